@@ -1,0 +1,10 @@
+//! Pure decisions: no await, no clock, no randomness, no logging; `now` is a parameter.
+#![deny(clippy::wildcard_enum_match_arm)]
+
+pub mod condition;
+pub mod guard;
+pub mod link;
+pub mod machine;
+pub mod matching;
+pub mod render;
+pub mod tell;

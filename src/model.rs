@@ -1,0 +1,13 @@
+//! Pure data: the words of ARCHITECTURE.md as types, and their text forms.
+
+pub mod alert;
+pub mod config;
+pub mod decision;
+pub mod incident;
+pub mod labels;
+pub mod matcher;
+pub mod playbook;
+pub mod re2;
+pub mod rule;
+pub mod run;
+pub mod time;

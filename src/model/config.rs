@@ -1,0 +1,252 @@
+//! `quell.yml`, validated.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::model::playbook::Mode;
+use crate::model::playbook::Rate;
+use crate::model::rule::Set;
+
+/// A credential: never shown, logged or stored.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a credential.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The credential itself; only for the call that needs it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+/// Server settings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The file they came from; `None` when there is none and defaults hold.
+    pub file: Option<String>,
+    /// Where the server listens.
+    pub listen: SocketAddr,
+    /// How people reach it: the base of links, without a slash at its end.
+    pub external_url: String,
+    /// `sqlite:FILE` or `postgres://…`.
+    pub storage: Secret,
+    /// The most any rule may do.
+    pub mode: Set<Mode>,
+    /// Files and folders of rules.
+    pub rules: Vec<PathBuf>,
+    /// Files and folders of playbooks.
+    pub playbooks: Vec<PathBuf>,
+    /// Where PromQL is asked.
+    pub prometheus: Option<Endpoint>,
+    /// Where silences and active alerts are read.
+    pub alertmanager: Option<Endpoint>,
+    /// Who may post alerts, and how much.
+    pub ingest: Ingest,
+    /// Places actions may go.
+    pub targets: Targets,
+    /// People.
+    pub operators: Vec<Operator>,
+    /// Ways to tell people.
+    pub channels: BTreeMap<String, Channel>,
+    /// By value of the label `severity`.
+    pub severities: BTreeMap<String, Severity>,
+    /// Channels told of alerts that no rule matches.
+    pub unmatched: Vec<String>,
+    /// Global ceilings.
+    pub limits: Limits,
+    /// Present: everything is paused. Needs neither network nor database.
+    pub pause_file: PathBuf,
+    /// Signs links; `None` means the key file beside the `SQLite` database.
+    pub link_key: Option<Secret>,
+}
+
+/// An HTTP API of another server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Base URL, without a slash at its end.
+    pub url: String,
+    /// Headers sent with each request, such as `Authorization` or a tenant.
+    pub headers: BTreeMap<String, Secret>,
+}
+
+/// `ingest:`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ingest {
+    /// Who may post; empty means loopback only.
+    pub tokens: Vec<IngestToken>,
+    /// Largest body in bytes.
+    pub max_body_bytes: usize,
+    /// Alerts accepted but not yet on disk; beyond it, 503.
+    pub max_waiting_alerts: usize,
+}
+
+/// A bearer token, or the user and password of basic auth.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IngestToken {
+    /// Name of the sender, shown as the source.
+    pub name: String,
+    /// Bearer token; or the password when `user` is set.
+    pub token: Secret,
+    /// User name of basic auth.
+    pub user: Option<String>,
+}
+
+/// `targets:`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Targets {
+    /// Redis servers by name: URL with credentials.
+    pub redis: BTreeMap<String, Secret>,
+    /// HTTP servers by name.
+    pub http: BTreeMap<String, Endpoint>,
+}
+
+/// A person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operator {
+    /// Unique name.
+    pub name: String,
+    /// Mail address.
+    pub email: Option<String>,
+    /// Slack user id.
+    pub slack_id: Option<String>,
+    /// 1 to 4.
+    pub tier: u8,
+    /// API token.
+    pub token: Option<Secret>,
+}
+
+/// A way to tell people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Channel {
+    /// Events API v2.
+    PagerDuty {
+        /// Integration key, 32 characters.
+        routing_key: Secret,
+        /// `https://events.pagerduty.com` or a region's.
+        url: String,
+    },
+    /// SMTP submission.
+    Email {
+        /// `smtps://user:password@host:465` (implicit TLS), `smtp://…:587` (STARTTLS required), or
+        /// `smtp+plain://…` for a relay on loopback only.
+        smtp: Secret,
+        /// Sender.
+        from: String,
+        /// Recipients; each is tried on its own.
+        to: Vec<String>,
+        /// PEM file of a private CA.
+        ca_file: Option<PathBuf>,
+    },
+    /// Incoming webhook.
+    Slack {
+        /// The webhook's URL, itself a credential.
+        webhook_url: Secret,
+    },
+    /// Generic JSON.
+    Webhook {
+        /// URL.
+        url: Secret,
+        /// Headers.
+        headers: BTreeMap<String, Secret>,
+    },
+}
+
+impl Channel {
+    /// The word people write.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::PagerDuty { .. } => "pagerduty",
+            Self::Email { .. } => "email",
+            Self::Slack { .. } => "slack",
+            Self::Webhook { .. } => "webhook",
+        }
+    }
+
+    /// Who is told: one notification each, so that one refusal does not block the others.
+    pub fn recipients(&self) -> Vec<String> {
+        match self {
+            Self::Email { to, .. } => to.clone(),
+            Self::PagerDuty { .. } | Self::Slack { .. } | Self::Webhook { .. } => {
+                vec![String::new()]
+            }
+        }
+    }
+}
+
+/// Who is told, and how soon somebody must answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Severity {
+    /// Channels told at once, in this order.
+    pub notify: Vec<String>,
+    /// Time for an acknowledgement.
+    pub ack_within: Option<Duration>,
+    /// Channels told when nobody did.
+    pub escalate_to: Vec<String>,
+}
+
+/// `limits:` of quell.yml.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Runs of all rules in a span of time.
+    pub rate: Set<Rate>,
+    /// Runs at once.
+    pub concurrent: Set<u32>,
+    /// Evidence older than this is unknown.
+    pub max_age: Set<Duration>,
+    /// Time between runs on one target, when a rule says nothing; a rule may only lengthen it.
+    pub cooldown: Set<Duration>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let minutes = |count: u64| Duration::from_secs(60 * count);
+        Self {
+            rate: Set::default_of(Rate { count: 30, per: minutes(60) }),
+            concurrent: Set::default_of(5),
+            max_age: Set::default_of(minutes(15)),
+            cooldown: Set::default_of(minutes(5)),
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            file: None,
+            listen: SocketAddr::from(([127, 0, 0, 1], 9797)),
+            external_url: "http://127.0.0.1:9797".into(),
+            storage: Secret::new("sqlite:quell.db"),
+            mode: Set::default_of(Mode::Observe),
+            rules: Vec::new(),
+            playbooks: Vec::new(),
+            prometheus: None,
+            alertmanager: None,
+            ingest: Ingest {
+                tokens: Vec::new(),
+                max_body_bytes: 32 << 20,
+                max_waiting_alerts: 100_000,
+            },
+            targets: Targets::default(),
+            operators: Vec::new(),
+            channels: BTreeMap::new(),
+            severities: BTreeMap::new(),
+            unmatched: Vec::new(),
+            limits: Limits::default(),
+            pause_file: PathBuf::from("quell.pause"),
+            link_key: None,
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Facts, verdicts and the decision they make.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::model::incident::EpisodeId;
+use crate::model::incident::IncidentId;
+
+/// What one guard says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum Verdict {
+    /// Nothing against it.
+    Proceed,
+    /// A person must say yes.
+    Ask,
+    /// Not before this time; then it is judged again.
+    Hold {
+        /// When to judge again.
+        until: Timestamp,
+    },
+    /// No; judged again while the episode is open, and told.
+    Refuse,
+}
+
+impl Verdict {
+    /// The word people read.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Proceed => "proceed",
+            Self::Ask => "ask approval",
+            Self::Hold { .. } => "hold",
+            Self::Refuse => "refuse",
+        }
+    }
+
+    /// Order of caution: the highest wins.
+    pub fn caution(&self) -> u8 {
+        match self {
+            Self::Proceed => 0,
+            Self::Ask => 1,
+            Self::Hold { .. } => 2,
+            Self::Refuse => 3,
+        }
+    }
+}
+
+/// One guard's verdict with everything that explains it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ruling {
+    /// The guard: `cooldown`.
+    pub guard: String,
+    /// Its verdict.
+    pub verdict: Verdict,
+    /// Why, one sentence fragment.
+    pub reason: String,
+    /// What was measured, with its unit.
+    pub measured: String,
+    /// The limit, with its unit; empty when there is none.
+    pub limit: String,
+    /// The key and place where the limit is set: `cooldown (rules/api.yml:27)`.
+    pub knob: String,
+}
+
+/// The stored verdicts for one episode and one rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// The episode.
+    pub episode: EpisodeId,
+    /// The incident it belongs to.
+    pub incident: Option<IncidentId>,
+    /// The rule; empty when none matched.
+    pub rule: String,
+    /// Playbook of the remedy that was judged; empty when there was none.
+    pub playbook: String,
+    /// What it acts on.
+    pub target: String,
+    /// The most cautious verdict.
+    pub verdict: Verdict,
+    /// In words, leading with the guard that decided.
+    pub reason: String,
+    /// Every guard's ruling.
+    pub rulings: Vec<Ruling>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A pause that is in force: the kill switch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// `all`, `rule:NAME`, `playbook:NAME` or `target:NAME`.
+    pub scope: String,
+    /// Who set it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A run, as far as guards need to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastRun {
+    /// Its rule.
+    pub rule: String,
+    /// Its playbook.
+    pub playbook: String,
+    /// What it acted on.
+    pub target: String,
+    /// Its incident.
+    pub incident: IncidentId,
+    /// Which remedy, from 1.
+    pub remedy: u32,
+    /// Where it stands.
+    pub state: crate::model::run::RunState,
+    /// When it was created.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// What Alertmanager says of an alert now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// It fires and nobody muted it.
+    Active,
+    /// A person muted it.
+    Silenced {
+        /// By these silences.
+        by: Vec<String>,
+    },
+    /// Another alert mutes it.
+    Inhibited,
+    /// Alertmanager does not list it.
+    Gone,
+    /// Alertmanager could not be asked.
+    Unknown {
+        /// Why.
+        reason: String,
+    },
+    /// No Alertmanager is configured, or the alert did not come through one.
+    NotAsked,
+}
+
+/// What guards judge by. Loaded from the store and from probes, never from process memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// Fails the creation of a run when it changed meanwhile.
+    pub version: i64,
+    /// Pauses in force, with the pause file as `all`.
+    pub pauses: Vec<Pause>,
+    /// Whether the episode is open.
+    pub firing: bool,
+    /// How long it has been firing.
+    pub firing_for: Duration,
+    /// Age of the latest evidence that it fires.
+    pub evidence_age: Duration,
+    /// Alerts the last delivery cut off.
+    pub truncated: u64,
+    /// Silences and inhibitions.
+    pub standing: Standing,
+    /// The verification probe, asked before acting; `None` when the rule has none.
+    pub precheck: Option<crate::model::run::Observation>,
+    /// Runs that are not final, and those that ended within the longest window any limit looks at.
+    pub runs: Vec<PastRun>,
+}

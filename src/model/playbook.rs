@@ -1,0 +1,339 @@
+//! Playbooks: named lists of steps with typed parameters, validated.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Text that may hold `{{ … }}`; checked when loaded, rendered when used. Rendered values are plain.
+pub type Template = String;
+
+/// A named list of steps.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Playbook {
+    /// Unique name.
+    pub name: String,
+    /// What it does, for people.
+    pub description: String,
+    /// Parameters by name.
+    pub parameters: BTreeMap<String, Parameter>,
+    /// The tier (1–4) an operator needs to approve it.
+    pub tier: u8,
+    /// The most any rule may do with it.
+    pub mode: Mode,
+    /// Its own limits.
+    pub limits: PlaybookLimits,
+    /// What it does, in order.
+    pub steps: Vec<Step>,
+    /// Steps that take temporary measures back when the episode resolves.
+    pub on_resolve: Vec<Step>,
+    /// File it came from, as given on the command line or in quell.yml.
+    pub file: String,
+    /// Line of its name, from 1.
+    pub line: u32,
+}
+
+/// observe < approve < auto: the lowest of global, rule, remedy and playbook wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Decide and plan, never act.
+    Observe,
+    /// Act after a person's approval.
+    Approve,
+    /// Act.
+    Auto,
+}
+
+impl Mode {
+    /// The word people write.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Observe => "observe",
+            Self::Approve => "approve",
+            Self::Auto => "auto",
+        }
+    }
+}
+
+/// `limits:` of a playbook.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlaybookLimits {
+    /// Runs of this playbook in a span of time.
+    pub rate: Option<Rate>,
+    /// Runs of this playbook at once.
+    pub concurrent: Option<u32>,
+}
+
+/// `3 per 1h`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rate {
+    /// How many.
+    pub count: u32,
+    /// In which span of time, sliding.
+    pub per: Duration,
+}
+
+/// The type and the bounds of one parameter.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Parameter {
+    /// string, integer, number, boolean, duration or enum.
+    pub kind: ParameterKind,
+    /// Whether a rule must give it.
+    pub required: bool,
+    /// Value when a rule gives none.
+    pub default: Option<serde_json::Value>,
+    /// What a string must match, whole, in RE2 classes.
+    pub pattern: Option<String>,
+    /// Smallest number or duration in seconds.
+    pub min: Option<f64>,
+    /// Largest number or duration in seconds.
+    pub max: Option<f64>,
+    /// For people.
+    pub description: String,
+}
+
+impl Eq for Parameter {}
+
+/// Type of a parameter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ParameterKind {
+    /// Text; `pattern` bounds it.
+    String,
+    /// A whole number.
+    Integer,
+    /// A number.
+    Number,
+    /// true or false.
+    Boolean,
+    /// A Prometheus duration, rendered as written.
+    Duration,
+    /// One of these words.
+    Enum(Vec<String>),
+}
+
+/// One step: an action, a probe or a wait.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// Unique within its playbook.
+    pub name: String,
+    /// What it does.
+    pub what: What,
+    /// CEL; false skips the step, an error fails it.
+    pub condition: Option<String>,
+    /// Longest time one try may take.
+    pub timeout: Duration,
+    /// Tries after the first.
+    pub retry: Retry,
+    /// What a failure means for the run.
+    pub on_failure: OnFailure,
+    /// What to do when nobody knows whether it happened.
+    pub on_unknown: OnUnknown,
+    /// The action that takes it back.
+    pub undo: Option<Action>,
+    /// Line in its file, from 1.
+    pub line: u32,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum What {
+    /// Changes the world.
+    Action(Action),
+    /// Observes until healthy, for at most `within`.
+    Probe {
+        /// What to observe.
+        probe: Probe,
+        /// Longest time to become healthy.
+        within: Duration,
+    },
+    /// Waits; survives restarts.
+    Wait(Duration),
+}
+
+/// `retry: { times, backoff }`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retry {
+    /// Tries after the first.
+    pub times: u32,
+    /// First delay; doubled each time, with full jitter above the half.
+    pub backoff: Duration,
+}
+
+/// `on_failure`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnFailure {
+    /// Undo what was done, and fail the run.
+    Abort,
+    /// Note it, and go on.
+    Continue,
+}
+
+/// `on_unknown`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnUnknown {
+    /// Repeating changes nothing: do it again.
+    Retry,
+    /// Ask the rule's verification whether it helped; continue as if it had been done.
+    Probe,
+    /// A person decides.
+    Ask,
+}
+
+/// Something that changes the world. Its texts are templates in a playbook and plain in an intent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Action {
+    /// A process, without a shell unless it says so.
+    #[serde(rename = "command")]
+    Command(Command),
+    /// One HTTP request.
+    #[serde(rename = "http")]
+    Http(HttpCall),
+    /// Empties one database of a Redis server.
+    #[serde(rename = "redis.flush")]
+    RedisFlush(RedisFlush),
+    /// Deletes keys of a Redis server.
+    #[serde(rename = "redis.delete")]
+    RedisDelete(RedisDelete),
+}
+
+impl Action {
+    /// The word people write: `redis.flush`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Command(_) => "command",
+            Self::Http(_) => "http",
+            Self::RedisFlush(_) => "redis.flush",
+            Self::RedisDelete(_) => "redis.delete",
+        }
+    }
+}
+
+/// A process to run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Command {
+    /// Program and arguments; each template becomes exactly one argument.
+    pub argv: Vec<Template>,
+    /// Fixed text for `/bin/sh -c`; holds no template. Either this or `argv`.
+    pub shell: Option<String>,
+    /// Environment; nothing is inherited but PATH, HOME, LANG and TZ.
+    pub env: BTreeMap<String, Template>,
+    /// Working directory.
+    pub directory: Option<Template>,
+}
+
+/// One HTTP request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HttpCall {
+    /// Name of an entry of `targets.http`, whose base URL and headers it uses.
+    pub server: Option<String>,
+    /// GET, POST, PUT, PATCH, DELETE.
+    pub method: String,
+    /// Whole URL, or the path when `server` is given. Values are escaped when rendered.
+    pub url: Template,
+    /// Headers beside those of the server.
+    pub headers: BTreeMap<String, Template>,
+    /// Body, sent as it is.
+    pub body: Option<Template>,
+    /// Body as JSON; its texts are templates.
+    pub json: Option<serde_json::Value>,
+    /// Statuses that mean done; empty means any 2xx.
+    pub status: Vec<u16>,
+}
+
+/// `redis.flush`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RedisFlush {
+    /// Name of an entry of `targets.redis`.
+    pub server: Template,
+    /// Database number; silent means the one of the URL.
+    pub database: Option<i64>,
+}
+
+/// `redis.delete`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RedisDelete {
+    /// Name of an entry of `targets.redis`.
+    pub server: Template,
+    /// Database number; silent means the one of the URL.
+    pub database: Option<i64>,
+    /// These keys.
+    pub keys: Vec<Template>,
+    /// Keys that match this glob, found by SCAN. Either this or `keys`.
+    pub pattern: Option<Template>,
+}
+
+/// Something that observes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Probe {
+    /// An instant query; `healthy` must hold for each sample.
+    Promql {
+        /// The query, a template.
+        query: Template,
+        /// CEL over `value` and `labels`.
+        healthy: String,
+    },
+    /// Samples from a metrics page.
+    Scrape {
+        /// The page, a template.
+        url: Template,
+        /// Metric and matchers: `http_errors_ratio{service="shop"}`, a template.
+        select: Template,
+        /// CEL over `value` and `labels`.
+        healthy: String,
+    },
+    /// An HTTP request.
+    Http(HttpProbe),
+    /// A TCP connection.
+    Tcp {
+        /// `host:port`, a template.
+        address: Template,
+    },
+    /// Exit 0 is healthy, 1 is unhealthy, anything else unknown.
+    Command(Command),
+    /// Whether the alert still fires, by Alertmanager's list: gone is healthy.
+    Alert,
+}
+
+impl Probe {
+    /// The word people write: `promql`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Promql { .. } => "promql",
+            Self::Scrape { .. } => "scrape",
+            Self::Http(_) => "http",
+            Self::Tcp { .. } => "tcp",
+            Self::Command(_) => "command",
+            Self::Alert => "alert",
+        }
+    }
+}
+
+/// An HTTP probe: healthy when all that it names holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HttpProbe {
+    /// URL, a template.
+    pub url: Template,
+    /// Expected status; silent means any 2xx.
+    pub status: Option<u16>,
+    /// Fields that the JSON body must have, with these values.
+    pub json: BTreeMap<String, serde_json::Value>,
+    /// Longest time for the answer.
+    pub timeout: Duration,
+}
+
+/// A probe that must hold for a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verification {
+    /// What to observe.
+    pub probe: Probe,
+    /// It must begin to hold within this time.
+    pub within: Duration,
+    /// And go on holding for this long.
+    pub hold: Duration,
+}

@@ -1,0 +1,127 @@
+//! Rules: which alerts, and the response to them. Checks live in the same files.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::labels::Labels;
+use crate::model::matcher::Matcher;
+use crate::model::playbook::Mode;
+use crate::model::playbook::Probe;
+use crate::model::playbook::Rate;
+use crate::model::playbook::Template;
+use crate::model::playbook::Verification;
+
+/// Where something was written: what a refusal names as its knob.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// File, as given.
+    pub file: String,
+    /// Line from 1; 0 when it is a default.
+    pub line: u32,
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.line == 0 {
+            f.write_str(if self.file.is_empty() { "default" } else { &self.file })
+        } else {
+            write!(f, "{}:{}", self.file, self.line)
+        }
+    }
+}
+
+/// A value and where it was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Set<T> {
+    /// The value.
+    pub value: T,
+    /// Where.
+    pub place: Place,
+}
+
+impl<T> Set<T> {
+    /// A default, written nowhere.
+    pub fn default_of(value: T) -> Self {
+        Self { value, place: Place::default() }
+    }
+}
+
+/// Matchers and conditions that select alerts, and the response to them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Rule {
+    /// Unique name.
+    pub name: String,
+    /// For people.
+    pub description: String,
+    /// All must hold.
+    pub matchers: Vec<Matcher>,
+    /// CEL over `labels` and `annotations`; an error is unknown, and the rule does not act.
+    pub when: Option<String>,
+    /// Labels that make an incident; empty means the rule and the target.
+    pub group_by: Vec<String>,
+    /// Canonical name of the thing acted on.
+    pub target: Template,
+    /// Remedies in order.
+    pub response: Vec<Remedy>,
+    /// How a remedy is verified.
+    pub verify: Option<Verification>,
+    /// Guard settings.
+    pub limits: RuleLimits,
+    /// The most this rule may do.
+    pub mode: Set<Mode>,
+    /// Whether later rules may match the alert too.
+    pub go_on: bool,
+    /// Where its name stands.
+    pub place: Place,
+}
+
+/// One playbook with its parameters and mode.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Remedy {
+    /// Name of the playbook.
+    pub playbook: String,
+    /// Its parameters; texts are templates over `labels` and `annotations`.
+    pub with: BTreeMap<String, serde_json::Value>,
+    /// The most this remedy may do.
+    pub mode: Option<Set<Mode>>,
+    /// The tier an operator needs to approve it, above the playbook's own.
+    pub tier: Option<u8>,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// `limits:` of a rule.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleLimits {
+    /// The alert must have been firing this long.
+    pub settle: Option<Set<Duration>>,
+    /// Time between runs on one target.
+    pub cooldown: Option<Set<Duration>>,
+    /// Runs of this rule in a span of time.
+    pub rate: Option<Set<Rate>>,
+}
+
+/// A probe on a cron schedule that raises and resolves alerts of its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Check {
+    /// Unique name.
+    pub name: String,
+    /// Five standard fields, or six with seconds first.
+    pub cron: String,
+    /// IANA zone the schedule is read in.
+    pub timezone: String,
+    /// What to observe.
+    pub probe: Probe,
+    /// Unhealthy this often in a row fires; healthy this often resolves.
+    pub consecutive: u32,
+    /// Whether a check that cannot see raises `QuellCheckUnknown`, which never triggers a remedy.
+    pub unknown_alerts: bool,
+    /// Labels of the alert it raises; `alertname` is the check's name when silent.
+    pub labels: Labels,
+    /// Annotations of the alert it raises.
+    pub annotations: Labels,
+    /// Where its name stands.
+    pub place: Place,
+}

@@ -1,0 +1,341 @@
+//! Runs: plan, journal events, outcomes.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::model::incident::EpisodeId;
+use crate::model::incident::IncidentId;
+use crate::model::labels::Labels;
+use crate::model::playbook::Action;
+use crate::model::playbook::Mode;
+use crate::model::playbook::Playbook;
+use crate::model::playbook::Verification;
+
+/// Everything a run needs, fixed when it was planned. A reload does not change it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The incident it is for.
+    pub incident: IncidentId,
+    /// The episode that asked for it.
+    pub episode: EpisodeId,
+    /// The alert's fingerprint.
+    pub fingerprint: String,
+    /// The rule.
+    pub rule: String,
+    /// Which remedy of the response, from 1.
+    pub remedy: u32,
+    /// How many remedies the response has.
+    pub remedies: u32,
+    /// What it acts on.
+    pub target: String,
+    /// The lowest of global, rule, remedy and playbook.
+    pub mode: Mode,
+    /// The tier an operator needs to approve it.
+    pub tier: u8,
+    /// The playbook as it was.
+    pub playbook: Playbook,
+    /// Its parameters, rendered and checked.
+    pub parameters: BTreeMap<String, serde_json::Value>,
+    /// Labels of the alert.
+    pub labels: Labels,
+    /// Annotations of the alert.
+    pub annotations: Labels,
+    /// How it is verified, rendered.
+    pub verify: Option<Verification>,
+    /// When an approval is no longer of use.
+    pub approve_until: Option<Timestamp>,
+}
+
+/// What an observation found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Health {
+    /// The condition holds for each sample.
+    Healthy,
+    /// It does not.
+    Unhealthy,
+    /// Nobody can say: error, no sample, a stale one, a warning in the answer. Never acted upon.
+    Unknown,
+}
+
+impl Health {
+    /// The word people read.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Unhealthy => "unhealthy",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// One answer of a probe.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observation {
+    /// What it means.
+    pub health: Health,
+    /// What was measured and against which condition, for people: `0.372, healthy: value < 0.05`.
+    pub measured: String,
+}
+
+/// How one try of a step ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It happened.
+    Done {
+        /// For people: `exit 0 in 212 ms`.
+        summary: String,
+        /// For later steps: `steps.<name>.output`. Capped.
+        output: serde_json::Value,
+    },
+    /// It did not happen, or it failed.
+    Failed {
+        /// Why, for people.
+        reason: String,
+        /// Whether trying again may help. Refused credentials never do (G19).
+        retryable: bool,
+    },
+    /// Nobody knows whether it happened.
+    Unknown {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What is about to be done, absolute: written before it is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intent {
+    /// The action with every template rendered; absent for probes and waits.
+    pub action: Option<Action>,
+    /// Longest time it may take.
+    pub timeout: Duration,
+    /// Same over all tries of the step: `r-12/3`. Sent as `Idempotency-Key` where the target can use it.
+    pub key: String,
+}
+
+/// Why a run was stopped between steps.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stop {
+    /// The alert resolved.
+    Resolved,
+    /// The condition is already healthy, so there is nothing to remedy.
+    AlreadyHealthy {
+        /// What was measured.
+        measured: String,
+    },
+    /// A guard says that it may no longer act.
+    Refused {
+        /// The guard.
+        guard: String,
+        /// Why.
+        reason: String,
+    },
+    /// A person stopped it.
+    Cancelled {
+        /// Who.
+        by: String,
+    },
+}
+
+/// One entry of a run's journal. The state of a run is the fold of its events.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// The run exists. Always first.
+    Planned {
+        /// Digest of the plan, which approvals are bound to.
+        digest: String,
+    },
+    /// A person said yes to the plan with this digest.
+    Approved {
+        /// Who.
+        by: String,
+        /// To what.
+        digest: String,
+    },
+    /// A person said no.
+    Rejected {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// Nobody said yes in time.
+    Expired,
+    /// Mode observe: it would have run.
+    Observed,
+    /// The intent of a step, before it is done.
+    StepStarted {
+        /// Index from 0.
+        step: usize,
+        /// From 1.
+        attempt: u32,
+        /// What will be done.
+        intent: Intent,
+    },
+    /// What became of it.
+    StepEnded {
+        /// Index from 0.
+        step: usize,
+        /// Outcome.
+        outcome: Outcome,
+        /// Random part of the next delay, in thousandths: randomness enters here, so that the fold is pure.
+        jitter: u16,
+    },
+    /// Its `if` was false.
+    StepSkipped {
+        /// Index from 0.
+        step: usize,
+        /// Why.
+        reason: String,
+    },
+    /// quell stopped while a step, an undo or a verification was in flight.
+    Interrupted,
+    /// A person settled what nobody could know: whether the step in doubt happened.
+    Settled {
+        /// Who.
+        by: String,
+        /// Whether it happened.
+        happened: bool,
+    },
+    /// Stopped between steps.
+    Stopped {
+        /// Why.
+        why: Stop,
+    },
+    /// Verification began.
+    VerifyStarted,
+    /// Verification saw a change, or its end. Repeats that change nothing are not written.
+    Verified {
+        /// What was seen.
+        seen: Observation,
+    },
+    /// The intent of an undo.
+    UndoStarted {
+        /// Index of the step from 0.
+        step: usize,
+        /// What will be done.
+        intent: Intent,
+    },
+    /// What became of it.
+    UndoEnded {
+        /// Index of the step from 0.
+        step: usize,
+        /// Outcome.
+        outcome: Outcome,
+    },
+}
+
+/// An event and when it was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// From 1, without gaps.
+    pub seq: i64,
+    /// When.
+    pub at: Timestamp,
+    /// The event.
+    pub event: Event,
+}
+
+/// Final and waiting states, as stored beside the journal for queries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// Created, nothing done.
+    Planned,
+    /// Waiting for a person's yes.
+    AwaitingApproval,
+    /// Doing steps.
+    Running,
+    /// A step's outcome is unknown; waiting for a person to settle it.
+    InDoubt,
+    /// Looking whether it helped.
+    Verifying,
+    /// Taking steps back.
+    Undoing,
+    /// Verified.
+    Fixed,
+    /// It did not help, or a step failed; undone.
+    Failed,
+    /// An undo failed, or an outcome nobody can learn. Reaches a human.
+    Stuck,
+    /// By a person.
+    Cancelled,
+    /// Nobody approved in time.
+    Expired,
+    /// A person said no.
+    Rejected,
+    /// Mode observe.
+    Observed,
+    /// No longer needed before anything was done.
+    Superseded,
+}
+
+impl RunState {
+    /// Whether nothing follows.
+    pub fn is_final(self) -> bool {
+        match self {
+            Self::Planned
+            | Self::AwaitingApproval
+            | Self::Running
+            | Self::InDoubt
+            | Self::Verifying
+            | Self::Undoing => false,
+            Self::Fixed
+            | Self::Failed
+            | Self::Stuck
+            | Self::Cancelled
+            | Self::Expired
+            | Self::Rejected
+            | Self::Observed
+            | Self::Superseded => true,
+        }
+    }
+
+    /// The word people read.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Planned => "planned",
+            Self::AwaitingApproval => "awaiting approval",
+            Self::Running => "running",
+            Self::InDoubt => "in doubt",
+            Self::Verifying => "verifying",
+            Self::Undoing => "undoing",
+            Self::Fixed => "fixed",
+            Self::Failed => "failed",
+            Self::Stuck => "stuck",
+            Self::Cancelled => "cancelled",
+            Self::Expired => "expired",
+            Self::Rejected => "rejected",
+            Self::Observed => "observed",
+            Self::Superseded => "superseded",
+        }
+    }
+
+    /// From the word people read.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [
+            Self::Planned,
+            Self::AwaitingApproval,
+            Self::Running,
+            Self::InDoubt,
+            Self::Verifying,
+            Self::Undoing,
+            Self::Fixed,
+            Self::Failed,
+            Self::Stuck,
+            Self::Cancelled,
+            Self::Expired,
+            Self::Rejected,
+            Self::Observed,
+            Self::Superseded,
+        ]
+        .into_iter()
+        .find(|state| state.as_str() == word)
+    }
+}
