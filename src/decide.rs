@@ -2,9 +2,13 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 pub mod condition;
+pub mod episode;
 pub mod guard;
 pub mod link;
 pub mod machine;
 pub mod matching;
+pub mod parameters;
+pub mod plan;
 pub mod render;
+pub mod response;
 pub mod tell;

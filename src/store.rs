@@ -1,1 +1,238 @@
-//! x
+//! The only place for SQL: one text for `SQLite` (embedded) and `PostgreSQL` (several replicas).
+//!
+//! Every transaction begins with a write, so that `SQLite` takes its lock at once and never has to upgrade one.
+//! `SQLite` is written through a single connection; reads have a pool of their own.
+
+pub mod alerts;
+pub mod audit;
+pub mod checks;
+pub mod decisions;
+pub mod episodes;
+pub mod facts;
+pub mod incidents;
+pub mod outbox;
+pub mod pauses;
+pub mod runs;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sqlx::Any;
+use sqlx::AnyPool;
+use sqlx::Row as _;
+use sqlx::any::AnyPoolOptions;
+use sqlx::any::AnyRow;
+
+use crate::clock::Clock;
+use crate::error::Error;
+
+/// `due_at` of what waits for nothing.
+pub(crate) const NEVER: i64 = i64::MAX;
+
+/// Why the store did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another worker has claimed it since, or its journal has grown: this one must let go.
+    #[error("another worker has taken it over")]
+    Fenced,
+    /// Facts changed between judging and creating: judge again.
+    #[error("the facts changed meanwhile")]
+    Changed,
+    /// There is no such thing.
+    #[error("{0}")]
+    Missing(String),
+    /// It cannot be done in the state it is in.
+    #[error("{0}")]
+    Conflict(String),
+    /// The database says something that it should not.
+    #[error("the database holds something unreadable: {0}")]
+    Corrupt(String),
+    /// The database could not be asked or written.
+    #[error("{}", database_words(.0))]
+    Database(#[from] sqlx::Error),
+}
+
+/// Short for what the store returns.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+type Transaction = sqlx::Transaction<'static, Any>;
+
+/// Which engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// One file, one process writes.
+    Sqlite,
+    /// A server, several replicas.
+    Postgres,
+}
+
+/// A database with quell's tables.
+#[derive(Debug, Clone)]
+pub struct Store {
+    writer: AnyPool,
+    reader: AnyPool,
+    engine: Engine,
+    clock: Clock,
+}
+
+impl Store {
+    /// Connects and migrates. `url` is `sqlite:FILE` or `postgres://…`.
+    pub async fn open(url: &str, clock: Clock) -> std::result::Result<Self, Error> {
+        sqlx::any::install_default_drivers();
+        let engine = match url.split(':').next() {
+            Some("sqlite") => Engine::Sqlite,
+            Some("postgres" | "postgresql") => Engine::Postgres,
+            _ => {
+                return Err(Error::new("Q0401", "storage is neither sqlite:FILE nor postgres://…")
+                    .hint("write `storage: sqlite:quell.db` or `storage: postgres://user@host/database`"));
+            }
+        };
+        let failed = |error: sqlx::Error| {
+            let hint = match engine {
+                Engine::Sqlite => "check that the folder exists and may be written",
+                Engine::Postgres => "check that the server runs and that user and database exist",
+            };
+            Error::new("Q0402", format!("could not open the database: {}", database_words(&error)))
+                .hint(hint)
+        };
+        let (writer, reader) = match engine {
+            Engine::Sqlite => {
+                let file = url.trim_start_matches("sqlite:").trim_start_matches("//");
+                let url = format!("sqlite://{file}?mode=rwc");
+                let writer = pool(1, engine).connect(&url).await.map_err(failed)?;
+                let reader = pool(4, engine).connect(&url).await.map_err(failed)?;
+                (writer, reader)
+            }
+            Engine::Postgres => {
+                let pool = pool(16, engine).connect(url).await.map_err(failed)?;
+                (pool.clone(), pool)
+            }
+        };
+        sqlx::migrate!().run(&writer).await.map_err(|error| {
+            Error::new("Q0403", format!("could not bring the database up to date: {error}"))
+                .hint("the database may belong to a newer quell; nothing was changed")
+        })?;
+        Ok(Self { writer, reader, engine, clock })
+    }
+
+    /// Which engine holds it.
+    pub fn engine(&self) -> Engine {
+        self.engine
+    }
+
+    /// The clock that stamps what is written.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<()> {
+        sqlx::query("SELECT value FROM counters WHERE name = 'run'").fetch_one(&self.reader).await?;
+        Ok(())
+    }
+
+    /// Closes all connections, after what is under way.
+    pub async fn close(&self) {
+        self.reader.close().await;
+        self.writer.close().await;
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    async fn begin(&self) -> Result<Transaction> {
+        Ok(self.writer.begin().await?)
+    }
+}
+
+fn pool(size: u32, engine: Engine) -> AnyPoolOptions {
+    let options =
+        AnyPoolOptions::new().max_connections(size).acquire_timeout(Duration::from_secs(30));
+    match engine {
+        Engine::Postgres => options,
+        Engine::Sqlite => options.after_connect(|connection, _| {
+            Box::pin(async move {
+                for pragma in [
+                    "PRAGMA busy_timeout = 10000",
+                    "PRAGMA journal_mode = WAL",
+                    "PRAGMA synchronous = FULL",
+                    "PRAGMA foreign_keys = ON",
+                ] {
+                    sqlx::query(pragma).execute(&mut *connection).await?;
+                }
+                Ok(())
+            })
+        }),
+    }
+}
+
+/// The next `count` ids of a counter; returns the first.
+async fn next_ids(tx: &mut Transaction, counter: &str, count: usize) -> Result<i64> {
+    let count = i64::try_from(count).unwrap_or(i64::MAX);
+    let row = sqlx::query("UPDATE counters SET value = value + $1 WHERE name = $2 RETURNING value")
+        .bind(count)
+        .bind(counter)
+        .fetch_one(&mut **tx)
+        .await?;
+    Ok(row.try_get::<i64, _>(0)? - count + 1)
+}
+
+/// Instants as stored.
+fn micros(at: Timestamp) -> i64 {
+    at.as_microsecond()
+}
+
+fn micros_or_none(at: Option<Timestamp>) -> i64 {
+    at.map_or(0, micros)
+}
+
+fn instant(row: &AnyRow, column: &str) -> Result<Timestamp> {
+    let value: i64 = row.try_get(column)?;
+    Timestamp::from_microsecond(value)
+        .map_err(|_| StoreError::Corrupt(format!("{column} {value} is no instant")))
+}
+
+fn instant_or_none(row: &AnyRow, column: &str) -> Result<Option<Timestamp>> {
+    let value: i64 = row.try_get(column)?;
+    if value == 0 { Ok(None) } else { instant(row, column).map(Some) }
+}
+
+fn text(row: &AnyRow, column: &str) -> Result<String> {
+    Ok(row.try_get(column)?)
+}
+
+fn number<T: TryFrom<i64>>(row: &AnyRow, column: &str) -> Result<T> {
+    let value: i64 = row.try_get(column)?;
+    T::try_from(value).map_err(|_| StoreError::Corrupt(format!("{column} is {value}")))
+}
+
+fn flag(row: &AnyRow, column: &str) -> Result<bool> {
+    Ok(row.try_get::<i64, _>(column)? != 0)
+}
+
+fn json<T: serde::de::DeserializeOwned>(row: &AnyRow, column: &str) -> Result<T> {
+    let text: String = row.try_get(column)?;
+    serde_json::from_str(&text).map_err(|error| StoreError::Corrupt(format!("{column}: {error}")))
+}
+
+fn to_json(value: &impl serde::Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| StoreError::Corrupt(error.to_string()))
+}
+
+/// A database error in words: never the URL, which may hold a password.
+fn database_words(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(error) => match error.code().as_deref() {
+            Some("13") => "the disk is full".into(),
+            Some("8") => "the database may only be read".into(),
+            Some("5" | "6" | "517") => "the database is locked by another process".into(),
+            _ => error.message().to_owned(),
+        },
+        sqlx::Error::Io(error) => format!("could not reach the database: {error}"),
+        sqlx::Error::PoolTimedOut => "no database connection became free within 30s".into(),
+        sqlx::Error::PoolClosed => "the database is closed".into(),
+        sqlx::Error::Configuration(_) => "the storage URL cannot be read".into(),
+        other => other.to_string(),
+    }
+}

@@ -1,1 +1,663 @@
-//! x
+//! The run machine: a run's state is the fold of its journal, and each state asks for one effect.
+//!
+//! ```text
+//! planned ─▶ awaiting approval ─▶ running ─▶ verifying ─▶ fixed
+//!    │             │               │  ▲          │
+//!    ▼             ▼               ▼  │          ▼
+//! observed  expired / rejected   in doubt     undoing ─▶ failed        cancelled, superseded: between steps
+//!                                                │
+//!                                                ▼
+//!                                              stuck
+//! ```
+//!
+//! [`apply`] is the only list of legal transitions; [`next`] says what to do in a state. Starting is
+//! folding an empty journal, and recovering is folding a longer one: there is no second path.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::model::playbook::Mode;
+use crate::model::playbook::OnFailure;
+use crate::model::playbook::OnUnknown;
+use crate::model::playbook::Step;
+use crate::model::playbook::What;
+use crate::model::run::Entry;
+use crate::model::run::Event;
+use crate::model::run::Health;
+use crate::model::run::Observation;
+use crate::model::run::Outcome;
+use crate::model::run::Plan;
+use crate::model::run::RunState;
+use crate::model::run::Stop;
+use crate::model::time::after;
+use crate::model::time::since;
+
+/// Tries beyond `retry.times` that an unknown outcome may add, so that every run ends.
+const UNKNOWN_TRIES: u32 = 3;
+/// Longest delay between tries.
+const MAX_BACKOFF: Duration = Duration::from_secs(300);
+
+/// Where a run stands, with what later decisions need.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// Where it stands.
+    pub phase: Phase,
+    /// One record a step.
+    pub steps: Vec<Record>,
+    /// Entries folded so far.
+    pub seq: i64,
+    /// When the last one was written.
+    pub last_at: Timestamp,
+    /// Whether any action was begun: after it, stopping is no longer free.
+    pub acted: bool,
+    /// Why it ended or waits, for people.
+    pub reason: String,
+    /// Who approved it.
+    pub approved_by: Option<String>,
+    /// The verification could not see: nobody knows whether it helped.
+    pub inconclusive: bool,
+}
+
+/// What became of a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Record {
+    /// Not begun.
+    Pending,
+    /// Happened.
+    Done {
+        /// For people.
+        summary: String,
+        /// For later steps.
+        output: serde_json::Value,
+    },
+    /// Did not happen, and the run went on or ended.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+    /// Its `if` was false.
+    Skipped {
+        /// Why.
+        reason: String,
+    },
+    /// Taken back.
+    Undone,
+    /// Could not be taken back.
+    UndoFailed {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// The states of the diagram, with their data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Phase {
+    /// No journal yet.
+    Empty,
+    /// Waits for a person's yes.
+    AwaitingApproval,
+    /// Mode observe, before the entry that says so.
+    Observing,
+    /// About to begin a step, not before `at`.
+    Ready {
+        /// Index from 0.
+        step: usize,
+        /// From 1.
+        attempt: u32,
+        /// Not before.
+        at: Timestamp,
+    },
+    /// A step was begun and its outcome is not written.
+    InFlight {
+        /// Index from 0.
+        step: usize,
+        /// From 1.
+        attempt: u32,
+    },
+    /// A `wait` step.
+    Waiting {
+        /// Index from 0.
+        step: usize,
+        /// Until.
+        until: Timestamp,
+    },
+    /// `on_unknown: probe`: the verification is asked whether the step happened.
+    ReadingBack {
+        /// Index from 0.
+        step: usize,
+        /// From 1.
+        attempt: u32,
+    },
+    /// A person must say whether a step happened.
+    InDoubt {
+        /// Index from 0.
+        step: usize,
+        /// From 1.
+        attempt: u32,
+    },
+    /// All steps are over; verification is about to begin.
+    ToVerify,
+    /// Verification is under way.
+    Verifying {
+        /// Since when.
+        started_at: Timestamp,
+        /// Since when it has been healthy without a break.
+        healthy_since: Option<Timestamp>,
+        /// What was seen last.
+        last: Option<Observation>,
+    },
+    /// Taking steps back, the last first.
+    Undoing {
+        /// Steps still to undo, in order.
+        left: Vec<usize>,
+    },
+    /// An undo was begun and its outcome is not written.
+    UndoInFlight {
+        /// The step.
+        step: usize,
+        /// Steps to undo after it.
+        left: Vec<usize>,
+    },
+    /// Nothing follows.
+    Final(RunState),
+}
+
+/// What a state asks for: exactly one thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Write this entry; no outside effect.
+    Write(Event),
+    /// Check that the run is still wanted, render the step, write its intent, do it, write the outcome.
+    Begin {
+        /// Index from 0.
+        step: usize,
+        /// From 1.
+        attempt: u32,
+    },
+    /// Ask the verification whether a step in doubt happened, and write `ReadBack`.
+    ReadBack,
+    /// Observe the verification, and write what [`verification_event`] says.
+    Verify,
+    /// Render the step's undo, write its intent, do it, write the outcome.
+    Undo {
+        /// Index from 0.
+        step: usize,
+    },
+    /// Nothing before this time.
+    Sleep {
+        /// Until.
+        until: Timestamp,
+    },
+    /// A person must act; nothing else will happen.
+    AskPerson,
+    /// Nothing follows.
+    Over,
+}
+
+/// An event that the state does not allow: a bug or a damaged journal, never an operational error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IllegalEvent {
+    /// The state.
+    pub phase: Phase,
+    /// The event.
+    pub event: Event,
+}
+
+impl std::fmt::Display for IllegalEvent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?} is not allowed in {:?}", self.event, self.phase)
+    }
+}
+
+impl std::error::Error for IllegalEvent {}
+
+impl State {
+    /// The state before the first entry.
+    pub fn empty(plan: &Plan) -> Self {
+        Self {
+            phase: Phase::Empty,
+            steps: vec![Record::Pending; plan.playbook.steps.len()],
+            seq: 0,
+            last_at: Timestamp::MIN,
+            acted: false,
+            reason: String::new(),
+            approved_by: None,
+            inconclusive: false,
+        }
+    }
+
+    /// As stored and shown.
+    pub fn summary(&self) -> RunState {
+        match &self.phase {
+            Phase::Empty | Phase::Observing => RunState::Planned,
+            Phase::AwaitingApproval => RunState::AwaitingApproval,
+            Phase::Ready { .. }
+            | Phase::InFlight { .. }
+            | Phase::Waiting { .. }
+            | Phase::ReadingBack { .. } => RunState::Running,
+            Phase::InDoubt { .. } => RunState::InDoubt,
+            Phase::ToVerify | Phase::Verifying { .. } => RunState::Verifying,
+            Phase::Undoing { .. } | Phase::UndoInFlight { .. } => RunState::Undoing,
+            Phase::Final(state) => *state,
+        }
+    }
+
+    fn record(&mut self, step: usize, record: Record) {
+        if let Some(slot) = self.steps.get_mut(step) {
+            *slot = record;
+        }
+    }
+}
+
+/// Folds a whole journal.
+pub fn fold(plan: &Plan, entries: &[Entry]) -> Result<State, IllegalEvent> {
+    let mut state = State::empty(plan);
+    for entry in entries {
+        state = apply(plan, state, entry)?;
+    }
+    Ok(state)
+}
+
+/// One transition, and the effect that the new state asks for.
+pub fn step(
+    plan: &Plan,
+    state: State,
+    entry: &Entry,
+    now: Timestamp,
+) -> Result<(State, Effect), IllegalEvent> {
+    let state = apply(plan, state, entry)?;
+    let effect = next(plan, &state, now);
+    Ok((state, effect))
+}
+
+/// The legal transitions; everything else is an [`IllegalEvent`].
+pub fn apply(plan: &Plan, mut state: State, entry: &Entry) -> Result<State, IllegalEvent> {
+    let at = entry.at;
+    let illegal =
+        |phase: Phase| Err(IllegalEvent { phase, event: entry.event.clone() });
+    state.seq += 1;
+    state.last_at = at;
+    let phase = std::mem::replace(&mut state.phase, Phase::Empty);
+    state.phase = match (phase, &entry.event) {
+        (Phase::Empty, Event::Planned { .. }) => match plan.mode {
+            Mode::Observe => Phase::Observing,
+            Mode::Approve => Phase::AwaitingApproval,
+            Mode::Auto => ready(plan, 0, at),
+        },
+        (Phase::Observing, Event::Observed) => {
+            "mode observe: it would have run".clone_into(&mut state.reason);
+            Phase::Final(RunState::Observed)
+        }
+        (Phase::AwaitingApproval, Event::Approved { by, .. }) => {
+            state.approved_by = Some(by.clone());
+            ready(plan, 0, at)
+        }
+        (Phase::AwaitingApproval, Event::Rejected { by, reason }) => {
+            state.reason = format!("rejected by {by}: {reason}");
+            Phase::Final(RunState::Rejected)
+        }
+        (Phase::AwaitingApproval, Event::Expired) => {
+            "nobody approved in time".clone_into(&mut state.reason);
+            Phase::Final(RunState::Expired)
+        }
+        (Phase::Ready { step, attempt, .. }, Event::StepStarted { step: begun, attempt: nth, .. })
+            if step == *begun && attempt == *nth =>
+        {
+            match plan.playbook.steps.get(step).map(|step| &step.what) {
+                Some(What::Wait(time)) => Phase::Waiting { step, until: after(at, *time) },
+                Some(What::Action(_)) => {
+                    state.acted = true;
+                    Phase::InFlight { step, attempt }
+                }
+                Some(What::Probe { .. }) => Phase::InFlight { step, attempt },
+                None => return illegal(Phase::Ready { step, attempt, at }),
+            }
+        }
+        (Phase::Ready { step, .. }, Event::StepSkipped { step: skipped, reason })
+            if step == *skipped =>
+        {
+            state.record(step, Record::Skipped { reason: reason.clone() });
+            ready(plan, step + 1, at)
+        }
+        // a step that could not be rendered fails without having begun
+        (Phase::Ready { step, attempt, .. }, Event::StepEnded { step: ended, outcome, jitter })
+            if step == *ended && matches!(outcome, Outcome::Failed { retryable: false, .. }) =>
+        {
+            ended_step(plan, &mut state, step, attempt, outcome, *jitter, at)
+        }
+        (Phase::InFlight { step, attempt }, Event::StepEnded { step: ended, outcome, jitter })
+            if step == *ended =>
+        {
+            ended_step(plan, &mut state, step, attempt, outcome, *jitter, at)
+        }
+        (Phase::Waiting { step, until }, Event::StepEnded { step: ended, outcome, jitter })
+            if step == *ended && at >= until =>
+        {
+            ended_step(plan, &mut state, step, 1, outcome, *jitter, at)
+        }
+        (Phase::InFlight { step, attempt }, Event::Interrupted) => {
+            match plan.playbook.steps.get(step) {
+                Some(Step { what: What::Action(_), .. }) => {
+                    let reason = "quell stopped while the step was in flight".to_owned();
+                    in_doubt(plan, &mut state, step, attempt, reason, at)
+                }
+                _ => Phase::Ready { step, attempt: attempt + 1, at },
+            }
+        }
+        (Phase::ReadingBack { step, attempt }, Event::ReadBack { seen }) => match seen.health {
+            Health::Healthy => {
+                let summary = format!("read back: {}", seen.measured);
+                state.record(step, Record::Done { summary, output: serde_json::Value::Null });
+                ready(plan, step + 1, at)
+            }
+            Health::Unhealthy | Health::Unknown => {
+                state.reason =
+                    format!("nobody knows whether the step happened; read back: {}", seen.measured);
+                Phase::InDoubt { step, attempt }
+            }
+        },
+        (Phase::InDoubt { step, attempt }, Event::Settled { by, happened }) => {
+            if *happened {
+                let summary = format!("{by} says that it happened");
+                state.record(step, Record::Done { summary, output: serde_json::Value::Null });
+                ready(plan, step + 1, at)
+            } else {
+                Phase::Ready { step, attempt: attempt + 1, at }
+            }
+        }
+        (
+            phase @ (Phase::AwaitingApproval
+            | Phase::Ready { .. }
+            | Phase::Waiting { .. }
+            | Phase::InDoubt { .. }
+            | Phase::ToVerify
+            | Phase::Verifying { .. }),
+            Event::Stopped { why },
+        ) => stopped(plan, &mut state, &phase, why),
+        (Phase::ToVerify, Event::VerifyStarted) => {
+            Phase::Verifying { started_at: at, healthy_since: None, last: None }
+        }
+        (Phase::Verifying { .. }, Event::Interrupted) => {
+            // what was not watched does not count: the window begins again
+            Phase::Verifying { started_at: at, healthy_since: None, last: None }
+        }
+        (Phase::Verifying { started_at, healthy_since, .. }, Event::Verified { seen }) => {
+            verified(plan, &mut state, started_at, healthy_since, seen, at)
+        }
+        (Phase::Undoing { left }, Event::UndoStarted { step, .. })
+            if left.first() == Some(step) =>
+        {
+            Phase::UndoInFlight { step: *step, left: left.into_iter().skip(1).collect() }
+        }
+        // an undo that could not be rendered fails without having begun
+        (Phase::Undoing { left }, Event::UndoEnded { step, outcome })
+            if left.first() == Some(step) && !matches!(outcome, Outcome::Done { .. }) =>
+        {
+            undone(&mut state, *step, Vec::new(), outcome)
+        }
+        (Phase::UndoInFlight { step, left }, Event::UndoEnded { step: ended, outcome })
+            if step == *ended =>
+        {
+            undone(&mut state, step, left, outcome)
+        }
+        (Phase::UndoInFlight { step, left }, Event::Interrupted) => {
+            match plan.playbook.steps.get(step).map(|step| step.on_unknown) {
+                Some(OnUnknown::Retry) => {
+                    Phase::Undoing { left: std::iter::once(step).chain(left).collect() }
+                }
+                Some(OnUnknown::Probe | OnUnknown::Ask) | None => {
+                    let reason = "quell stopped while the undo was in flight".to_owned();
+                    undone(&mut state, step, left, &Outcome::Unknown { reason })
+                }
+            }
+        }
+        (phase, _) => return illegal(phase),
+    };
+    Ok(state)
+}
+
+/// What a state asks for at `now`. A state that says "in flight" is one whose worker died: the worker that
+/// is alive never asks while it performs.
+pub fn next(plan: &Plan, state: &State, now: Timestamp) -> Effect {
+    match &state.phase {
+        Phase::Empty => Effect::Over,
+        Phase::Observing => Effect::Write(Event::Observed),
+        Phase::AwaitingApproval => match plan.approve_until {
+            Some(until) if now >= until => Effect::Write(Event::Expired),
+            Some(until) => Effect::Sleep { until },
+            None => Effect::AskPerson,
+        },
+        Phase::Ready { step, attempt, at } => {
+            if now >= *at {
+                Effect::Begin { step: *step, attempt: *attempt }
+            } else {
+                Effect::Sleep { until: *at }
+            }
+        }
+        Phase::Waiting { step, until } => {
+            if now >= *until {
+                Effect::Write(Event::StepEnded {
+                    step: *step,
+                    outcome: Outcome::Done {
+                        summary: "waited".into(),
+                        output: serde_json::Value::Null,
+                    },
+                    jitter: 0,
+                })
+            } else {
+                Effect::Sleep { until: *until }
+            }
+        }
+        Phase::InFlight { .. } | Phase::UndoInFlight { .. } => Effect::Write(Event::Interrupted),
+        Phase::ReadingBack { .. } => Effect::ReadBack,
+        Phase::InDoubt { .. } => Effect::AskPerson,
+        Phase::ToVerify => Effect::Write(Event::VerifyStarted),
+        Phase::Verifying { .. } => Effect::Verify,
+        Phase::Undoing { left } => left.first().map_or(Effect::Over, |step| Effect::Undo { step: *step }),
+        Phase::Final(_) => Effect::Over,
+    }
+}
+
+/// The entry that an observation is worth: a change, or the end of the verification. Repeats are not written.
+pub fn verification_event(
+    plan: &Plan,
+    state: &State,
+    seen: Observation,
+    now: Timestamp,
+) -> Option<Event> {
+    let Phase::Verifying { started_at, healthy_since, last } = &state.phase else { return None };
+    let changed = last.as_ref().is_none_or(|last| last.health != seen.health);
+    let verify = plan.verify.as_ref()?;
+    let decisive = match seen.health {
+        Health::Healthy => healthy_since.is_some_and(|from| since(now, from) >= verify.hold),
+        Health::Unhealthy | Health::Unknown => since(now, *started_at) >= verify.within,
+    };
+    (changed || decisive).then_some(Event::Verified { seen })
+}
+
+fn ready(plan: &Plan, step: usize, at: Timestamp) -> Phase {
+    if step < plan.playbook.steps.len() {
+        Phase::Ready { step, attempt: 1, at }
+    } else if plan.verify.is_some() {
+        Phase::ToVerify
+    } else {
+        Phase::Final(RunState::Fixed)
+    }
+}
+
+fn ended_step(
+    plan: &Plan,
+    state: &mut State,
+    step: usize,
+    attempt: u32,
+    outcome: &Outcome,
+    jitter: u16,
+    at: Timestamp,
+) -> Phase {
+    let Some(definition) = plan.playbook.steps.get(step) else {
+        return Phase::Final(RunState::Stuck);
+    };
+    match outcome {
+        Outcome::Done { summary, output } => {
+            let (summary, output) = (summary.clone(), output.clone());
+            state.record(step, Record::Done { summary, output });
+            ready(plan, step + 1, at)
+        }
+        Outcome::Failed { retryable: true, .. } if attempt <= definition.retry.times => {
+            let delay = backoff(definition.retry.backoff, attempt, jitter);
+            Phase::Ready { step, attempt: attempt + 1, at: after(at, delay) }
+        }
+        Outcome::Failed { reason, .. } => failed_step(plan, state, step, reason.clone(), at),
+        Outcome::Unknown { reason } => in_doubt(plan, state, step, attempt, reason.clone(), at),
+    }
+}
+
+fn failed_step(
+    plan: &Plan,
+    state: &mut State,
+    step: usize,
+    reason: String,
+    at: Timestamp,
+) -> Phase {
+    let definition = plan.playbook.steps.get(step);
+    let name = definition.map_or("?", |step| step.name.as_str());
+    let sentence = format!("step {} ({name}) failed: {reason}", step + 1);
+    state.record(step, Record::Failed { reason });
+    match definition.map(|step| step.on_failure) {
+        Some(OnFailure::Continue) => ready(plan, step + 1, at),
+        Some(OnFailure::Abort) | None => {
+            state.reason = sentence;
+            undo_or(plan, state, RunState::Failed)
+        }
+    }
+}
+
+fn in_doubt(
+    plan: &Plan,
+    state: &mut State,
+    step: usize,
+    attempt: u32,
+    reason: String,
+    at: Timestamp,
+) -> Phase {
+    let Some(definition) = plan.playbook.steps.get(step) else {
+        return Phase::Final(RunState::Stuck);
+    };
+    match definition.on_unknown {
+        OnUnknown::Retry if attempt < definition.retry.times + 1 + UNKNOWN_TRIES => {
+            Phase::Ready { step, attempt: attempt + 1, at }
+        }
+        OnUnknown::Retry => {
+            let reason = format!("{reason}, {attempt} times in a row");
+            failed_step(plan, state, step, reason, at)
+        }
+        OnUnknown::Probe if plan.verify.is_some() => Phase::ReadingBack { step, attempt },
+        OnUnknown::Probe | OnUnknown::Ask => {
+            state.reason = reason;
+            Phase::InDoubt { step, attempt }
+        }
+    }
+}
+
+fn stopped(plan: &Plan, state: &mut State, phase: &Phase, why: &Stop) -> Phase {
+    let free = !state.acted;
+    match why {
+        Stop::Resolved => {
+            "the alert resolved".clone_into(&mut state.reason);
+            match phase {
+                // it is being watched already: go on watching
+                Phase::Verifying { .. } | Phase::ToVerify => phase.clone(),
+                _ if free => Phase::Final(RunState::Superseded),
+                _ if plan.verify.is_some() => Phase::ToVerify,
+                _ => Phase::Final(RunState::Cancelled),
+            }
+        }
+        Stop::AlreadyHealthy { measured } => {
+            state.reason = format!("nothing to remedy: {measured}");
+            Phase::Final(if free { RunState::Superseded } else { RunState::Cancelled })
+        }
+        Stop::Refused { guard, reason } => {
+            state.reason = format!("{guard}: {reason}");
+            Phase::Final(if free { RunState::Superseded } else { RunState::Cancelled })
+        }
+        Stop::Cancelled { by } => {
+            state.reason = format!("cancelled by {by}");
+            Phase::Final(RunState::Cancelled)
+        }
+    }
+}
+
+fn verified(
+    plan: &Plan,
+    state: &mut State,
+    started_at: Timestamp,
+    healthy_since: Option<Timestamp>,
+    seen: &Observation,
+    at: Timestamp,
+) -> Phase {
+    let (within, hold) = plan
+        .verify
+        .as_ref()
+        .map_or((Duration::ZERO, Duration::ZERO), |verify| (verify.within, verify.hold));
+    let late = since(at, started_at) >= within;
+    match seen.health {
+        Health::Healthy => {
+            let from = healthy_since.unwrap_or(at);
+            if since(at, from) >= hold {
+                state.reason.clone_from(&seen.measured);
+                return Phase::Final(RunState::Fixed);
+            }
+            Phase::Verifying { started_at, healthy_since: Some(from), last: Some(seen.clone()) }
+        }
+        Health::Unhealthy if late => {
+            state.reason = format!("did not help: {}", seen.measured);
+            undo_or(plan, state, RunState::Failed)
+        }
+        Health::Unknown if late => {
+            // missing evidence is no reason to act, so nothing is undone: a person decides
+            state.inconclusive = true;
+            state.reason = format!("nobody knows whether it helped: {}", seen.measured);
+            Phase::Final(RunState::Failed)
+        }
+        Health::Unhealthy | Health::Unknown => {
+            Phase::Verifying { started_at, healthy_since: None, last: Some(seen.clone()) }
+        }
+    }
+}
+
+/// Undoes what was done, the last first; or ends, when nothing can be undone.
+fn undo_or(plan: &Plan, state: &State, end: RunState) -> Phase {
+    let left: Vec<usize> = (0..state.steps.len())
+        .rev()
+        .filter(|step| {
+            matches!(state.steps.get(*step), Some(Record::Done { .. }))
+                && plan.playbook.steps.get(*step).is_some_and(|step| step.undo.is_some())
+        })
+        .collect();
+    if left.is_empty() { Phase::Final(end) } else { Phase::Undoing { left } }
+}
+
+fn undone(state: &mut State, step: usize, left: Vec<usize>, outcome: &Outcome) -> Phase {
+    match outcome {
+        Outcome::Done { .. } => {
+            state.record(step, Record::Undone);
+            if left.is_empty() { Phase::Final(RunState::Failed) } else { Phase::Undoing { left } }
+        }
+        Outcome::Failed { reason, .. } | Outcome::Unknown { reason } => {
+            state.reason =
+                format!("{}; undoing step {} failed: {reason}", state.reason, step + 1);
+            state.record(step, Record::UndoFailed { reason: reason.clone() });
+            Phase::Final(RunState::Stuck)
+        }
+    }
+}
+
+/// Doubles with each attempt, at most [`MAX_BACKOFF`]; `jitter` (0–999) spreads it over its upper half.
+pub fn backoff(first: Duration, attempt: u32, jitter: u16) -> Duration {
+    let full = first.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1))).min(MAX_BACKOFF);
+    full / 2 + full.mul_f64(f64::from(jitter.min(999)) / 2000.0)
+}
+
+#[cfg(test)]
+mod tests;

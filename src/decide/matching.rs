@@ -31,6 +31,15 @@ pub enum Match {
     TakenBy(String),
 }
 
+/// What an alert selects.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// Rules that take it, in order.
+    pub rules: Vec<Arc<Rule>>,
+    /// Rules whose `when` could not be evaluated, with the reason: they do not act.
+    pub unknown: Vec<(Arc<Rule>, String)>,
+}
+
 impl Index {
     /// Builds the index; rules keep their order.
     pub fn new(rules: Vec<Arc<Rule>>) -> Self {
@@ -43,9 +52,9 @@ impl Index {
     }
 
     /// The rules that take the alert, in order: the first, and later ones while each says `continue`.
-    pub fn select(&self, labels: &Labels, annotations: &Labels) -> Vec<Arc<Rule>> {
+    pub fn select(&self, labels: &Labels, annotations: &Labels) -> Selection {
         let _ = (labels, annotations);
-        Vec::new()
+        Selection::default()
     }
 
     /// For every rule, in order, whether it takes the alert or why not.

@@ -1,1 +1,229 @@
-//! x
+//! What people are told: the same facts in the same words on every channel. Pure; channels escape.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::decide::machine::Record;
+use crate::decide::machine::State;
+use crate::model::incident::Episode;
+use crate::model::incident::Incident;
+use crate::model::incident::Notice;
+use crate::model::incident::NoticeKind;
+use crate::model::run::Plan;
+use crate::model::run::RunState;
+use crate::model::time::show_duration;
+use crate::model::time::since;
+
+/// Annotation texts are cut to this many characters in notices.
+const MAX_TEXT: usize = 500;
+
+fn notice(incident: &Incident, kind: NoticeKind, headline: String, now: Timestamp) -> Notice {
+    Notice {
+        kind,
+        incident: incident.id,
+        title: incident.title.clone(),
+        severity: incident.severity.clone(),
+        headline,
+        details: Vec::new(),
+        tried: Vec::new(),
+        labels: incident.labels.clone(),
+        opened_at: incident.opened_at,
+        at: now,
+    }
+}
+
+/// An incident began.
+pub fn opened(incident: &Incident, episode: &Episode, remedies: usize, now: Timestamp) -> Notice {
+    let next = match remedies {
+        _ if incident.rule.is_empty() => "no rule matches it: a person must look".to_owned(),
+        0 => format!("rule {} has no remedy: a person must look", incident.rule),
+        1 => format!("rule {} has one remedy, which quell judges now", incident.rule),
+        count => format!("rule {} has {count} remedies, which quell judges now", incident.rule),
+    };
+    let headline = format!("{} is firing; {next}", name(&incident.labels));
+    let mut notice = notice(incident, NoticeKind::Opened, headline, now);
+    notice.details = evidence(episode);
+    notice
+}
+
+/// Automation will not act for now, and a person should know why.
+pub fn refused(incident: &Incident, reason: &str, now: Timestamp) -> Notice {
+    let headline = format!("quell does not act: {reason}");
+    notice(incident, NoticeKind::NeedsYou, headline, now)
+}
+
+/// A remedy waits for a person's yes.
+pub fn asks_approval(incident: &Incident, run: &str, plan: &Plan, now: Timestamp) -> Notice {
+    let until = plan.approve_until.map_or_else(String::new, |at| {
+        format!(" within {}", show_duration(since(at, now)))
+    });
+    let headline = format!(
+        "proposes {} on {} (remedy {} of {}): needs one person of tier {}{until}: quell approve {run}",
+        plan.playbook.name, plan.target, plan.remedy, plan.remedies, plan.tier
+    );
+    let mut notice = notice(incident, NoticeKind::NeedsYou, headline, now);
+    notice.details = plan_lines(plan);
+    notice
+}
+
+/// A run ended, or waits for a person.
+pub fn run_ended(incident: &Incident, run: &str, plan: &Plan, state: &State, now: Timestamp) -> Notice {
+    let kind = match state.summary() {
+        RunState::InDoubt | RunState::Stuck => NoticeKind::NeedsYou,
+        RunState::Planned
+        | RunState::AwaitingApproval
+        | RunState::Running
+        | RunState::Verifying
+        | RunState::Undoing
+        | RunState::Fixed
+        | RunState::Failed
+        | RunState::Cancelled
+        | RunState::Expired
+        | RunState::Rejected
+        | RunState::Observed
+        | RunState::Superseded => NoticeKind::Progress,
+    };
+    let mut headline = outcome_line(plan, state);
+    if state.summary() == RunState::InDoubt {
+        headline = format!(
+            "{headline}; a person must say whether it happened: quell answer {run} happened|did-not-happen"
+        );
+    }
+    let mut notice = notice(incident, kind, headline, now);
+    notice.details = step_lines(plan, state);
+    notice
+}
+
+/// Automation gives the incident to people, with everything that was tried.
+pub fn escalated(incident: &Incident, reason: &str, tried: Vec<String>, now: Timestamp) -> Notice {
+    let headline = format!("{reason}: a person must take over");
+    let mut notice = notice(incident, NoticeKind::NeedsYou, headline, now);
+    notice.tried = tried;
+    notice
+}
+
+/// Nobody acknowledged in time.
+pub fn unanswered(incident: &Incident, after: Duration, now: Timestamp) -> Notice {
+    let headline = format!("nobody has acknowledged it within {}", show_duration(after));
+    notice(incident, NoticeKind::NeedsYou, headline, now)
+}
+
+/// A person has it.
+pub fn acknowledged(incident: &Incident, by: &str, now: Timestamp) -> Notice {
+    let headline = format!("acknowledged by {by} after {}", show_duration(since(now, incident.opened_at)));
+    notice(incident, NoticeKind::Acknowledged, headline, now)
+}
+
+/// All episodes are closed.
+pub fn resolved(incident: &Incident, tried: Vec<String>, fixed_by: Option<&str>, now: Timestamp) -> Notice {
+    let took = show_duration(since(now, incident.opened_at));
+    let headline = match fixed_by {
+        Some(playbook) => format!("resolved after {took}: {playbook} helped"),
+        None if tried.is_empty() => format!("resolved after {took} by itself: quell did nothing"),
+        None => format!("resolved after {took}; nothing that quell tried was seen to help"),
+    };
+    let mut notice = notice(incident, NoticeKind::Resolved, headline, now);
+    notice.tried = tried;
+    notice
+}
+
+/// One line on what a run did and what came of it: `restart on deployment/api: did not help: 0.12`.
+pub fn outcome_line(plan: &Plan, state: &State) -> String {
+    let what = format!("{} on {}", plan.playbook.name, plan.target);
+    let reason = &state.reason;
+    match state.summary() {
+        RunState::Fixed if plan.verify.is_none() => format!("{what}: temporary measures taken back"),
+        RunState::Fixed => format!("{what}: verified: {reason}"),
+        RunState::Failed if undone(state) => format!("{what}: {reason}; undone"),
+        RunState::Failed | RunState::Superseded => format!("{what}: {reason}"),
+        RunState::Stuck => format!("{what}: stuck: {reason}; what was done stands, look before anything else"),
+        RunState::InDoubt => format!("{what}: in doubt: {reason}"),
+        RunState::Cancelled => format!("{what}: stopped between steps: {reason}{}", left(plan, state)),
+        RunState::Expired | RunState::Rejected | RunState::Observed => format!("{what}: {reason}"),
+        RunState::Planned
+        | RunState::AwaitingApproval
+        | RunState::Running
+        | RunState::Verifying
+        | RunState::Undoing => format!("{what}: {}", state.summary().as_str()),
+    }
+}
+
+/// One line a step: what it is and what came of it.
+pub fn step_lines(plan: &Plan, state: &State) -> Vec<String> {
+    let count = plan.playbook.steps.len();
+    plan.playbook
+        .steps
+        .iter()
+        .zip(&state.steps)
+        .enumerate()
+        .filter_map(|(index, (step, record))| {
+            let came = match record {
+                Record::Pending => return None,
+                Record::Done { summary, .. } => summary.clone(),
+                Record::Failed { reason } => format!("failed: {reason}"),
+                Record::Skipped { reason } => format!("skipped: {reason}"),
+                Record::Undone => "done, then undone".to_owned(),
+                Record::UndoFailed { reason } => format!("done; undoing it failed: {reason}"),
+            };
+            Some(format!("step {}/{count} {}: {came}", index + 1, step.name))
+        })
+        .collect()
+}
+
+/// What a plan would do, one line a step.
+pub fn plan_lines(plan: &Plan) -> Vec<String> {
+    plan.playbook
+        .steps
+        .iter()
+        .enumerate()
+        .map(|(index, step)| {
+            let kind = match &step.what {
+                crate::model::playbook::What::Action(action) => action.kind().to_owned(),
+                crate::model::playbook::What::Probe { probe, .. } => {
+                    format!("probe {}", probe.kind())
+                }
+                crate::model::playbook::What::Wait(time) => format!("wait {}", show_duration(*time)),
+            };
+            format!("step {} {}: {kind}", index + 1, step.name)
+        })
+        .collect()
+}
+
+fn name(labels: &crate::model::labels::Labels) -> String {
+    labels.to_string()
+}
+
+fn undone(state: &State) -> bool {
+    state.steps.contains(&Record::Undone)
+}
+
+/// What a stopped run left as it is.
+fn left(plan: &Plan, state: &State) -> String {
+    let standing: Vec<&str> = plan
+        .playbook
+        .steps
+        .iter()
+        .zip(&state.steps)
+        .filter(|(_, record)| matches!(record, Record::Done { .. }))
+        .map(|(step, _)| step.name.as_str())
+        .collect();
+    if standing.is_empty() { String::new() } else { format!("; done and not undone: {}", standing.join(", ")) }
+}
+
+/// Annotations that are written for people, and what the source says.
+fn evidence(episode: &Episode) -> Vec<String> {
+    let mut lines: Vec<String> = ["summary", "description", "runbook_url"]
+        .into_iter()
+        .map(|name| episode.annotations.get(name))
+        .filter(|text| !text.is_empty())
+        .map(|text| text.chars().take(MAX_TEXT).collect())
+        .collect();
+    if episode.truncated > 0 {
+        lines.push(format!(
+            "evidence missing: the sender left {} alerts of this group out",
+            episode.truncated
+        ));
+    }
+    lines
+}

@@ -115,6 +115,8 @@ pub struct PastRun {
     pub remedy: u32,
     /// Where it stands.
     pub state: crate::model::run::RunState,
+    /// It failed because its verification could not see.
+    pub inconclusive: bool,
     /// When it was created.
     pub started_at: Timestamp,
     /// When it ended.

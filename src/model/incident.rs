@@ -119,6 +119,8 @@ pub struct Incident {
     pub title: String,
     /// Value of the label `severity`.
     pub severity: String,
+    /// Labels of the alert that began it.
+    pub labels: Labels,
     /// Where it stands.
     pub status: IncidentStatus,
     /// Whether the automation has given it to people.

@@ -196,6 +196,11 @@ pub enum Event {
     },
     /// quell stopped while a step, an undo or a verification was in flight.
     Interrupted,
+    /// `on_unknown: probe`: what the verification said about a step in doubt.
+    ReadBack {
+        /// What was seen.
+        seen: Observation,
+    },
     /// A person settled what nobody could know: whether the step in doubt happened.
     Settled {
         /// Who.

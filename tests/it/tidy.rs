@@ -11,7 +11,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("exec", &[]),
     ("net", &[]),
     ("library", &["model", "decide", "error"]),
-    ("store", &["model", "clock", "error"]),
+    ("store", &["model", "decide", "clock", "error"]),
     ("act", &["model", "exec", "net"]),
     ("probe", &["model", "decide", "exec", "net"]),
     ("notify", &["model", "net"]),

@@ -1,0 +1,115 @@
+//! What the guards' tests share, and what holds for all of them.
+
+use super::*;
+use crate::model::decision::PastRun;
+use crate::model::decision::Standing;
+use crate::model::run::Health;
+use crate::model::run::Observation;
+use crate::model::run::RunState;
+use crate::model::time::before;
+
+pub(crate) fn now() -> Timestamp {
+    "2026-01-05T10:00:00Z".parse().unwrap()
+}
+
+pub(crate) fn subject() -> Subject {
+    let global = crate::model::config::Limits::default();
+    Subject {
+        rule: "api-error-rate".into(),
+        playbook: "restart".into(),
+        target: "deployment/api".into(),
+        alertname: "HighErrorRate".into(),
+        incident: IncidentId(1),
+        remedy: 1,
+        since: before(now(), Duration::from_secs(120)),
+        modes: vec![("mode (quell.yml:4)".into(), Mode::Auto)],
+        limits: Limits {
+            settle: None,
+            cooldown: global.cooldown,
+            rule_rate: None,
+            playbook_rate: None,
+            playbook_concurrent: None,
+            global_rate: global.rate,
+            concurrent: global.concurrent,
+            max_age: global.max_age,
+        },
+    }
+}
+
+pub(crate) fn facts() -> Facts {
+    Facts {
+        version: 1,
+        pauses: Vec::new(),
+        firing: true,
+        firing_for: Duration::from_secs(120),
+        evidence_age: Duration::from_secs(5),
+        truncated: 0,
+        standing: Standing::Active,
+        precheck: Some(Observation { health: Health::Unhealthy, measured: "0.37".into() }),
+        runs: Vec::new(),
+    }
+}
+
+/// A run of the subject that ended this many seconds ago, for another incident.
+pub(crate) fn run(seconds_ago: u64) -> PastRun {
+    let at = before(now(), Duration::from_secs(seconds_ago));
+    PastRun {
+        rule: "api-error-rate".into(),
+        playbook: "restart".into(),
+        target: "deployment/api".into(),
+        incident: IncidentId(99),
+        remedy: 1,
+        state: RunState::Fixed,
+        inconclusive: false,
+        started_at: at,
+        ended_at: Some(at),
+    }
+}
+
+#[test]
+fn with_nothing_against_it_every_guard_proceeds() {
+    let rulings = judge(&subject(), &facts(), now());
+    assert_eq!(conclude(&rulings).0, Verdict::Proceed, "{rulings:#?}");
+}
+
+#[test]
+fn the_most_cautious_verdict_wins_and_the_longest_hold_counts() {
+    let at = |seconds| after(now(), Duration::from_secs(seconds));
+    let rulings = |verdicts: &[Verdict]| -> Vec<Ruling> {
+        verdicts.iter().map(|it| Ruling { verdict: it.clone(), ..proceed("g", "") }).collect()
+    };
+    let hold = |seconds| Verdict::Hold { until: at(seconds) };
+    for (given, expected) in [
+        (vec![Verdict::Proceed, Verdict::Ask], Verdict::Ask),
+        (vec![hold(9), Verdict::Ask, hold(5)], hold(9)),
+        (vec![hold(9), Verdict::Refuse, Verdict::Proceed], Verdict::Refuse),
+    ] {
+        assert_eq!(conclude(&rulings(&given)).0, expected);
+    }
+}
+
+mod more_guards_never_permit_more {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_verdict() -> impl Strategy<Value = Verdict> {
+        prop_oneof![
+            Just(Verdict::Proceed),
+            Just(Verdict::Ask),
+            (0_u64..99).prop_map(|s| Verdict::Hold { until: after(now(), Duration::from_secs(s)) }),
+            Just(Verdict::Refuse),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_they_say(verdicts in prop::collection::vec(any_verdict(), 0..8), more in any_verdict()) {
+            let ruling = |it: &Verdict| Ruling { verdict: it.clone(), ..proceed("g", "") };
+            let few: Vec<Ruling> = verdicts.iter().map(ruling).collect();
+            let mut many = few.clone();
+            many.push(ruling(&more));
+            prop_assert!(conclude(&many).0.caution() >= conclude(&few).0.caution());
+        }
+    }
+}

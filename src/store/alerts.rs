@@ -1,0 +1,322 @@
+//! Intake of alerts: one writer commits all waiting deliveries together, and only then answers each.
+//!
+//! A delivery that changes nothing is recognised by reading, and writes nothing. What waits is bounded; beyond
+//! the bound the sender is told to come back, and nothing of its delivery is kept.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+
+use jiff::Timestamp;
+use sqlx::Any;
+use sqlx::Executor;
+use tokio::sync::mpsc;
+use tokio::sync::oneshot;
+
+use crate::decide::episode::Change;
+use crate::decide::episode::change;
+use crate::model::alert::Alert;
+use crate::model::alert::Delivery;
+use crate::model::incident::Episode;
+use crate::store::Result;
+use crate::store::Store;
+use crate::store::StoreError;
+use crate::store::Transaction;
+use crate::store::micros;
+use crate::store::next_ids;
+use crate::store::to_json;
+
+/// Deliveries committed together, at most.
+const BATCH: usize = 256;
+
+/// What a committed delivery did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Accepted {
+    /// Episodes opened.
+    pub opened: usize,
+    /// Episodes that fired again with the same start.
+    pub reopened: usize,
+    /// Open episodes with news.
+    pub updated: usize,
+    /// Episodes closed.
+    pub closed: usize,
+    /// Alerts that said nothing new.
+    pub unchanged: usize,
+}
+
+impl Accepted {
+    fn count(&mut self, change: Change) {
+        let slot = match change {
+            Change::Open => &mut self.opened,
+            Change::Reopen => &mut self.reopened,
+            Change::Update => &mut self.updated,
+            Change::Close => &mut self.closed,
+            Change::Nothing => &mut self.unchanged,
+        };
+        *slot += 1;
+    }
+
+    /// Whether anything was written.
+    pub fn changed(&self) -> bool {
+        self.opened + self.reopened + self.updated + self.closed > 0
+    }
+}
+
+/// Why a delivery was not taken; nothing of it is kept.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAccepted {
+    /// Too much waits already.
+    #[error("{waiting} alerts wait to be stored, of at most {limit}")]
+    Overloaded {
+        /// Alerts that wait.
+        waiting: usize,
+        /// The bound.
+        limit: usize,
+    },
+    /// The writer has stopped: the server is going down.
+    #[error("quell is stopping")]
+    Stopping,
+    /// It could not be written.
+    #[error("{0}")]
+    Storage(String),
+}
+
+struct Waiting {
+    delivery: Delivery,
+    answer: oneshot::Sender<std::result::Result<Accepted, NotAccepted>>,
+}
+
+/// Hands deliveries to the writer.
+#[derive(Debug, Clone)]
+pub struct Intake {
+    queue: mpsc::UnboundedSender<Waiting>,
+    waiting: Arc<AtomicUsize>,
+    limit: usize,
+}
+
+impl std::fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} alerts of {}", self.delivery.alerts.len(), self.delivery.source)
+    }
+}
+
+impl Intake {
+    /// An intake and the writer behind it. The writer ends when every `Intake` is dropped, after it has
+    /// committed what was accepted; `committed` is called after each commit that changed something.
+    pub fn new(
+        store: Store,
+        limit: usize,
+        committed: impl Fn() + Send + 'static,
+    ) -> (Self, impl Future<Output = ()> + Send) {
+        let (queue, mut waiting_deliveries) = mpsc::unbounded_channel::<Waiting>();
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let intake = Self { queue, waiting: Arc::clone(&waiting), limit };
+        let writer = async move {
+            let mut batch = Vec::with_capacity(BATCH);
+            while waiting_deliveries.recv_many(&mut batch, BATCH).await > 0 {
+                let alerts: usize = batch.iter().map(|it| it.delivery.alerts.len().max(1)).sum();
+                if write(&store, batch.drain(..).collect()).await {
+                    committed();
+                }
+                waiting.fetch_sub(alerts, Ordering::AcqRel);
+            }
+        };
+        (intake, writer)
+    }
+
+    /// Returns after the commit that holds the delivery.
+    pub async fn accept(&self, delivery: Delivery) -> std::result::Result<Accepted, NotAccepted> {
+        let alerts = delivery.alerts.len().max(1);
+        let waiting = self.waiting.fetch_add(alerts, Ordering::AcqRel);
+        // one delivery is always taken by an idle intake, however large: its sender cannot split it
+        if waiting > 0 && waiting + alerts > self.limit {
+            self.waiting.fetch_sub(alerts, Ordering::AcqRel);
+            return Err(NotAccepted::Overloaded { waiting, limit: self.limit });
+        }
+        let (answer, answered) = oneshot::channel();
+        if self.queue.send(Waiting { delivery, answer }).is_err() {
+            self.waiting.fetch_sub(alerts, Ordering::AcqRel);
+            return Err(NotAccepted::Stopping);
+        }
+        answered.await.unwrap_or(Err(NotAccepted::Stopping))
+    }
+
+    /// Alerts that wait to be stored.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Acquire)
+    }
+}
+
+/// Commits a batch and answers it; says whether anything changed.
+async fn write(store: &Store, batch: Vec<Waiting>) -> bool {
+    let deliveries: Vec<&Delivery> = batch.iter().map(|it| &it.delivery).collect();
+    let result = match nothing_new(store, &deliveries).await {
+        Ok(Some(unchanged)) => Ok(unchanged),
+        Ok(None) => commit(store, &deliveries).await,
+        Err(error) => Err(error),
+    };
+    match result {
+        Ok(accepted) => {
+            let changed = accepted.iter().any(Accepted::changed);
+            for (waiting, accepted) in batch.into_iter().zip(accepted) {
+                // a sender that hung up needs no answer; its delivery is stored all the same
+                drop(waiting.answer.send(Ok(accepted)));
+            }
+            changed
+        }
+        Err(error) => {
+            let words = error.to_string();
+            for waiting in batch {
+                drop(waiting.answer.send(Err(NotAccepted::Storage(words.clone()))));
+            }
+            false
+        }
+    }
+}
+
+/// The answers when no alert of the batch says anything new, found without a write.
+async fn nothing_new(store: &Store, deliveries: &[&Delivery]) -> Result<Option<Vec<Accepted>>> {
+    let now = store.now();
+    let mut answers = Vec::with_capacity(deliveries.len());
+    for delivery in deliveries {
+        let mut accepted = Accepted::default();
+        for alert in &delivery.alerts {
+            let latest = latest(&store.reader, &alert.labels.fingerprint()).await?;
+            match change(latest.as_ref(), alert, delivery.truncated, now) {
+                Change::Nothing => accepted.count(Change::Nothing),
+                _ => return Ok(None),
+            }
+        }
+        answers.push(accepted);
+    }
+    Ok(Some(answers))
+}
+
+async fn commit(store: &Store, deliveries: &[&Delivery]) -> Result<Vec<Accepted>> {
+    let now = store.now();
+    let alerts = deliveries.iter().map(|delivery| delivery.alerts.len()).sum();
+    let mut tx = store.begin().await?;
+    // the first statement is a write: it takes SQLite's lock, and PostgreSQL's row lock over replicas
+    let mut next_id = next_ids(&mut tx, "episode", alerts).await?;
+    let mut answers = Vec::with_capacity(deliveries.len());
+    for delivery in deliveries {
+        let mut accepted = Accepted::default();
+        for alert in &delivery.alerts {
+            let fingerprint = alert.labels.fingerprint();
+            let latest = latest(&mut *tx, &fingerprint).await?;
+            let change = change(latest.as_ref(), alert, delivery.truncated, now);
+            match (change, &latest) {
+                (Change::Open, _) => {
+                    open(&mut tx, next_id, &fingerprint, delivery, alert, now).await?;
+                    next_id += 1;
+                }
+                (Change::Reopen | Change::Update, Some(episode)) => {
+                    refresh(&mut tx, episode, change, delivery, alert, now).await?;
+                }
+                (Change::Close, Some(episode)) => close(&mut tx, episode, alert, now).await?,
+                (Change::Nothing | Change::Reopen | Change::Update | Change::Close, _) => {}
+            }
+            accepted.count(change);
+        }
+        answers.push(accepted);
+    }
+    tx.commit().await?;
+    Ok(answers)
+}
+
+async fn latest<'c>(
+    on: impl Executor<'c, Database = Any>,
+    fingerprint: &str,
+) -> Result<Option<Episode>> {
+    let row = sqlx::query("SELECT * FROM episodes WHERE fingerprint = $1 ORDER BY id DESC LIMIT 1")
+        .bind(fingerprint)
+        .fetch_optional(on)
+        .await?;
+    row.as_ref().map(super::episodes::episode).transpose()
+}
+
+async fn open(
+    tx: &mut Transaction,
+    id: i64,
+    fingerprint: &str,
+    delivery: &Delivery,
+    alert: &Alert,
+    now: Timestamp,
+) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO episodes (id, fingerprint, source, labels, annotations, generator_url, is_open,
+           starts_at, opened_at, seen_at, ended_at, reopened, truncated, due_at, attempt)
+         VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $8, $9, 0, 0, $10, $11, 0)",
+    )
+    .bind(id)
+    .bind(fingerprint)
+    .bind(delivery.source.as_str())
+    .bind(to_json(&alert.labels)?)
+    .bind(to_json(&alert.annotations)?)
+    .bind(alert.generator_url.as_str())
+    .bind(micros(alert.starts_at.unwrap_or(now)))
+    .bind(micros(now))
+    .bind(micros(now))
+    .bind(i64::try_from(delivery.truncated).unwrap_or(i64::MAX))
+    .bind(micros(now))
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+async fn refresh(
+    tx: &mut Transaction,
+    episode: &Episode,
+    change: Change,
+    delivery: &Delivery,
+    alert: &Alert,
+    now: Timestamp,
+) -> Result<()> {
+    let starts_at = alert.starts_at.map_or(episode.starts_at, |at| at.min(episode.starts_at));
+    let again = change == Change::Reopen;
+    // a mere repeat does not make it due: nothing that guards judge by became worse
+    let wake = again || episode.truncated != delivery.truncated;
+    sqlx::query(
+        "UPDATE episodes SET is_open = 1, source = $1, annotations = $2, starts_at = $3, seen_at = $4,
+           ended_at = 0, truncated = $5, reopened = reopened + $6,
+           attempt = attempt + $7, due_at = CASE WHEN $8 = 1 THEN $9 ELSE due_at END
+         WHERE id = $10",
+    )
+    .bind(delivery.source.as_str())
+    .bind(to_json(&alert.annotations)?)
+    .bind(micros(starts_at))
+    .bind(micros(now))
+    .bind(i64::try_from(delivery.truncated).unwrap_or(i64::MAX))
+    .bind(i64::from(again))
+    .bind(i64::from(wake))
+    .bind(i64::from(wake))
+    .bind(micros(now))
+    .bind(episode.id.0)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+async fn close(
+    tx: &mut Transaction,
+    episode: &Episode,
+    alert: &Alert,
+    now: Timestamp,
+) -> Result<()> {
+    sqlx::query(
+        "UPDATE episodes SET is_open = 0, ended_at = $1, due_at = $2, attempt = attempt + 1
+         WHERE id = $3",
+    )
+    .bind(micros(alert.ends_at.unwrap_or(now)))
+    .bind(micros(now))
+    .bind(episode.id.0)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+impl From<StoreError> for NotAccepted {
+    fn from(error: StoreError) -> Self {
+        Self::Storage(error.to_string())
+    }
+}

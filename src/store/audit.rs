@@ -1,0 +1,103 @@
+//! Reads the journals back and checks each run's hash chain.
+
+use sqlx::Row as _;
+
+use crate::model::incident::RunId;
+use crate::store::Result;
+use crate::store::Store;
+use crate::store::runs::hex;
+use crate::store::runs::link;
+use crate::store::text;
+
+use sha2::Digest as _;
+
+/// A run whose journal is not what was written.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Broken {
+    /// The run.
+    pub run: RunId,
+    /// The first entry that does not fit, from 1; 0 is the plan.
+    pub seq: i64,
+    /// What does not fit.
+    pub what: String,
+}
+
+/// What an audit found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Audit {
+    /// Runs looked at.
+    pub runs: u64,
+    /// Events looked at.
+    pub events: u64,
+    /// Chains that are broken.
+    pub broken: Vec<Broken>,
+}
+
+impl Store {
+    /// Checks every run's chain, or that of one.
+    pub async fn audit(&self, only: Option<RunId>) -> Result<Audit> {
+        let mut audit = Audit::default();
+        let mut after = 0_i64;
+        loop {
+            let rows = sqlx::query(
+                "SELECT id, plan, digest, seq, head FROM runs
+                 WHERE id > $1 AND ($2 = 0 OR id = $3) ORDER BY id LIMIT 200",
+            )
+            .bind(after)
+            .bind(only.map_or(0, |id| id.0))
+            .bind(only.map_or(0, |id| id.0))
+            .fetch_all(&self.reader)
+            .await?;
+            for row in &rows {
+                after = row.try_get("id")?;
+                let run = RunId(after);
+                audit.runs += 1;
+                if hex(&sha2::Sha256::digest(text(row, "plan")?.as_bytes())) != text(row, "digest")? {
+                    let what = "the plan is not the one that was approved".to_owned();
+                    audit.broken.push(Broken { run, seq: 0, what });
+                }
+                let (seq, head) = (row.try_get("seq")?, text(row, "head")?);
+                if let Some(broken) = self.audit_run(run, seq, &head, &mut audit.events).await? {
+                    audit.broken.push(broken);
+                }
+            }
+            if rows.is_empty() {
+                return Ok(audit);
+            }
+        }
+    }
+
+    async fn audit_run(
+        &self,
+        run: RunId,
+        seq: i64,
+        head: &str,
+        events: &mut u64,
+    ) -> Result<Option<Broken>> {
+        let rows = sqlx::query("SELECT seq, at, body, hash FROM run_events WHERE run = $1 ORDER BY seq")
+            .bind(run.0)
+            .fetch_all(&self.reader)
+            .await?;
+        let broken = |seq, what: &str| Ok(Some(Broken { run, seq, what: what.to_owned() }));
+        let (mut expected, mut so_far) = (1, String::new());
+        for row in &rows {
+            *events += 1;
+            let (found, at): (i64, i64) = (row.try_get("seq")?, row.try_get("at")?);
+            if found != expected {
+                return broken(expected, "an entry is missing");
+            }
+            let hash = link(&so_far, run, found, at, &text(row, "body")?);
+            if hash != text(row, "hash")? {
+                return broken(found, "the entry was changed");
+            }
+            (expected, so_far) = (found + 1, hash);
+        }
+        if expected - 1 < seq {
+            return broken(expected, "the end of the journal is missing");
+        }
+        if so_far != head || expected - 1 != seq {
+            return broken(seq, "the journal does not end as the run says");
+        }
+        Ok(None)
+    }
+}

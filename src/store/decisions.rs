@@ -1,0 +1,100 @@
+//! Decisions: every verdict with its reason. Stored when it says something new.
+
+use sqlx::Row as _;
+
+use crate::model::decision::Decision;
+use crate::model::decision::Verdict;
+use crate::model::incident::EpisodeId;
+use crate::store::Result;
+use crate::store::Store;
+use crate::store::json;
+use crate::store::micros;
+use crate::store::next_ids;
+use crate::store::to_json;
+
+/// A stored decision, with its place in the list.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Stored {
+    /// Grows with time; the cursor of the list.
+    pub id: i64,
+    /// The decision.
+    #[serde(flatten)]
+    pub decision: Decision,
+}
+
+impl Store {
+    /// Stores a decision unless it says the same as the last one for its episode and rule: same guard, same
+    /// verdict. Returns whether it is news, which is when people are told.
+    pub async fn decide(&self, decision: &Decision) -> Result<bool> {
+        let key = (decision.verdict.as_str(), deciding(decision));
+        if let Some(last) = self.last_decision(decision.episode, &decision.rule).await? {
+            let same_plan = last.playbook == decision.playbook && last.incident == decision.incident;
+            if same_plan && (last.verdict.as_str(), deciding(&last)) == key {
+                return Ok(false);
+            }
+        }
+        let mut tx = self.begin().await?;
+        let id = next_ids(&mut tx, "decision", 1).await?;
+        sqlx::query(
+            "INSERT INTO decisions (id, episode, incident, rule, verdict, reason, body, at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        )
+        .bind(id)
+        .bind(decision.episode.0)
+        .bind(decision.incident.map_or(0, |id| id.0))
+        .bind(decision.rule.as_str())
+        .bind(decision.verdict.as_str())
+        .bind(decision.reason.as_str())
+        .bind(to_json(decision)?)
+        .bind(micros(decision.at))
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// The latest decision for an episode and a rule.
+    pub async fn last_decision(&self, episode: EpisodeId, rule: &str) -> Result<Option<Decision>> {
+        let row = sqlx::query(
+            "SELECT body FROM decisions WHERE episode = $1 AND rule = $2 ORDER BY id DESC LIMIT 1",
+        )
+        .bind(episode.0)
+        .bind(rule)
+        .fetch_optional(&self.reader)
+        .await?;
+        row.map(|row| json(&row, "body")).transpose()
+    }
+
+    /// The newest first, those before `cursor` if given; of one episode if given.
+    pub async fn decisions(
+        &self,
+        episode: Option<EpisodeId>,
+        cursor: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<Stored>> {
+        let episode = episode.map_or(0, |id| id.0);
+        let rows = sqlx::query(
+            "SELECT id, body FROM decisions WHERE id < $1 AND ($2 = 0 OR episode = $3)
+             ORDER BY id DESC LIMIT $4",
+        )
+        .bind(cursor.unwrap_or(i64::MAX))
+        .bind(episode)
+        .bind(episode)
+        .bind(i64::from(limit))
+        .fetch_all(&self.reader)
+        .await?;
+        rows.iter()
+            .map(|row| Ok(Stored { id: row.try_get("id")?, decision: json(row, "body")? }))
+            .collect()
+    }
+}
+
+/// The guard that decided.
+fn deciding(decision: &Decision) -> String {
+    let is = |verdict: &Verdict| verdict.caution() == decision.verdict.caution();
+    decision
+        .rulings
+        .iter()
+        .find(|ruling| is(&ruling.verdict))
+        .map_or_else(|| decision.reason.clone(), |ruling| ruling.guard.clone())
+}

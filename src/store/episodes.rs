@@ -1,0 +1,152 @@
+//! Episodes: reading, and the claim by which intake judges each when it is due.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use crate::model::incident::Episode;
+use crate::model::incident::EpisodeId;
+use crate::model::incident::IncidentId;
+use crate::model::time::after;
+use crate::store::NEVER;
+use crate::store::Result;
+use crate::store::Store;
+use crate::store::flag;
+use crate::store::instant;
+use crate::store::instant_or_none;
+use crate::store::json;
+use crate::store::micros;
+use crate::store::number;
+use crate::store::text;
+
+/// An episode to judge; `attempt` fences what is written back.
+#[derive(Debug, Clone)]
+pub struct DueEpisode {
+    /// The episode.
+    pub episode: Episode,
+    /// Changes when anybody touches it: a claim, or an alert.
+    pub attempt: i64,
+}
+
+impl Store {
+    /// Claims the episode that has been due longest, for `lease`.
+    pub async fn claim_episode(&self, lease: Duration) -> Result<Option<DueEpisode>> {
+        let now = self.now();
+        let row = sqlx::query(
+            "UPDATE episodes SET attempt = attempt + 1, due_at = $1
+             WHERE id = (SELECT id FROM episodes WHERE due_at <= $2 ORDER BY due_at, id LIMIT 1)
+               AND due_at <= $3
+             RETURNING *",
+        )
+        .bind(micros(after(now, lease)))
+        .bind(micros(now))
+        .bind(micros(now))
+        .fetch_optional(&self.writer)
+        .await?;
+        row.map(|row| Ok(DueEpisode { episode: episode(&row)?, attempt: row.try_get("attempt")? }))
+            .transpose()
+    }
+
+    /// Says when to judge it again (`None`: when something happens). Without effect if an alert or another
+    /// worker touched it since it was claimed: then it is due already.
+    pub async fn episode_due(&self, due: &DueEpisode, at: Option<Timestamp>) -> Result<()> {
+        sqlx::query("UPDATE episodes SET due_at = $1 WHERE id = $2 AND attempt = $3")
+            .bind(at.map_or(NEVER, micros))
+            .bind(due.episode.id.0)
+            .bind(due.attempt)
+            .execute(&self.writer)
+            .await?;
+        Ok(())
+    }
+
+    /// Makes the open episodes of an incident due now: a run ended, a person spoke.
+    pub async fn wake_incident(&self, incident: IncidentId) -> Result<()> {
+        sqlx::query(
+            "UPDATE episodes SET due_at = $1, attempt = attempt + 1 WHERE is_open = 1 AND id IN
+               (SELECT episode FROM incident_episodes WHERE incident = $2)",
+        )
+        .bind(micros(self.now()))
+        .bind(incident.0)
+        .execute(&self.writer)
+        .await?;
+        Ok(())
+    }
+
+    /// Makes all open episodes due now: rules were reloaded, a pause ended.
+    pub async fn wake_all_episodes(&self) -> Result<()> {
+        sqlx::query("UPDATE episodes SET due_at = $1, attempt = attempt + 1 WHERE is_open = 1")
+            .bind(micros(self.now()))
+            .execute(&self.writer)
+            .await?;
+        Ok(())
+    }
+
+    /// One episode.
+    pub async fn episode(&self, id: EpisodeId) -> Result<Option<Episode>> {
+        let row = sqlx::query("SELECT * FROM episodes WHERE id = $1")
+            .bind(id.0)
+            .fetch_optional(&self.reader)
+            .await?;
+        row.as_ref().map(episode).transpose()
+    }
+
+    /// The latest episode of a fingerprint.
+    pub async fn latest_episode(&self, fingerprint: &str) -> Result<Option<Episode>> {
+        let row =
+            sqlx::query("SELECT * FROM episodes WHERE fingerprint = $1 ORDER BY id DESC LIMIT 1")
+                .bind(fingerprint)
+                .fetch_optional(&self.reader)
+                .await?;
+        row.as_ref().map(episode).transpose()
+    }
+
+    /// The newest first, those before `cursor` if given; only open ones if asked.
+    pub async fn episodes(
+        &self,
+        only_open: bool,
+        cursor: Option<EpisodeId>,
+        limit: u32,
+    ) -> Result<Vec<Episode>> {
+        let rows = sqlx::query(
+            "SELECT * FROM episodes WHERE id < $1 AND is_open >= $2 ORDER BY id DESC LIMIT $3",
+        )
+        .bind(cursor.map_or(i64::MAX, |id| id.0))
+        .bind(i64::from(only_open))
+        .bind(i64::from(limit))
+        .fetch_all(&self.reader)
+        .await?;
+        rows.iter().map(episode).collect()
+    }
+
+    /// The episodes of an incident, oldest first.
+    pub async fn episodes_of(&self, incident: IncidentId) -> Result<Vec<Episode>> {
+        let rows = sqlx::query(
+            "SELECT e.* FROM episodes e JOIN incident_episodes i ON i.episode = e.id
+             WHERE i.incident = $1 ORDER BY e.id",
+        )
+        .bind(incident.0)
+        .fetch_all(&self.reader)
+        .await?;
+        rows.iter().map(episode).collect()
+    }
+}
+
+pub(super) fn episode(row: &AnyRow) -> Result<Episode> {
+    Ok(Episode {
+        id: EpisodeId(row.try_get("id")?),
+        fingerprint: text(row, "fingerprint")?,
+        source: text(row, "source")?,
+        labels: json(row, "labels")?,
+        annotations: json(row, "annotations")?,
+        open: flag(row, "is_open")?,
+        starts_at: instant(row, "starts_at")?,
+        opened_at: instant(row, "opened_at")?,
+        seen_at: instant(row, "seen_at")?,
+        ended_at: instant_or_none(row, "ended_at")?,
+        reopened: number(row, "reopened")?,
+        truncated: number(row, "truncated")?,
+        generator_url: text(row, "generator_url")?,
+    })
+}

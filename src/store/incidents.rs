@@ -1,0 +1,324 @@
+//! Incidents: what people see. Every change carries the notices it owes, in the same transaction.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use crate::model::incident::Episode;
+use crate::model::incident::EpisodeId;
+use crate::model::incident::Incident;
+use crate::model::incident::IncidentId;
+use crate::model::incident::IncidentStatus;
+use crate::model::time::after;
+use crate::store::NEVER;
+use crate::store::Result;
+use crate::store::Store;
+use crate::store::StoreError;
+use crate::store::flag;
+use crate::store::instant;
+use crate::store::instant_or_none;
+use crate::store::json;
+use crate::store::micros;
+use crate::store::micros_or_none;
+use crate::store::next_ids;
+use crate::store::outbox::Owed;
+use crate::store::outbox::owe;
+use crate::store::text;
+use crate::store::to_json;
+
+/// An incident whose acknowledgement is overdue.
+#[derive(Debug, Clone)]
+pub struct DueIncident {
+    /// The incident.
+    pub incident: Incident,
+    /// Fences what is written back.
+    pub attempt: i64,
+}
+
+impl Store {
+    /// The open incident of a rule and group, with this episode in it; opened if there is none, then with the
+    /// notices that `owed` makes of it. Says whether it was opened.
+    pub async fn incident_for(
+        &self,
+        new: &Incident,
+        episode: EpisodeId,
+        ack_within: Option<Duration>,
+        owed: impl FnOnce(&Incident) -> Vec<Owed>,
+    ) -> Result<(Incident, bool)> {
+        if let Some(found) = self.open_incident(&new.rule, &new.group_key).await?
+            && self.has_episode(found.id, episode).await?
+        {
+            return Ok((found, false));
+        }
+        let mut tx = self.begin().await?;
+        let id = next_ids(&mut tx, "incident", 1).await?;
+        let row = sqlx::query(
+            "SELECT * FROM incidents WHERE rule = $1 AND group_key = $2 AND status <> 'resolved'",
+        )
+        .bind(new.rule.as_str())
+        .bind(new.group_key.as_str())
+        .fetch_optional(&mut *tx)
+        .await?;
+        let (found, opened) = match row {
+            Some(row) => (incident(&row)?, false),
+            None => (Incident { id: IncidentId(id), ..new.clone() }, true),
+        };
+        if opened {
+            let due = ack_within.map_or(NEVER, |within| micros(after(new.opened_at, within)));
+            sqlx::query(
+                "INSERT INTO incidents (id, rule, group_key, title, severity, labels, status, escalated,
+                   opened_at, resolved_at, acked_by, acked_at, due_at, attempt)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9, '', 0, $10, 0)",
+            )
+            .bind(id)
+            .bind(new.rule.as_str())
+            .bind(new.group_key.as_str())
+            .bind(new.title.as_str())
+            .bind(new.severity.as_str())
+            .bind(to_json(&new.labels)?)
+            .bind(new.status.as_str())
+            .bind(micros(new.opened_at))
+            .bind(micros_or_none(new.resolved_at))
+            .bind(due)
+            .execute(&mut *tx)
+            .await?;
+            owe(&mut tx, owed(&found), self.now()).await?;
+        }
+        sqlx::query(
+            "INSERT INTO incident_episodes (incident, episode) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+        )
+        .bind(found.id.0)
+        .bind(episode.0)
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok((found, opened))
+    }
+
+    /// The open incident of a rule and group.
+    pub async fn open_incident(&self, rule: &str, group_key: &str) -> Result<Option<Incident>> {
+        let row = sqlx::query(
+            "SELECT * FROM incidents WHERE rule = $1 AND group_key = $2 AND status <> 'resolved'",
+        )
+        .bind(rule)
+        .bind(group_key)
+        .fetch_optional(&self.reader)
+        .await?;
+        row.as_ref().map(incident).transpose()
+    }
+
+    async fn has_episode(&self, incident: IncidentId, episode: EpisodeId) -> Result<bool> {
+        let row = sqlx::query("SELECT 1 FROM incident_episodes WHERE incident = $1 AND episode = $2")
+            .bind(incident.0)
+            .bind(episode.0)
+            .fetch_optional(&self.reader)
+            .await?;
+        Ok(row.is_some())
+    }
+
+    /// Resolves an incident if all its episodes are closed; says whether it did so now.
+    pub async fn resolve_incident(&self, id: IncidentId, owed: Vec<Owed>) -> Result<bool> {
+        let mut tx = self.begin().await?;
+        let done = sqlx::query(
+            "UPDATE incidents SET status = 'resolved', resolved_at = $1, due_at = $2
+             WHERE id = $3 AND status <> 'resolved' AND NOT EXISTS
+               (SELECT 1 FROM incident_episodes i JOIN episodes e ON e.id = i.episode
+                WHERE i.incident = $4 AND e.is_open = 1)",
+        )
+        .bind(micros(self.now()))
+        .bind(NEVER)
+        .bind(id.0)
+        .bind(id.0)
+        .execute(&mut *tx)
+        .await?;
+        let resolved = done.rows_affected() == 1;
+        if resolved {
+            owe(&mut tx, owed, self.now()).await?;
+        }
+        tx.commit().await?;
+        Ok(resolved)
+    }
+
+    /// Marks an incident as given to people, once; says whether it was this time.
+    pub async fn escalate_incident(&self, id: IncidentId, owed: Vec<Owed>) -> Result<bool> {
+        let mut tx = self.begin().await?;
+        let done = sqlx::query(
+            "UPDATE incidents SET escalated = 1 WHERE id = $1 AND escalated = 0 AND status <> 'resolved'",
+        )
+        .bind(id.0)
+        .execute(&mut *tx)
+        .await?;
+        let escalated = done.rows_affected() == 1;
+        if escalated {
+            owe(&mut tx, owed, self.now()).await?;
+        }
+        tx.commit().await?;
+        Ok(escalated)
+    }
+
+    /// Acknowledges; stops escalation. Returns the incident as it is now, and whether this call did it: a second
+    /// acknowledgement changes nothing.
+    pub async fn acknowledge(
+        &self,
+        id: IncidentId,
+        by: &str,
+        link: Option<&str>,
+        owed: impl FnOnce(&Incident) -> Vec<Owed>,
+    ) -> Result<(Incident, bool)> {
+        let now = self.now();
+        let mut tx = self.begin().await?;
+        let done = sqlx::query(
+            "UPDATE incidents SET status = 'acknowledged', acked_by = $1, acked_at = $2, due_at = $3
+             WHERE id = $4 AND status = 'open'",
+        )
+        .bind(by)
+        .bind(micros(now))
+        .bind(NEVER)
+        .bind(id.0)
+        .execute(&mut *tx)
+        .await?;
+        let row = sqlx::query("SELECT * FROM incidents WHERE id = $1")
+            .bind(id.0)
+            .fetch_optional(&mut *tx)
+            .await?
+            .ok_or_else(|| StoreError::Missing(format!("there is no incident {id}")))?;
+        let incident = incident(&row)?;
+        let acked = done.rows_affected() == 1;
+        if acked {
+            if let Some(digest) = link {
+                sqlx::query("INSERT INTO used_links (digest, by_whom, at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
+                    .bind(digest)
+                    .bind(by)
+                    .bind(micros(now))
+                    .execute(&mut *tx)
+                    .await?;
+            }
+            owe(&mut tx, owed(&incident), now).await?;
+        }
+        tx.commit().await?;
+        Ok((incident, acked))
+    }
+
+    /// Who used a link, and when.
+    pub async fn link_used(&self, digest: &str) -> Result<Option<(String, Timestamp)>> {
+        let row = sqlx::query("SELECT by_whom, at FROM used_links WHERE digest = $1")
+            .bind(digest)
+            .fetch_optional(&self.reader)
+            .await?;
+        row.map(|row| Ok((text(&row, "by_whom")?, instant(&row, "at")?))).transpose()
+    }
+
+    /// Claims an open incident that nobody has acknowledged in time.
+    pub async fn claim_incident(&self, lease: Duration) -> Result<Option<DueIncident>> {
+        let now = self.now();
+        let row = sqlx::query(
+            "UPDATE incidents SET attempt = attempt + 1, due_at = $1
+             WHERE id = (SELECT id FROM incidents WHERE due_at <= $2 ORDER BY due_at, id LIMIT 1)
+               AND due_at <= $3
+             RETURNING *",
+        )
+        .bind(micros(after(now, lease)))
+        .bind(micros(now))
+        .bind(micros(now))
+        .fetch_optional(&self.writer)
+        .await?;
+        row.map(|row| Ok(DueIncident { incident: incident(&row)?, attempt: row.try_get("attempt")? }))
+            .transpose()
+    }
+
+    /// Tells that nobody answered, unless somebody just did; it is told once.
+    pub async fn tell_unanswered(&self, due: &DueIncident, owed: Vec<Owed>) -> Result<bool> {
+        let mut tx = self.begin().await?;
+        let done = sqlx::query(
+            "UPDATE incidents SET due_at = $1 WHERE id = $2 AND attempt = $3 AND status = 'open'",
+        )
+        .bind(NEVER)
+        .bind(due.incident.id.0)
+        .bind(due.attempt)
+        .execute(&mut *tx)
+        .await?;
+        let told = done.rows_affected() == 1;
+        if told {
+            owe(&mut tx, owed, self.now()).await?;
+        }
+        tx.commit().await?;
+        Ok(told)
+    }
+
+    /// One incident.
+    pub async fn incident(&self, id: IncidentId) -> Result<Option<Incident>> {
+        let row = sqlx::query("SELECT * FROM incidents WHERE id = $1")
+            .bind(id.0)
+            .fetch_optional(&self.reader)
+            .await?;
+        row.as_ref().map(incident).transpose()
+    }
+
+    /// The newest first, those before `cursor` if given; only those with `status` if given.
+    pub async fn incidents(
+        &self,
+        status: Option<IncidentStatus>,
+        cursor: Option<IncidentId>,
+        limit: u32,
+    ) -> Result<Vec<Incident>> {
+        let status = status.map_or("", IncidentStatus::as_str);
+        let rows = sqlx::query(
+            "SELECT * FROM incidents WHERE id < $1 AND ($2 = '' OR status = $3)
+             ORDER BY id DESC LIMIT $4",
+        )
+        .bind(cursor.map_or(i64::MAX, |id| id.0))
+        .bind(status)
+        .bind(status)
+        .bind(i64::from(limit))
+        .fetch_all(&self.reader)
+        .await?;
+        rows.iter().map(incident).collect()
+    }
+
+    /// Incidents that an episode belongs to.
+    pub async fn incidents_of(&self, episode: &Episode) -> Result<Vec<Incident>> {
+        let rows = sqlx::query(
+            "SELECT i.* FROM incidents i JOIN incident_episodes e ON e.incident = i.id
+             WHERE e.episode = $1 ORDER BY i.id",
+        )
+        .bind(episode.id.0)
+        .fetch_all(&self.reader)
+        .await?;
+        rows.iter().map(incident).collect()
+    }
+
+    /// How many incidents have each status that is not resolved.
+    pub async fn open_incident_counts(&self) -> Result<Vec<(String, i64)>> {
+        let rows = sqlx::query(
+            "SELECT status, COUNT(*) AS count FROM incidents WHERE status <> 'resolved' GROUP BY status",
+        )
+        .fetch_all(&self.reader)
+        .await?;
+        rows.iter().map(|row| Ok((text(row, "status")?, row.try_get("count")?))).collect()
+    }
+}
+
+fn incident(row: &AnyRow) -> Result<Incident> {
+    let status = match text(row, "status")?.as_str() {
+        "open" => IncidentStatus::Open,
+        "acknowledged" => IncidentStatus::Acknowledged,
+        "resolved" => IncidentStatus::Resolved,
+        other => return Err(StoreError::Corrupt(format!("incident status `{other}`"))),
+    };
+    Ok(Incident {
+        id: IncidentId(row.try_get("id")?),
+        rule: text(row, "rule")?,
+        group_key: text(row, "group_key")?,
+        title: text(row, "title")?,
+        severity: text(row, "severity")?,
+        labels: json(row, "labels")?,
+        status,
+        escalated: flag(row, "escalated")?,
+        opened_at: instant(row, "opened_at")?,
+        resolved_at: instant_or_none(row, "resolved_at")?,
+        acked_by: text(row, "acked_by")?,
+        acked_at: instant_or_none(row, "acked_at")?,
+    })
+}

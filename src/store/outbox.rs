@@ -1,0 +1,240 @@
+//! Notifications owed: written with what caused them, sent in order, delivered or visibly dead.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use crate::model::incident::IncidentId;
+use crate::model::incident::Notice;
+use crate::model::incident::NoticeKind;
+use crate::model::time::after;
+use crate::store::NEVER;
+use crate::store::Result;
+use crate::store::Store;
+use crate::store::Transaction;
+use crate::store::instant;
+use crate::store::instant_or_none;
+use crate::store::json;
+use crate::store::micros;
+use crate::store::next_ids;
+use crate::store::number;
+use crate::store::text;
+use crate::store::to_json;
+
+/// One notice to one recipient of one channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owed {
+    /// Name of the channel.
+    pub channel: String,
+    /// Recipient, for channels that have them; else empty.
+    pub recipient: String,
+    /// What to say.
+    pub notice: Notice,
+}
+
+/// A notification as stored.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Notification {
+    /// Grows with time.
+    pub id: i64,
+    /// Name of the channel.
+    pub channel: String,
+    /// Recipient, or empty.
+    pub recipient: String,
+    /// `pending`, `sent` or `dead`.
+    pub state: String,
+    /// Tries so far.
+    pub tries: u32,
+    /// Why the last try failed.
+    pub error: String,
+    /// When it became due first.
+    pub created_at: Timestamp,
+    /// When it was sent or given up.
+    pub ended_at: Option<Timestamp>,
+    /// What it says.
+    pub notice: Notice,
+    /// Fences what is written back.
+    #[serde(skip)]
+    pub attempt: i64,
+}
+
+/// Writes notices owed into the transaction that caused them.
+pub(super) async fn owe(tx: &mut Transaction, owed: Vec<Owed>, now: Timestamp) -> Result<()> {
+    if owed.is_empty() {
+        return Ok(());
+    }
+    let first = next_ids(tx, "outbox", owed.len()).await?;
+    for (id, owed) in (first..).zip(owed) {
+        sqlx::query(
+            "INSERT INTO outbox (id, incident, kind, channel, recipient, body, state, tries, error,
+               created_at, ended_at, due_at, attempt)
+             VALUES ($1, $2, $3, $4, $5, $6, 'pending', 0, '', $7, 0, $8, 0)",
+        )
+        .bind(id)
+        .bind(owed.notice.incident.0)
+        .bind(kind_word(owed.notice.kind))
+        .bind(owed.channel.as_str())
+        .bind(owed.recipient.as_str())
+        .bind(to_json(&owed.notice)?)
+        .bind(micros(now))
+        .bind(micros(now))
+        .execute(&mut **tx)
+        .await?;
+    }
+    Ok(())
+}
+
+impl Store {
+    /// Writes notices that no other change carries.
+    pub async fn tell(&self, owed: Vec<Owed>) -> Result<()> {
+        let mut tx = self.begin().await?;
+        owe(&mut tx, owed, self.now()).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Claims the notification that has been due longest and has none before it: per incident and recipient they
+    /// are sent in order, so that a resolution never overtakes its trigger.
+    pub async fn claim_notification(&self, lease: Duration) -> Result<Option<Notification>> {
+        let now = self.now();
+        let row = sqlx::query(
+            "UPDATE outbox SET attempt = attempt + 1, tries = tries + 1, due_at = $1
+             WHERE id = (SELECT o.id FROM outbox o WHERE o.due_at <= $2 AND o.state = 'pending'
+                AND NOT EXISTS (SELECT 1 FROM outbox b WHERE b.incident = o.incident
+                  AND b.channel = o.channel AND b.recipient = o.recipient AND b.state = 'pending' AND b.id < o.id)
+                ORDER BY o.due_at, o.id LIMIT 1)
+               AND due_at <= $3 AND state = 'pending'
+             RETURNING *",
+        )
+        .bind(micros(after(now, lease)))
+        .bind(micros(now))
+        .bind(micros(now))
+        .fetch_optional(&self.writer)
+        .await?;
+        row.as_ref().map(notification).transpose()
+    }
+
+    /// It arrived.
+    pub async fn notification_sent(&self, sent: &Notification) -> Result<()> {
+        self.end_notification(sent, "sent", "", Vec::new()).await
+    }
+
+    /// It failed; try again then.
+    pub async fn notification_retry(
+        &self,
+        failed: &Notification,
+        error: &str,
+        at: Timestamp,
+    ) -> Result<()> {
+        sqlx::query(
+            "UPDATE outbox SET error = $1, due_at = $2 WHERE id = $3 AND attempt = $4 AND state = 'pending'",
+        )
+        .bind(error)
+        .bind(micros(at))
+        .bind(failed.id)
+        .bind(failed.attempt)
+        .execute(&self.writer)
+        .await?;
+        Ok(())
+    }
+
+    /// It is given up: visibly dead, and the next channel is owed instead.
+    pub async fn notification_dead(
+        &self,
+        dead: &Notification,
+        error: &str,
+        instead: Vec<Owed>,
+    ) -> Result<()> {
+        self.end_notification(dead, "dead", error, instead).await
+    }
+
+    async fn end_notification(
+        &self,
+        notification: &Notification,
+        state: &str,
+        error: &str,
+        instead: Vec<Owed>,
+    ) -> Result<()> {
+        let mut tx = self.begin().await?;
+        let held = sqlx::query(
+            "UPDATE outbox SET state = $1, error = $2, due_at = $3, ended_at = $4
+             WHERE id = $5 AND attempt = $6 AND state = 'pending'",
+        )
+        .bind(state)
+        .bind(error)
+        .bind(NEVER)
+        .bind(micros(self.now()))
+        .bind(notification.id)
+        .bind(notification.attempt)
+        .execute(&mut *tx)
+        .await?;
+        if held.rows_affected() == 1 {
+            owe(&mut tx, instead, self.now()).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Channels that were ever told of an incident.
+    pub async fn channels_told(&self, incident: IncidentId) -> Result<Vec<String>> {
+        let rows = sqlx::query("SELECT DISTINCT channel FROM outbox WHERE incident = $1")
+            .bind(incident.0)
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter().map(|row| text(row, "channel")).collect()
+    }
+
+    /// Notifications of an incident, oldest first.
+    pub async fn notifications_of(&self, incident: IncidentId) -> Result<Vec<Notification>> {
+        let rows = sqlx::query("SELECT * FROM outbox WHERE incident = $1 ORDER BY id")
+            .bind(incident.0)
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter().map(notification).collect()
+    }
+
+    /// Notifications in a state, the newest first.
+    pub async fn notifications(&self, state: &str, limit: u32) -> Result<Vec<Notification>> {
+        let rows = sqlx::query("SELECT * FROM outbox WHERE state = $1 ORDER BY id DESC LIMIT $2")
+            .bind(state)
+            .bind(i64::from(limit))
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter().map(notification).collect()
+    }
+
+    /// How many notifications have each state.
+    pub async fn notification_counts(&self) -> Result<Vec<(String, i64)>> {
+        let rows = sqlx::query("SELECT state, COUNT(*) AS count FROM outbox GROUP BY state")
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter().map(|row| Ok((text(row, "state")?, row.try_get("count")?))).collect()
+    }
+}
+
+fn kind_word(kind: NoticeKind) -> &'static str {
+    match kind {
+        NoticeKind::Opened => "opened",
+        NoticeKind::Progress => "progress",
+        NoticeKind::NeedsYou => "needs you",
+        NoticeKind::Acknowledged => "acknowledged",
+        NoticeKind::Resolved => "resolved",
+    }
+}
+
+fn notification(row: &AnyRow) -> Result<Notification> {
+    Ok(Notification {
+        id: row.try_get("id")?,
+        channel: text(row, "channel")?,
+        recipient: text(row, "recipient")?,
+        state: text(row, "state")?,
+        tries: number(row, "tries")?,
+        error: text(row, "error")?,
+        created_at: instant(row, "created_at")?,
+        ended_at: instant_or_none(row, "ended_at")?,
+        notice: json(row, "body")?,
+        attempt: row.try_get("attempt")?,
+    })
+}

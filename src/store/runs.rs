@@ -1,0 +1,408 @@
+//! Runs: creation under unchanged facts, claims fenced by `attempt`, and the hash-chained journal.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sha2::Digest as _;
+use sha2::Sha256;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use crate::model::incident::EpisodeId;
+use crate::model::incident::IncidentId;
+use crate::model::incident::RunId;
+use crate::model::run::Entry;
+use crate::model::run::Event;
+use crate::model::run::Plan;
+use crate::model::run::RunState;
+use crate::model::time::after;
+use crate::store::NEVER;
+use crate::store::Result;
+use crate::store::Store;
+use crate::store::StoreError;
+use crate::store::Transaction;
+use crate::store::facts::run_state;
+use crate::store::instant;
+use crate::store::instant_or_none;
+use crate::store::json;
+use crate::store::micros;
+use crate::store::next_ids;
+use crate::store::number;
+use crate::store::outbox::Owed;
+use crate::store::outbox::owe;
+use crate::store::text;
+use crate::store::to_json;
+
+/// A run as listed: its row, without the journal.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct RunRow {
+    /// Its id.
+    pub id: RunId,
+    /// Its incident.
+    pub incident: IncidentId,
+    /// The episode that asked for it.
+    pub episode: EpisodeId,
+    /// Its rule.
+    pub rule: String,
+    /// Its playbook.
+    pub playbook: String,
+    /// What it acts on.
+    pub target: String,
+    /// Which remedy, from 1; 0 takes temporary measures back.
+    pub remedy: u32,
+    /// Where it stands.
+    #[serde(serialize_with = "state_word")]
+    pub state: RunState,
+    /// In words, once it has ended or waits for a person.
+    pub outcome: String,
+    /// Digest of the plan, which approvals are bound to.
+    pub digest: String,
+    /// When it was created.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+}
+
+fn state_word<S: serde::Serializer>(state: &RunState, to: S) -> std::result::Result<S::Ok, S::Error> {
+    to.serialize_str(state.as_str())
+}
+
+/// A run that a worker holds: `attempt` and `seq` fence its writes.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// The run.
+    pub run: RunId,
+    /// Its plan.
+    pub plan: Plan,
+    /// Its journal.
+    pub entries: Vec<Entry>,
+    /// The fencing token.
+    pub attempt: i64,
+    head: String,
+}
+
+/// What an append leaves in the run's row.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// Where it stands.
+    pub state: RunState,
+    /// In words, when it has ended or waits for a person.
+    pub outcome: String,
+    /// It failed because its verification could not see.
+    pub inconclusive: bool,
+    /// When somebody should look at it again; `None` for never.
+    pub due_at: Option<Timestamp>,
+}
+
+impl Store {
+    /// Creates a run with its first entry and the notices it owes, if no fact has changed since `version` and no
+    /// active run holds the target. [`StoreError::Changed`] means: judge again.
+    pub async fn create_run(
+        &self,
+        version: i64,
+        plan: &Plan,
+        round: u32,
+        owed: impl FnOnce(RunId) -> Vec<Owed>,
+    ) -> Result<RunId> {
+        let now = self.now();
+        let body = to_json(plan)?;
+        let digest = hex(&Sha256::digest(body.as_bytes()));
+        let mut tx = self.begin().await?;
+        let unchanged =
+            sqlx::query("UPDATE scopes SET version = version + 1 WHERE name = 'runs' AND version = $1")
+                .bind(version)
+                .execute(&mut *tx)
+                .await?;
+        if unchanged.rows_affected() != 1 {
+            return Err(StoreError::Changed);
+        }
+        let id = RunId(next_ids(&mut tx, "run", 1).await?);
+        let first = Entry { seq: 1, at: now, event: Event::Planned { digest: digest.clone() } };
+        let (event, head) = chained(id, "", &first)?;
+        let created = sqlx::query(
+            "INSERT INTO runs (id, incident, episode, rule, playbook, target, remedy, round, state, is_final,
+               inconclusive, outcome, plan, digest, seq, head, owner, attempt, due_at, started_at, ended_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, '', $10, $11, 1, $12, '', 0, $13, $14, 0)
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(id.0)
+        .bind(plan.incident.0)
+        .bind(plan.episode.0)
+        .bind(plan.rule.as_str())
+        .bind(plan.playbook.name.as_str())
+        .bind(plan.target.as_str())
+        .bind(i64::from(plan.remedy))
+        .bind(i64::from(round))
+        .bind(RunState::Planned.as_str())
+        .bind(body)
+        .bind(digest)
+        .bind(head.as_str())
+        .bind(micros(now))
+        .bind(micros(now))
+        .execute(&mut *tx)
+        .await?;
+        if created.rows_affected() != 1 {
+            return Err(StoreError::Changed);
+        }
+        write_event(&mut tx, id, &first, &event, &head).await?;
+        owe(&mut tx, owed(id), now).await?;
+        tx.commit().await?;
+        Ok(id)
+    }
+
+    /// Claims the run that has been due longest: a new one, a delayed one, or one whose worker died.
+    pub async fn claim_run(&self, owner: &str, lease: Duration) -> Result<Option<Claim>> {
+        let now = self.now();
+        let row = sqlx::query(
+            "UPDATE runs SET attempt = attempt + 1, owner = $1, due_at = $2
+             WHERE id = (SELECT id FROM runs WHERE due_at <= $3 AND is_final = 0 ORDER BY due_at, id LIMIT 1)
+               AND due_at <= $4 AND is_final = 0
+             RETURNING id, plan, attempt, seq, head",
+        )
+        .bind(owner)
+        .bind(micros(after(now, lease)))
+        .bind(micros(now))
+        .bind(micros(now))
+        .fetch_optional(&self.writer)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let run = RunId(row.try_get("id")?);
+        let entries = self.journal(run).await?;
+        let seq: i64 = row.try_get("seq")?;
+        if entries.last().map_or(0, |entry| entry.seq) != seq {
+            return Err(StoreError::Corrupt(format!("the journal of {run} ends before entry {seq}")));
+        }
+        Ok(Some(Claim {
+            run,
+            plan: json(&row, "plan")?,
+            entries,
+            attempt: row.try_get("attempt")?,
+            head: text(&row, "head")?,
+        }))
+    }
+
+    /// Appends an entry to the journal of a claimed run, with what it leaves in the row and the notices it owes,
+    /// in one transaction. [`StoreError::Fenced`] when another worker holds the run.
+    pub async fn append(
+        &self,
+        claim: &mut Claim,
+        event: Event,
+        row: &Row,
+        owed: Vec<Owed>,
+    ) -> Result<Entry> {
+        let last = claim.entries.last().map_or(0, |entry| entry.seq);
+        let entry = Entry { seq: last + 1, at: self.now(), event };
+        let (body, head) = chained(claim.run, &claim.head, &entry)?;
+        let mut tx = self.begin().await?;
+        let ended = row.state.is_final();
+        let held = sqlx::query(
+            "UPDATE runs SET seq = seq + 1, head = $1, state = $2, is_final = $3, outcome = $4,
+               inconclusive = $5, due_at = $6, ended_at = $7
+             WHERE id = $8 AND attempt = $9 AND seq = $10 AND is_final = 0",
+        )
+        .bind(head.as_str())
+        .bind(row.state.as_str())
+        .bind(i64::from(ended))
+        .bind(row.outcome.as_str())
+        .bind(i64::from(row.inconclusive))
+        .bind(row.due_at.map_or(NEVER, micros))
+        .bind(if ended { micros(entry.at) } else { 0 })
+        .bind(claim.run.0)
+        .bind(claim.attempt)
+        .bind(last)
+        .execute(&mut *tx)
+        .await?;
+        if held.rows_affected() != 1 {
+            return Err(StoreError::Fenced);
+        }
+        write_event(&mut tx, claim.run, &entry, &body, &head).await?;
+        if ended {
+            sqlx::query("UPDATE scopes SET version = version + 1 WHERE name = 'runs'")
+                .execute(&mut *tx)
+                .await?;
+            // whoever waits for the end of this run: the episodes of its incident are judged again
+            sqlx::query(
+                "UPDATE episodes SET due_at = $1, attempt = attempt + 1 WHERE is_open = 1 AND id IN
+                   (SELECT episode FROM incident_episodes WHERE incident = $2)",
+            )
+            .bind(micros(entry.at))
+            .bind(claim.plan.incident.0)
+            .execute(&mut *tx)
+            .await?;
+        }
+        owe(&mut tx, owed, entry.at).await?;
+        tx.commit().await?;
+        claim.head = head;
+        claim.entries.push(entry.clone());
+        Ok(entry)
+    }
+
+    /// Lets go of a claimed run until `due_at`. Without effect when another worker holds it.
+    pub async fn release_run(&self, claim: &Claim, due_at: Option<Timestamp>) -> Result<()> {
+        sqlx::query("UPDATE runs SET due_at = $1 WHERE id = $2 AND attempt = $3 AND is_final = 0")
+            .bind(due_at.map_or(NEVER, micros))
+            .bind(claim.run.0)
+            .bind(claim.attempt)
+            .execute(&self.writer)
+            .await?;
+        Ok(())
+    }
+
+    /// Prolongs a claim; [`StoreError::Fenced`] when another worker holds the run.
+    pub async fn renew_run(&self, claim: &Claim, lease: Duration) -> Result<()> {
+        let held = sqlx::query("UPDATE runs SET due_at = $1 WHERE id = $2 AND attempt = $3 AND is_final = 0")
+            .bind(micros(after(self.now(), lease)))
+            .bind(claim.run.0)
+            .bind(claim.attempt)
+            .execute(&self.writer)
+            .await?;
+        if held.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Fenced) }
+    }
+
+    /// Takes a run over for a person's word, whoever holds it: the next write of its worker is refused.
+    pub async fn take_run(&self, run: RunId, lease: Duration) -> Result<Claim> {
+        let row = sqlx::query(
+            "UPDATE runs SET attempt = attempt + 1, owner = 'person', due_at = $1
+             WHERE id = $2 AND is_final = 0 RETURNING plan, attempt, head",
+        )
+        .bind(micros(after(self.now(), lease)))
+        .bind(run.0)
+        .fetch_optional(&self.writer)
+        .await?;
+        let Some(row) = row else {
+            return Err(match self.run(run).await? {
+                None => StoreError::Missing(format!("there is no run {run}")),
+                Some(row) => StoreError::Conflict(format!("{run} has ended: {}", row.state.as_str())),
+            });
+        };
+        Ok(Claim {
+            run,
+            plan: json(&row, "plan")?,
+            entries: self.journal(run).await?,
+            attempt: row.try_get("attempt")?,
+            head: text(&row, "head")?,
+        })
+    }
+
+    /// Makes the runs of an episode that wait for a person due now: the alert has resolved.
+    pub async fn wake_waiting_runs(&self, episode: EpisodeId) -> Result<()> {
+        sqlx::query(
+            "UPDATE runs SET due_at = $1 WHERE is_final = 0 AND episode = $2
+               AND state IN ('awaiting approval', 'in doubt')",
+        )
+        .bind(micros(self.now()))
+        .bind(episode.0)
+        .execute(&self.writer)
+        .await?;
+        Ok(())
+    }
+
+    /// The journal of a run.
+    pub async fn journal(&self, run: RunId) -> Result<Vec<Entry>> {
+        let rows = sqlx::query("SELECT seq, at, body FROM run_events WHERE run = $1 ORDER BY seq")
+            .bind(run.0)
+            .fetch_all(&self.writer)
+            .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Entry { seq: row.try_get("seq")?, at: instant(row, "at")?, event: json(row, "body")? })
+            })
+            .collect()
+    }
+
+    /// The plan of a run.
+    pub async fn plan(&self, run: RunId) -> Result<Option<Plan>> {
+        let row = sqlx::query("SELECT plan FROM runs WHERE id = $1")
+            .bind(run.0)
+            .fetch_optional(&self.reader)
+            .await?;
+        row.map(|row| json(&row, "plan")).transpose()
+    }
+
+    /// One run.
+    pub async fn run(&self, id: RunId) -> Result<Option<RunRow>> {
+        let row =
+            sqlx::query("SELECT * FROM runs WHERE id = $1").bind(id.0).fetch_optional(&self.reader).await?;
+        row.as_ref().map(run_row).transpose()
+    }
+
+    /// The newest first, those before `cursor` if given; of one incident if given.
+    pub async fn runs(
+        &self,
+        incident: Option<IncidentId>,
+        cursor: Option<RunId>,
+        limit: u32,
+    ) -> Result<Vec<RunRow>> {
+        let incident = incident.map_or(0, |id| id.0);
+        let rows = sqlx::query(
+            "SELECT * FROM runs WHERE id < $1 AND ($2 = 0 OR incident = $3) ORDER BY id DESC LIMIT $4",
+        )
+        .bind(cursor.map_or(i64::MAX, |id| id.0))
+        .bind(incident)
+        .bind(incident)
+        .bind(i64::from(limit))
+        .fetch_all(&self.reader)
+        .await?;
+        rows.iter().map(run_row).collect()
+    }
+
+    /// How many runs have each state.
+    pub async fn run_counts(&self) -> Result<Vec<(String, i64)>> {
+        let rows = sqlx::query("SELECT state, COUNT(*) AS count FROM runs GROUP BY state")
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter().map(|row| Ok((text(row, "state")?, row.try_get("count")?))).collect()
+    }
+}
+
+/// The entry as stored, and the head of the chain with it: SHA-256 over the head before, the run, the number,
+/// the instant and the event, each ended by a newline.
+fn chained(run: RunId, head: &str, entry: &Entry) -> Result<(String, String)> {
+    let body = to_json(&entry.event)?;
+    let hash = link(head, run, entry.seq, micros(entry.at), &body);
+    Ok((body, hash))
+}
+
+/// One link of the chain.
+pub(super) fn link(head: &str, run: RunId, seq: i64, at: i64, body: &str) -> String {
+    hex(&Sha256::digest(format!("{head}\n{run}\n{seq}\n{at}\n{body}\n").as_bytes()))
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+async fn write_event(
+    tx: &mut Transaction,
+    run: RunId,
+    entry: &Entry,
+    body: &str,
+    hash: &str,
+) -> Result<()> {
+    sqlx::query("INSERT INTO run_events (run, seq, at, body, hash) VALUES ($1, $2, $3, $4, $5)")
+        .bind(run.0)
+        .bind(entry.seq)
+        .bind(micros(entry.at))
+        .bind(body)
+        .bind(hash)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+fn run_row(row: &AnyRow) -> Result<RunRow> {
+    Ok(RunRow {
+        id: RunId(row.try_get("id")?),
+        incident: IncidentId(row.try_get("incident")?),
+        episode: EpisodeId(row.try_get("episode")?),
+        rule: text(row, "rule")?,
+        playbook: text(row, "playbook")?,
+        target: text(row, "target")?,
+        remedy: number(row, "remedy")?,
+        state: run_state(row)?,
+        outcome: text(row, "outcome")?,
+        digest: text(row, "digest")?,
+        started_at: instant(row, "started_at")?,
+        ended_at: instant_or_none(row, "ended_at")?,
+    })
+}
