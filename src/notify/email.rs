@@ -25,7 +25,6 @@ use tokio::time::timeout;
 
 use super::Links;
 use super::Sent;
-use super::http;
 use crate::model::config::Secret;
 use crate::model::incident::Notice;
 
@@ -89,7 +88,7 @@ impl Failure {
 
     /// A failed command: 5xx is the server's last word; 4xx, the network and TLS may change.
     fn of(doing: &str, error: &Error) -> Self {
-        Self { reason: format!("{doing}: {}", http::chain(error)), last: error.is_permanent() }
+        Self { reason: format!("{doing}: {error}"), last: error.is_permanent() }
     }
 }
 
@@ -148,9 +147,7 @@ async fn trust(host: &str, ca_file: Option<&Path>) -> Result<TlsParameters, Fail
         let roots = Certificate::from_pem(&pem).map_err(|error| no_pem(&error))?;
         builder = builder.add_root_certificate(roots);
     }
-    builder
-        .build_rustls()
-        .map_err(|error| Failure::passing(format!("preparing TLS: {}", http::chain(&error))))
+    builder.build_rustls().map_err(|error| Failure::passing(format!("preparing TLS: {error}")))
 }
 
 #[cfg(test)]

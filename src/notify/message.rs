@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn a_clock_that_went_back_shows_no_age() {
         let mut notice = notice(NoticeKind::Opened);
-        notice.at = notice.opened_at - Duration::from_secs(60);
+        notice.at = notice.opened_at - Duration::from_mins(1);
         assert_eq!(lead(&notice), "api: HighErrorRate, critical: open");
     }
 

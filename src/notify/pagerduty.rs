@@ -6,8 +6,6 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
-use reqwest::StatusCode;
-use reqwest::header::HeaderMap;
 use serde::Deserialize;
 use serde::Serialize;
 use sha2::Digest;
@@ -23,6 +21,8 @@ use crate::model::incident::NoticeKind;
 use crate::model::labels::Labels;
 
 const WHO: &str = "PagerDuty";
+/// The only success.
+const ACCEPTED: u16 = 202;
 /// Longest `dedup_key`, in characters.
 const MAX_KEY: usize = 255;
 /// Longest `payload.summary`, in characters.
@@ -99,20 +99,18 @@ pub(super) async fn send(
         Err(error) => return Sent::refused(format!("the event is not JSON: {error}")),
     };
     let url = format!("{}/v2/enqueue", url.trim_end_matches('/'));
-    let answer = match http::post(WHO, &url, HeaderMap::new(), body).await {
+    let answer = match http::post(WHO, &url, Vec::new(), body).await {
         Ok(answer) => answer,
         Err(sent) => return sent,
     };
-    if answer.status == StatusCode::ACCEPTED {
+    if answer.status == ACCEPTED {
         return Sent::Delivered;
     }
-    match serde_json::from_str::<Refusal>(&answer.body) {
-        Ok(Refusal { message, errors }) => {
-            let why = [vec![message], errors].concat().join("; ");
-            answer.failure_because(WHO, why.trim_matches([';', ' ']))
-        }
-        Err(_) => answer.failure(WHO),
-    }
+    let why = match serde_json::from_slice::<Refusal>(&answer.body) {
+        Ok(Refusal { message, errors }) => [vec![message], errors].concat().join("; "),
+        Err(_) => answer.text().into_owned(),
+    };
+    http::failure(WHO, &answer, why.trim_matches([';', ' ']))
 }
 
 /// The event as JSON, without labels and details where it would be too large with them.
@@ -272,16 +270,16 @@ mod tests {
           "payload": {
             "custom_details": {
               "began": "2026-01-05T10:00:00Z",
-              "more": [
-                "Proposes: roll back api from revision 41 to 40 (healthy for 6 days before).",
-                "Needs one person of tier 3 by 10:25."
-              ],
               "incident": "i-381",
               "labels": {
                 "alertname": "HighErrorRate",
                 "service": "api",
                 "severity": "critical"
               },
+              "more": [
+                "Proposes: roll back api from revision 41 to 40 (healthy for 6 days before).",
+                "Needs one person of tier 3 by 10:25."
+              ],
               "tried": [
                 "restart at 10:02, did not help (11.8 % after 5 min)"
               ],
@@ -352,21 +350,21 @@ mod tests {
             "errors":["Length of 'routing_key' is incorrect (should be 32 characters)"]}"#;
         for (status, body, expected) in [
             (202, r#"{"status":"success"}"#, Sent::Delivered),
-            (200, "<html>log in", retry("PagerDuty answered 200 OK: <html>log in", Some(7))),
+            (200, "<html>log in", retry("PagerDuty answered 200: <html>log in", Some(7))),
             (
                 400,
                 invalid,
                 Sent::refused(
-                    "PagerDuty answered 400 Bad Request: Event object is invalid; Length of \
+                    "PagerDuty answered 400: Event object is invalid; Length of \
                      'routing_key' is incorrect (should be 32 characters)",
                 ),
             ),
-            (401, "", Sent::refused("PagerDuty answered 401 Unauthorized")),
-            (403, "", Sent::refused("PagerDuty answered 403 Forbidden")),
-            (404, "{}", Sent::refused("PagerDuty answered 404 Not Found")),
-            (429, "", retry("PagerDuty answered 429 Too Many Requests", Some(7))),
-            (500, "", retry("PagerDuty answered 500 Internal Server Error", Some(7))),
-            (502, "", retry("PagerDuty answered 502 Bad Gateway", Some(7))),
+            (401, "", Sent::refused("PagerDuty answered 401")),
+            (403, "", Sent::refused("PagerDuty answered 403")),
+            (404, "{}", Sent::refused("PagerDuty answered 404")),
+            (429, "", retry("PagerDuty answered 429", Some(7))),
+            (500, "", retry("PagerDuty answered 500", Some(7))),
+            (502, "", retry("PagerDuty answered 502", Some(7))),
         ] {
             let server = Server::answering(status, &[("retry-after", "7")], body).await;
             assert_eq!(sent(&server, NoticeKind::Opened).await, expected, "{status}");

@@ -1,7 +1,5 @@
 //! Slack incoming webhooks (`protocols.md §4`).
 
-use reqwest::StatusCode;
-use reqwest::header::HeaderMap;
 use serde_json::Value;
 use serde_json::json;
 
@@ -28,17 +26,17 @@ const MAX_TOTAL: usize = 12_000;
 /// Posts one message. Success is 200 with the body `ok`, and nothing else.
 pub(super) async fn send(webhook_url: &Secret, notice: &Notice, links: &Links) -> Sent {
     let body = payload(notice, links).to_string().into_bytes();
-    let answer = match http::post(WHO, webhook_url.reveal(), HeaderMap::new(), body).await {
+    let answer = match http::post(WHO, webhook_url.reveal(), Vec::new(), body).await {
         Ok(answer) => answer,
         Err(sent) => return sent,
     };
-    let said = answer.body.trim();
-    match answer.status {
-        StatusCode::OK if said == "ok" => Sent::Delivered,
+    let text = answer.text();
+    match (answer.status, text.trim()) {
+        (200, "ok") => Sent::Delivered,
         // an error code such as `invalid_payload` is Slack's; anything else is not from Slack
-        StatusCode::OK if is_code(said) => Sent::refused(format!("{WHO} answered 200: {said}")),
-        StatusCode::OK => answer.failure_because(WHO, &format!("expected `ok`, got `{said}`")),
-        _ => answer.failure(WHO),
+        (200, said) if is_code(said) => Sent::refused(format!("{WHO} answered 200: {said}")),
+        (200, said) => http::failure(WHO, &answer, &format!("expected `ok`, got `{said}`")),
+        (_, said) => http::failure(WHO, &answer, said),
     }
 }
 
@@ -238,31 +236,15 @@ mod tests {
         for (status, body, expected) in [
             (200, "ok", Sent::Delivered),
             (200, "no_text", Sent::refused("Slack answered 200: no_text")),
-            (200, "<html>", retry("Slack answered 200 OK: expected `ok`, got `<html>`")),
-            (200, "", retry("Slack answered 200 OK: expected `ok`, got ``")),
-            (
-                400,
-                "invalid_payload",
-                Sent::refused("Slack answered 400 Bad Request: invalid_payload"),
-            ),
-            (
-                403,
-                "action_prohibited",
-                Sent::refused("Slack answered 403 Forbidden: action_prohibited"),
-            ),
-            (404, "no_service", Sent::refused("Slack answered 404 Not Found: no_service")),
-            (
-                404,
-                "channel_not_found",
-                Sent::refused("Slack answered 404 Not Found: channel_not_found"),
-            ),
-            (
-                410,
-                "channel_is_archived",
-                Sent::refused("Slack answered 410 Gone: channel_is_archived"),
-            ),
-            (429, "rate_limited", retry("Slack answered 429 Too Many Requests: rate_limited")),
-            (500, "rollup_error", retry("Slack answered 500 Internal Server Error: rollup_error")),
+            (200, "<html>", retry("Slack answered 200: expected `ok`, got `<html>`")),
+            (200, "", retry("Slack answered 200: expected `ok`, got ``")),
+            (400, "invalid_payload", Sent::refused("Slack answered 400: invalid_payload")),
+            (403, "action_prohibited", Sent::refused("Slack answered 403: action_prohibited")),
+            (404, "no_service", Sent::refused("Slack answered 404: no_service")),
+            (404, "channel_not_found", Sent::refused("Slack answered 404: channel_not_found")),
+            (410, "channel_is_archived", Sent::refused("Slack answered 410: channel_is_archived")),
+            (429, "rate_limited", retry("Slack answered 429: rate_limited")),
+            (500, "rollup_error", retry("Slack answered 500: rollup_error")),
         ] {
             let server = Server::answering(status, &[("retry-after", "30")], body).await;
             assert_eq!(sent(&server).await, expected, "{status} {body}");

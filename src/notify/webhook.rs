@@ -2,9 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use reqwest::header::HeaderMap;
-use reqwest::header::HeaderName;
-use reqwest::header::HeaderValue;
 use serde::Serialize;
 
 use super::Links;
@@ -40,10 +37,9 @@ pub(super) async fn send(
     links: &Links,
     instance: &str,
 ) -> Sent {
-    let headers = match header_map(headers, notice, instance) {
-        Ok(headers) => headers,
-        Err(reason) => return Sent::refused(reason),
-    };
+    let key = idempotency_key(notice, instance);
+    let configured = headers.iter().map(|(name, value)| (name.as_str(), value.reveal()));
+    let headers = std::iter::once(("idempotency-key", key.as_str())).chain(configured).collect();
     let ack = message::ack_link(notice, links);
     let links = LinksBody { incident: &links.incident, ack };
     let body = match serde_json::to_vec(&Body { version: 1, instance, notice, links }) {
@@ -51,36 +47,17 @@ pub(super) async fn send(
         Err(error) => return Sent::refused(format!("the notice is not JSON: {error}")),
     };
     match http::post(WHO, url.reveal(), headers, body).await {
-        Ok(answer) if answer.status.is_success() => Sent::Delivered,
-        Ok(answer) => answer.failure(WHO),
+        Ok(answer) if answer.is_success() => Sent::Delivered,
+        Ok(answer) => http::failure(WHO, &answer, &answer.text()),
         Err(sent) => sent,
     }
 }
 
-fn header_map(
-    headers: &BTreeMap<String, Secret>,
-    notice: &Notice,
-    instance: &str,
-) -> Result<HeaderMap, String> {
-    let mut map = HeaderMap::new();
-    let key = format!(
-        "quell/{instance}/{}/{}/{}",
-        notice.incident,
-        message::slug(notice.kind),
-        notice.at.as_microsecond()
-    );
-    if let Ok(key) = HeaderValue::from_str(&key) {
-        map.insert(HeaderName::from_static("idempotency-key"), key);
-    }
-    for (name, value) in headers {
-        let header = HeaderName::from_bytes(name.as_bytes())
-            .map_err(|_| format!("`{name}` is not the name of a header"))?;
-        let mut value = HeaderValue::from_str(value.reveal())
-            .map_err(|_| format!("the value of header `{name}` holds a line break or control"))?;
-        value.set_sensitive(true);
-        map.insert(header, value);
-    }
-    Ok(map)
+fn idempotency_key(notice: &Notice, instance: &str) -> String {
+    let (incident, kind) = (notice.incident, message::slug(notice.kind));
+    let key = format!("quell/{instance}/{incident}/{kind}/{}", notice.at.as_microsecond());
+    // a header's value is visible ASCII, whatever the instance is called
+    key.chars().map(|c| if c.is_ascii_graphic() { c } else { '-' }).collect()
 }
 
 #[cfg(test)]
@@ -163,15 +140,15 @@ mod tests {
             (
                 301,
                 Sent::refused(
-                    "the webhook answered 301 Moved Permanently: redirects are not followed, configure \
+                    "the webhook answered 301: redirects are not followed, configure \
                  the address it leads to",
                 ),
             ),
-            (400, Sent::refused("the webhook answered 400 Bad Request: why")),
-            (401, Sent::refused("the webhook answered 401 Unauthorized: why")),
-            (413, Sent::refused("the webhook answered 413 Payload Too Large: why")),
-            (429, retry("the webhook answered 429 Too Many Requests: why")),
-            (503, retry("the webhook answered 503 Service Unavailable: why")),
+            (400, Sent::refused("the webhook answered 400: why")),
+            (401, Sent::refused("the webhook answered 401: why")),
+            (413, Sent::refused("the webhook answered 413: why")),
+            (429, retry("the webhook answered 429: why")),
+            (503, retry("the webhook answered 503: why")),
         ] {
             let server = Server::answering(status, &[("retry-after", "9")], "why").await;
             assert_eq!(sent(&server.url, &[], NoticeKind::Opened).await, expected, "{status}");
@@ -183,11 +160,13 @@ mod tests {
         let url = "http://127.0.0.1:1";
         assert_eq!(
             sent(url, &[("X-Token", "hunter2\n")], NoticeKind::Opened).await,
-            Sent::refused("the value of header `X-Token` holds a line break or control")
+            Sent::refused(
+                "the webhook: header `X-Token` holds a line break or another control character"
+            )
         );
         assert_eq!(
             sent(url, &[("X Token", "hunter2")], NoticeKind::Opened).await,
-            Sent::refused("`X Token` is not the name of a header")
+            Sent::refused("the webhook: \"X Token\" is not a header name")
         );
     }
 }

@@ -139,18 +139,8 @@ fn answer(line: &str, script: Script, private: bool) -> String {
     let word = line.split([' ', ':']).next().unwrap_or_default();
     match word {
         "EHLO" => {
-            let mut lines = vec!["test", "AUTH PLAIN LOGIN"];
-            if script.starttls && !private {
-                lines.push("STARTTLS");
-            }
-            lines.push("8BITMIME");
-            let last = lines.len() - 1;
-            let dash = |index| if index == last { ' ' } else { '-' };
-            lines
-                .iter()
-                .enumerate()
-                .map(|(index, line)| format!("250{}{line}\r\n", dash(index)))
-                .collect()
+            let starttls = if script.starttls && !private { "250-STARTTLS\r\n" } else { "" };
+            format!("250-test\r\n{starttls}250-8BITMIME\r\n250 AUTH PLAIN LOGIN\r\n")
         }
         "STARTTLS" => "220 go ahead\r\n".into(),
         "AUTH" => "235 welcome\r\n".into(),
