@@ -1,12 +1,27 @@
-//! Tells people: PagerDuty, e-mail, Slack, generic webhook.
+//! Tells people: `PagerDuty`, e-mail, Slack, generic webhook.
+//!
+//! One call of [`send`] is one attempt at one recipient. Retrying, ordering (a resolution must not
+//! overtake its trigger) and falling back to the next channel belong to the engine, which keeps what
+//! is owed in the outbox. What is sent follows from the notice alone, so that a second attempt after a
+//! lost reply repeats the first: same `PagerDuty` `dedup_key`, same `Message-ID`.
 
+mod email;
+mod http;
+mod message;
+mod pagerduty;
+mod scrub;
+mod slack;
+mod webhook;
+
+use std::fmt;
 use std::time::Duration;
 
 use crate::model::config::Channel;
 use crate::model::incident::Notice;
+use crate::model::incident::NoticeKind;
 
 /// Links that go with a notice.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Links {
     /// The incident's page or API.
     pub incident: String,
@@ -14,7 +29,17 @@ pub struct Links {
     pub ack: Option<String>,
 }
 
-/// How one delivery went.
+/// The acknowledge link is a credential, so it is not shown.
+impl fmt::Debug for Links {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Links")
+            .field("incident", &self.incident)
+            .field("ack", &self.ack.as_ref().map(|_| "[secret]"))
+            .finish()
+    }
+}
+
+/// How one delivery went. Reasons are one line and hold no credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sent {
     /// Accepted by the other side.
@@ -23,7 +48,7 @@ pub enum Sent {
     Retry {
         /// Why.
         reason: String,
-        /// `Retry-After`.
+        /// `Retry-After`, at most an hour.
         after: Option<Duration>,
     },
     /// Trying again is no use.
@@ -33,8 +58,28 @@ pub enum Sent {
     },
 }
 
+impl Sent {
+    fn retry(reason: impl Into<String>) -> Self {
+        Self::Retry { reason: reason.into(), after: None }
+    }
+
+    fn refused(reason: impl Into<String>) -> Self {
+        Self::Refused { reason: reason.into() }
+    }
+}
+
+/// Whether a channel is told of this kind of notice. `PagerDuty`'s Events API has no event for progress
+/// (`protocols.md §3`); every other channel is told everything.
+pub fn wants(channel: &Channel, kind: NoticeKind) -> bool {
+    match channel {
+        Channel::PagerDuty { .. } => kind != NoticeKind::Progress,
+        Channel::Email { .. } | Channel::Slack { .. } | Channel::Webhook { .. } => true,
+    }
+}
+
 /// Sends one notice to one recipient of a channel (empty for channels without recipients).
-/// `instance` names this quell (its host of `external_url`) in keys and message ids.
+/// `instance` names this quell (its host of `external_url`) in keys and message ids. A notice that the
+/// channel does not want ([`wants`]) counts as delivered.
 pub async fn send(
     channel: &Channel,
     recipient: &str,
@@ -42,6 +87,77 @@ pub async fn send(
     links: &Links,
     instance: &str,
 ) -> Sent {
-    let _ = (channel, recipient, notice, links, instance);
-    Sent::Refused { reason: "not written yet".into() }
+    if !wants(channel, notice.kind) {
+        return Sent::Delivered;
+    }
+    let sent = match channel {
+        Channel::PagerDuty { routing_key, url } => {
+            pagerduty::send(url, routing_key, notice, links, instance).await
+        }
+        Channel::Email { smtp, from, ca_file, to: _ } => {
+            let relay = email::Relay { smtp, from, ca_file: ca_file.as_deref() };
+            email::send(&relay, recipient, notice, links, instance).await
+        }
+        Channel::Slack { webhook_url } => slack::send(webhook_url, notice, links).await,
+        Channel::Webhook { url, headers } => {
+            webhook::send(url, headers, notice, links, instance).await
+        }
+    };
+    match sent {
+        Sent::Delivered => Sent::Delivered,
+        Sent::Retry { reason, after } => {
+            Sent::Retry { reason: scrub::scrub(&reason, channel, links), after }
+        }
+        Sent::Refused { reason } => Sent::Refused { reason: scrub::scrub(&reason, channel, links) },
+    }
+}
+
+#[cfg(test)]
+mod testing;
+
+#[cfg(test)]
+mod tests {
+    use super::testing::notice;
+    use super::*;
+    use crate::model::config::Secret;
+
+    #[test]
+    fn only_pagerduty_is_not_told_of_progress() {
+        let pager =
+            Channel::PagerDuty { routing_key: Secret::default(), url: "https://pd.example".into() };
+        let slack = Channel::Slack { webhook_url: Secret::default() };
+        for kind in [
+            NoticeKind::Opened,
+            NoticeKind::Progress,
+            NoticeKind::NeedsYou,
+            NoticeKind::Acknowledged,
+            NoticeKind::Resolved,
+        ] {
+            assert_eq!(wants(&pager, kind), kind != NoticeKind::Progress, "{kind:?}");
+            assert!(wants(&slack, kind), "{kind:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_notice_that_the_channel_does_not_want_needs_no_call() {
+        // nothing listens on port 1: a call would have to be retried
+        let pager = Channel::PagerDuty {
+            routing_key: Secret::new("R".repeat(32)),
+            url: "http://127.0.0.1:1".into(),
+        };
+        let links = Links::default();
+        let sent = send(&pager, "", &notice(NoticeKind::Progress), &links, "quell.example").await;
+        assert_eq!(sent, Sent::Delivered);
+        let sent = send(&pager, "", &notice(NoticeKind::Opened), &links, "quell.example").await;
+        assert!(matches!(sent, Sent::Retry { .. }), "{sent:?}");
+    }
+
+    #[test]
+    fn the_acknowledge_link_is_not_shown() {
+        let links = Links { incident: "https://q/i-1".into(), ack: Some("https://q/act/T".into()) };
+        assert_eq!(
+            format!("{links:?}"),
+            r#"Links { incident: "https://q/i-1", ack: Some("[secret]") }"#
+        );
+    }
 }

@@ -1,14 +1,40 @@
 //! Signed links: bound to one incident and one act, expiring.
+//!
+//! A token is `base64url(payload).base64url(hmac-sha256)`; the payload is
+//! `1:ack:381:1767600000:slack`: version, act, incident, expiry in Unix seconds, channel. The channel
+//! comes last because its name may hold a colon. The tag covers the payload's text exactly as it
+//! stands in the token, and base64 is read strictly, so that one link has one token.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::Hmac;
+use hmac::KeyInit;
+use hmac::Mac;
 use jiff::Timestamp;
+use sha2::Sha256;
 
 use crate::model::incident::IncidentId;
+
+/// Format of the payload; another version is not ours to read.
+const VERSION: &str = "1";
 
 /// What a link does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Act {
     /// Acknowledge the incident.
     Ack,
+}
+
+impl Act {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Ack => "ack",
+        }
+    }
+
+    fn from_str(text: &str) -> Option<Self> {
+        (text == Self::Ack.as_str()).then_some(Self::Ack)
+    }
 }
 
 /// What a valid token says.
@@ -20,7 +46,7 @@ pub struct Link {
     pub incident: IncidentId,
     /// Name of the channel whose message carries it: a bearer link proves no more than that.
     pub channel: String,
-    /// Not after.
+    /// Not after; kept to the second.
     pub expires_at: Timestamp,
 }
 
@@ -33,14 +59,185 @@ pub enum Invalid {
     Expired,
 }
 
-/// The token for a link: URL-safe text.
+/// The token for a link: URL-safe text. Fractions of a second of its expiry are dropped.
 pub fn sign(link: &Link, key: &[u8]) -> String {
-    let _ = (link, key);
-    String::new()
+    let Link { act, incident, channel, expires_at } = link;
+    let payload = URL_SAFE_NO_PAD.encode(format!(
+        "{VERSION}:{}:{}:{}:{channel}",
+        act.as_str(),
+        incident.0,
+        expires_at.as_second()
+    ));
+    let tag = URL_SAFE_NO_PAD.encode(mac(&payload, key).finalize().into_bytes());
+    format!("{payload}.{tag}")
 }
 
-/// Reads a token; the signature is compared in constant time.
+/// Reads a token; the signature is compared in constant time, and nothing of the payload is looked
+/// at before it holds, so that [`Invalid::Expired`] is said only of links that this quell made.
 pub fn verify(token: &str, key: &[u8], now: Timestamp) -> Result<Link, Invalid> {
-    let _ = (token, key, now);
-    Err(Invalid::Forged)
+    let link = signed_payload(token, key).and_then(|payload| parse(&payload));
+    let link = link.ok_or(Invalid::Forged)?;
+    if now > link.expires_at { Err(Invalid::Expired) } else { Ok(link) }
+}
+
+/// The payload, if the tag is ours.
+fn signed_payload(token: &str, key: &[u8]) -> Option<String> {
+    let (payload, tag) = token.split_once('.')?;
+    let tag = URL_SAFE_NO_PAD.decode(tag).ok()?;
+    mac(payload, key).verify_slice(&tag).ok()?;
+    String::from_utf8(URL_SAFE_NO_PAD.decode(payload).ok()?).ok()
+}
+
+fn parse(payload: &str) -> Option<Link> {
+    let mut parts = payload.splitn(5, ':');
+    let version = parts.next()?;
+    let link = Link {
+        act: Act::from_str(parts.next()?)?,
+        incident: IncidentId(parts.next()?.parse().ok()?),
+        expires_at: Timestamp::from_second(parts.next()?.parse().ok()?).ok()?,
+        channel: parts.next()?.to_owned(),
+    };
+    (version == VERSION).then_some(link)
+}
+
+fn mac(payload: &str, key: &[u8]) -> Hmac<Sha256> {
+    #[expect(clippy::expect_used, reason = "HMAC takes keys of every length (RFC 2104 §2)")]
+    let mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of every length");
+    mac.chain_update(payload)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const KEY: &[u8] = b"0123456789abcdef0123456789abcdef";
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn link() -> Link {
+        Link {
+            act: Act::Ack,
+            incident: IncidentId(381),
+            channel: "slack".into(),
+            expires_at: at(1_767_600_000),
+        }
+    }
+
+    /// A token with a true signature over any payload: what an older or newer quell might have made.
+    fn signed(payload: &str) -> String {
+        let payload = URL_SAFE_NO_PAD.encode(payload);
+        let tag = URL_SAFE_NO_PAD.encode(mac(&payload, KEY).finalize().into_bytes());
+        format!("{payload}.{tag}")
+    }
+
+    #[test]
+    fn a_token_is_short_url_safe_and_the_same_in_every_release() {
+        insta::assert_snapshot!(sign(&link(), KEY), @"MTphY2s6MzgxOjE3Njc2MDAwMDA6c2xhY2s.iiMWaHFPtTSlMIcSc-EIQevioiyCbbrhpToU2aMo2E4");
+    }
+
+    #[test]
+    fn a_link_holds_to_its_last_second_and_no_longer() {
+        let token = sign(&link(), KEY);
+        assert_eq!(verify(&token, KEY, at(1_767_600_000)), Ok(link()));
+        assert_eq!(verify(&token, KEY, at(1_767_600_001)), Err(Invalid::Expired));
+    }
+
+    #[test]
+    fn an_expired_link_of_someone_else_is_forged_not_expired() {
+        let token = sign(&link(), b"another key");
+        assert_eq!(verify(&token, KEY, at(1_767_600_001)), Err(Invalid::Forged));
+    }
+
+    #[test]
+    fn text_that_is_no_token_is_forged() {
+        let token = sign(&link(), KEY);
+        let (payload, tag) = token.split_once('.').unwrap();
+        for text in [
+            "",
+            ".",
+            "..",
+            payload,
+            tag,
+            &format!("{payload}."),
+            &format!(".{tag}"),
+            &format!("{payload}.{}", &tag[..tag.len() - 2]),
+            &format!("{payload}.{tag}="),
+            &format!("{payload}.{tag}.{tag}"),
+            &format!(" {token}"),
+            "é.é",
+        ] {
+            assert_eq!(verify(text, KEY, at(0)), Err(Invalid::Forged), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_signed_payload_of_another_version_or_shape_is_not_read() {
+        assert!(verify(&signed("1:ack:381:1767600000:slack"), KEY, at(0)).is_ok());
+        for payload in [
+            "",
+            "1",
+            "2:ack:381:1767600000:slack",
+            "1:approve:381:1767600000:slack",
+            "1:ack:x:1767600000:slack",
+            "1:ack:381:soon:slack",
+            "1:ack:381:99999999999999999:slack",
+            "1:ack:381:1767600000",
+        ] {
+            assert_eq!(verify(&signed(payload), KEY, at(0)), Err(Invalid::Forged), "{payload}");
+        }
+    }
+
+    prop_compose! {
+        fn any_link()(
+            incident in 1..=i64::MAX,
+            channel in any::<String>(),
+            second in -1_000_000_000_i64..100_000_000_000,
+        ) -> Link {
+            Link { act: Act::Ack, incident: IncidentId(incident), channel, expires_at: at(second) }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_signed_is_read_back(link in any_link(), key in any::<Vec<u8>>()) {
+            let token = sign(&link, &key);
+            prop_assert!(
+                token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+            );
+            prop_assert_eq!(verify(&token, &key, link.expires_at), Ok(link));
+        }
+
+        #[test]
+        fn a_token_under_another_key_is_forged(link in any_link(), key in any::<[u8; 32]>()) {
+            prop_assume!(key != KEY);
+            prop_assert_eq!(verify(&sign(&link, &key), KEY, Timestamp::MIN), Err(Invalid::Forged));
+        }
+
+        #[test]
+        fn a_token_with_any_bit_flipped_is_forged(link in any_link()) {
+            let token = sign(&link, KEY);
+            for place in 0..token.len() {
+                for bit in 0..8 {
+                    let mut bytes = token.clone().into_bytes();
+                    bytes[place] ^= 1 << bit;
+                    // a URL is text: bytes that are not never reach `verify`
+                    let Ok(flipped) = String::from_utf8(bytes) else { continue };
+                    prop_assert_eq!(
+                        verify(&flipped, KEY, Timestamp::MIN),
+                        Err(Invalid::Forged),
+                        "bit {} of byte {}", bit, place
+                    );
+                }
+            }
+        }
+
+        #[test]
+        fn any_text_is_read_without_a_panic(text in any::<String>()) {
+            prop_assert_eq!(verify(&text, KEY, Timestamp::MIN), Err(Invalid::Forged));
+        }
+    }
 }
