@@ -91,6 +91,7 @@ CREATE TABLE runs (
   digest TEXT NOT NULL,
   seq BIGINT NOT NULL,
   head TEXT NOT NULL,
+  cancelled_by TEXT NOT NULL,
   owner TEXT NOT NULL,
   attempt BIGINT NOT NULL,
   due_at BIGINT NOT NULL,

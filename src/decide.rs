@@ -1,6 +1,8 @@
 //! Pure decisions: no await, no clock, no randomness, no logging; `now` is a parameter.
 #![deny(clippy::wildcard_enum_match_arm)]
 
+pub mod audience;
+pub mod check;
 pub mod condition;
 pub mod episode;
 pub mod guard;

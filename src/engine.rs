@@ -1,1 +1,111 @@
-//! x
+//! Joins decisions with the outside: supervised loops that claim what is due, decide, and do it.
+//!
+//! Each loop claims by `due_at`, so a wake-up may be lost: polling is the truth. A loop that panics is started
+//! again; what it held becomes due when its lease ends.
+
+pub mod act_on;
+pub mod checks;
+pub mod deliver;
+pub mod escalate;
+pub mod facts;
+pub mod intake;
+pub mod judge;
+pub mod people;
+pub mod worker;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Clock;
+use crate::library::Library;
+use crate::store::Store;
+use crate::store::StoreError;
+use crate::telemetry::Metrics;
+use crate::wake::Wake;
+
+/// How often each loop looks without being woken.
+const POLL: Duration = Duration::from_millis(500);
+/// Runs that one process works on at once; limits of rules are far below it.
+const WORKERS: usize = 64;
+
+/// What the loops share. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    /// The database.
+    pub store: Store,
+    /// Rules, playbooks and settings that are in force.
+    pub library: Arc<ArcSwap<Library>>,
+    /// Wakes the loops.
+    pub wake: Arc<Wake>,
+    /// Time.
+    pub clock: Clock,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Names this process in claims.
+    pub owner: String,
+    /// Signs links.
+    pub link_key: Arc<[u8]>,
+    /// Takes the alerts that checks raise.
+    pub intake: crate::store::alerts::Intake,
+    /// Set when the server stops: nothing new is begun.
+    pub stop: CancellationToken,
+    /// Everything that runs; awaited at the end.
+    pub tasks: TaskTracker,
+}
+
+impl Engine {
+    /// Starts all loops.
+    pub fn start(&self) {
+        self.supervise("intake", |engine| async move { intake::run(engine).await });
+        self.supervise("worker", |engine| async move { worker::run(engine).await });
+        self.supervise("deliver", |engine| async move { deliver::run(engine).await });
+        self.supervise("checks", |engine| async move { checks::run(engine).await });
+        self.supervise("escalate", |engine| async move { escalate::run(engine).await });
+    }
+
+    /// Runs a loop until the server stops, and begins it again when it panics.
+    fn supervise<F>(&self, name: &'static str, body: fn(Self) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let engine = self.clone();
+        self.tasks.spawn(async move {
+            while !engine.stop.is_cancelled() {
+                if let Err(panic) = engine.tasks.spawn(body(engine.clone())).await {
+                    tracing::error!(task = name, %panic, "a loop died and is started again");
+                    engine.metrics.loop_restarts.inc();
+                    engine.pause(POLL).await;
+                }
+            }
+        });
+    }
+
+    /// Waits, but not beyond the stop.
+    async fn pause(&self, time: Duration) {
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            () = tokio::time::sleep(time) => {}
+        }
+    }
+
+    /// Waits for a wake-up, the next poll, or the stop.
+    async fn idle(&self, wake: &Notify) {
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            () = wake.notified() => {}
+            () = tokio::time::sleep(POLL) => {}
+        }
+    }
+
+    /// Logs a store error once, where it is handled, and says how long to wait before the next try.
+    async fn trouble(&self, task: &'static str, error: &StoreError) {
+        self.metrics.store_errors.inc();
+        tracing::error!(task, %error, "the store failed; trying again");
+        self.pause(Duration::from_secs(1)).await;
+    }
+}

@@ -7,7 +7,7 @@
 //! library  store  act  probe  notify     one outside thing each; they do not know one another
 //! decide                            pure functions: no await, clock, randomness or logging
 //! model                             pure data
-//! clock, error, telemetry, exec, net     leaves: time and randomness, errors, metrics, processes, HTTP client
+//! clock, error, telemetry, exec, net, wake    leaves: time, errors, metrics, processes, HTTP client, signals
 //! ```
 //!
 //! Imports point down, never sideways; `tests/it/tidy.rs` enforces it. ARCHITECTURE.md is the map.
@@ -29,3 +29,4 @@ pub mod notify;
 pub mod probe;
 pub mod store;
 pub mod telemetry;
+pub mod wake;

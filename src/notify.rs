@@ -18,7 +18,6 @@ use std::time::Duration;
 
 use crate::model::config::Channel;
 use crate::model::incident::Notice;
-use crate::model::incident::NoticeKind;
 
 /// Links that go with a notice.
 #[derive(Clone, Default)]
@@ -68,18 +67,9 @@ impl Sent {
     }
 }
 
-/// Whether a channel is told of this kind of notice. `PagerDuty`'s Events API has no event for progress
-/// (`protocols.md §3`); every other channel is told everything.
-pub fn wants(channel: &Channel, kind: NoticeKind) -> bool {
-    match channel {
-        Channel::PagerDuty { .. } => kind != NoticeKind::Progress,
-        Channel::Email { .. } | Channel::Slack { .. } | Channel::Webhook { .. } => true,
-    }
-}
-
 /// Sends one notice to one recipient of a channel (empty for channels without recipients).
 /// `instance` names this quell (its host of `external_url`) in keys and message ids. A notice that the
-/// channel does not want ([`wants`]) counts as delivered.
+/// channel does not want ([`Channel::wants`]) counts as delivered.
 pub async fn send(
     channel: &Channel,
     recipient: &str,
@@ -87,7 +77,7 @@ pub async fn send(
     links: &Links,
     instance: &str,
 ) -> Sent {
-    if !wants(channel, notice.kind) {
+    if !channel.wants(notice.kind) {
         return Sent::Delivered;
     }
     let sent = match channel {
@@ -120,6 +110,7 @@ mod tests {
     use super::testing::notice;
     use super::*;
     use crate::model::config::Secret;
+    use crate::model::incident::NoticeKind;
 
     #[test]
     fn only_pagerduty_is_not_told_of_progress() {
@@ -133,8 +124,8 @@ mod tests {
             NoticeKind::Acknowledged,
             NoticeKind::Resolved,
         ] {
-            assert_eq!(wants(&pager, kind), kind != NoticeKind::Progress, "{kind:?}");
-            assert!(wants(&slack, kind), "{kind:?}");
+            assert_eq!(pager.wants(kind), kind != NoticeKind::Progress, "{kind:?}");
+            assert!(slack.wants(kind), "{kind:?}");
         }
     }
 

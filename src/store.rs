@@ -12,6 +12,7 @@ pub mod facts;
 pub mod incidents;
 pub mod outbox;
 pub mod pauses;
+pub mod people;
 pub mod runs;
 
 use std::time::Duration;
@@ -127,7 +128,9 @@ impl Store {
 
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<()> {
-        sqlx::query("SELECT value FROM counters WHERE name = 'run'").fetch_one(&self.reader).await?;
+        sqlx::query("SELECT value FROM counters WHERE name = 'run'")
+            .fetch_one(&self.reader)
+            .await?;
         Ok(())
     }
 

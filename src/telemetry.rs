@@ -1,1 +1,210 @@
-//! x
+//! Logs and metrics: their names, and where they go.
+
+use std::io::IsTerminal as _;
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use tracing_subscriber::EnvFilter;
+
+/// Logs to standard error: for people on a terminal, JSON lines otherwise. `RUST_LOG` filters.
+pub fn log(default_filter: &str) {
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default_filter));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // a second call, in tests, keeps the first subscriber
+    let set = if std::io::stderr().is_terminal() {
+        builder.with_target(false).try_init()
+    } else {
+        builder.json().flatten_event(true).try_init()
+    };
+    if let Err(error) = set {
+        tracing::debug!(%error, "logging was set up before");
+    }
+}
+
+/// One label.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct By {
+    /// What distinguishes the series; the metric's help says what it is.
+    pub kind: String,
+}
+
+/// Two labels of a notification.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Notified {
+    channel: String,
+    result: String,
+}
+
+/// Two labels of a check.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Checked {
+    check: String,
+    health: String,
+}
+
+/// Two labels of a build.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Build {
+    version: String,
+}
+
+/// Everything that `/metrics` shows.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Webhook requests by result: accepted, unchanged, or the HTTP status that refused them.
+    pub webhooks: Family<By, Counter>,
+    /// Alerts by what they did: opened, reopened, updated, closed, unchanged.
+    pub alerts: Family<By, Counter>,
+    decisions: Family<By, Counter>,
+    runs: Family<By, Counter>,
+    effects: Family<By, Counter>,
+    notifications: Family<Notified, Counter>,
+    checks: Family<Checked, Counter>,
+    events: Counter,
+    /// Failures of the store, each tried again.
+    pub store_errors: Counter,
+    /// Loops that died and were started again.
+    pub loop_restarts: Counter,
+    /// Open incidents by status; set when scraped.
+    pub incidents_open: Family<By, Gauge>,
+    /// Notifications by state; set when scraped.
+    pub outbox: Family<By, Gauge>,
+    /// Whether anything is paused; set when scraped.
+    pub paused: Gauge,
+    /// Whether the last reload succeeded.
+    pub reload_successful: Gauge,
+    /// Alerts accepted and not yet on disk; set when scraped.
+    pub waiting_alerts: Gauge<i64, std::sync::atomic::AtomicI64>,
+    /// Rules in force.
+    pub rules: Gauge<f64, AtomicU64>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("quell"),
+            webhooks: Family::default(),
+            alerts: Family::default(),
+            decisions: Family::default(),
+            runs: Family::default(),
+            effects: Family::default(),
+            notifications: Family::default(),
+            checks: Family::default(),
+            events: Counter::default(),
+            store_errors: Counter::default(),
+            loop_restarts: Counter::default(),
+            incidents_open: Family::default(),
+            outbox: Family::default(),
+            paused: Gauge::default(),
+            reload_successful: Gauge::default(),
+            waiting_alerts: Gauge::default(),
+            rules: Gauge::default(),
+        };
+        metrics.register();
+        metrics.reload_successful.set(1);
+        metrics
+    }
+}
+
+impl Metrics {
+    fn register(&mut self) {
+        let r = &mut self.registry;
+        r.register("webhooks", "Webhook requests by result (kind)", self.webhooks.clone());
+        r.register("alerts", "Alerts received by what they did (kind)", self.alerts.clone());
+        r.register("decisions", "Judgements by verdict (kind)", self.decisions.clone());
+        r.register("runs", "Runs that ended, by state (kind)", self.runs.clone());
+        r.register("effects", "Actions begun, by action (kind)", self.effects.clone());
+        r.register("notifications", "Deliveries by channel and result", self.notifications.clone());
+        r.register("checks", "Observations of checks by health", self.checks.clone());
+        r.register("journal_events", "Entries written to journals", self.events.clone());
+        r.register("store_errors", "Failures of the store", self.store_errors.clone());
+        r.register(
+            "loop_restarts",
+            "Loops that died and were started again",
+            self.loop_restarts.clone(),
+        );
+        r.register(
+            "incidents_open",
+            "Incidents that are not resolved, by status (kind)",
+            self.incidents_open.clone(),
+        );
+        r.register(
+            "outbox",
+            "Notifications by state (kind); dead ones reached nobody",
+            self.outbox.clone(),
+        );
+        r.register("paused", "1 while anything is paused", self.paused.clone());
+        r.register(
+            "reload_successful",
+            "1 when the last reload succeeded",
+            self.reload_successful.clone(),
+        );
+        r.register(
+            "waiting_alerts",
+            "Alerts accepted and not yet on disk",
+            self.waiting_alerts.clone(),
+        );
+        r.register("rules", "Rules in force", self.rules.clone());
+        let build = Family::<Build, Gauge>::default();
+        build.get_or_create(&Build { version: env!("CARGO_PKG_VERSION").into() }).set(1);
+        r.register("build_info", "Version of quell", build);
+    }
+
+    /// Counts in a family of one label.
+    pub fn count(family: &Family<By, Counter>, kind: &str, by: u64) {
+        family.get_or_create(&By { kind: kind.to_owned() }).inc_by(by);
+    }
+
+    /// Sets a gauge in a family of one label.
+    pub fn set(family: &Family<By, Gauge>, kind: &str, value: i64) {
+        family.get_or_create(&By { kind: kind.to_owned() }).set(value);
+    }
+
+    /// A judgement, by the word of its verdict.
+    pub fn decided(&self, verdict: &str) {
+        Self::count(&self.decisions, verdict, 1);
+    }
+
+    /// A run that ended, by the word of its state.
+    pub fn run_ended(&self, state: &str) {
+        Self::count(&self.runs, state, 1);
+    }
+
+    /// An action that begins.
+    pub fn effect(&self, action: &str) {
+        Self::count(&self.effects, action, 1);
+    }
+
+    /// An entry written to a journal.
+    pub fn event(&self) {
+        self.events.inc();
+    }
+
+    /// A delivery: sent, retry or dead.
+    pub fn notified(&self, channel: &str, result: &str) {
+        let labels = Notified { channel: channel.to_owned(), result: result.to_owned() };
+        self.notifications.get_or_create(&labels).inc();
+    }
+
+    /// An observation of a check.
+    pub fn checked(&self, check: &str, health: &str) {
+        let labels = Checked { check: check.to_owned(), health: health.to_owned() };
+        self.checks.get_or_create(&labels).inc();
+    }
+
+    /// The page that Prometheus scrapes, in `OpenMetrics` text.
+    pub fn page(&self) -> String {
+        let mut page = String::new();
+        match encode(&mut page, &self.registry) {
+            Ok(()) => page,
+            Err(error) => format!("# {error}\n# EOF\n"),
+        }
+    }
+}

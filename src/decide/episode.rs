@@ -120,7 +120,12 @@ mod tests {
             ("a replica's start shifted earlier", Some(&open), firing(90), Change::Update),
             ("a replica's start shifted later", Some(&open), firing(110), Change::Nothing),
             ("its resolution", Some(&open), resolved(100, 200), Change::Close),
-            ("an older occurrence's resolution, late", Some(&open), resolved(10, 50), Change::Nothing),
+            (
+                "an older occurrence's resolution, late",
+                Some(&open),
+                resolved(10, 50),
+                Change::Nothing,
+            ),
             ("a resolution said twice", Some(&closed), resolved(100, 200), Change::Nothing),
             ("a resolution of what was never seen", None, resolved(100, 200), Change::Nothing),
             ("a refire", Some(&closed), firing(300), Change::Open),

@@ -53,6 +53,8 @@ pub struct State {
     pub acted: bool,
     /// Why it ended or waits, for people.
     pub reason: String,
+    /// Digest of the plan, which an approval must name.
+    pub digest: String,
     /// Who approved it.
     pub approved_by: Option<String>,
     /// The verification could not see: nobody knows whether it helped.
@@ -222,6 +224,7 @@ impl State {
             last_at: Timestamp::MIN,
             acted: false,
             reason: String::new(),
+            digest: String::new(),
             approved_by: None,
             inconclusive: false,
         }
@@ -274,22 +277,24 @@ pub fn step(
 /// The legal transitions; everything else is an [`IllegalEvent`].
 pub fn apply(plan: &Plan, mut state: State, entry: &Entry) -> Result<State, IllegalEvent> {
     let at = entry.at;
-    let illegal =
-        |phase: Phase| Err(IllegalEvent { phase, event: entry.event.clone() });
+    let illegal = |phase: Phase| Err(IllegalEvent { phase, event: entry.event.clone() });
     state.seq += 1;
     state.last_at = at;
     let phase = std::mem::replace(&mut state.phase, Phase::Empty);
     state.phase = match (phase, &entry.event) {
-        (Phase::Empty, Event::Planned { .. }) => match plan.mode {
-            Mode::Observe => Phase::Observing,
-            Mode::Approve => Phase::AwaitingApproval,
-            Mode::Auto => ready(plan, 0, at),
-        },
+        (Phase::Empty, Event::Planned { digest }) => {
+            state.digest.clone_from(digest);
+            match plan.mode {
+                Mode::Observe => Phase::Observing,
+                Mode::Approve => Phase::AwaitingApproval,
+                Mode::Auto => ready(plan, 0, at),
+            }
+        }
         (Phase::Observing, Event::Observed) => {
             "mode observe: it would have run".clone_into(&mut state.reason);
             Phase::Final(RunState::Observed)
         }
-        (Phase::AwaitingApproval, Event::Approved { by, .. }) => {
+        (Phase::AwaitingApproval, Event::Approved { by, digest }) if *digest == state.digest => {
             state.approved_by = Some(by.clone());
             ready(plan, 0, at)
         }
@@ -301,9 +306,10 @@ pub fn apply(plan: &Plan, mut state: State, entry: &Entry) -> Result<State, Ille
             "nobody approved in time".clone_into(&mut state.reason);
             Phase::Final(RunState::Expired)
         }
-        (Phase::Ready { step, attempt, .. }, Event::StepStarted { step: begun, attempt: nth, .. })
-            if step == *begun && attempt == *nth =>
-        {
+        (
+            Phase::Ready { step, attempt, .. },
+            Event::StepStarted { step: begun, attempt: nth, .. },
+        ) if step == *begun && attempt == *nth => {
             match plan.playbook.steps.get(step).map(|step| &step.what) {
                 Some(What::Wait(time)) => Phase::Waiting { step, until: after(at, *time) },
                 Some(What::Action(_)) => {
@@ -454,7 +460,9 @@ pub fn next(plan: &Plan, state: &State, now: Timestamp) -> Effect {
         Phase::InDoubt { .. } => Effect::AskPerson,
         Phase::ToVerify => Effect::Write(Event::VerifyStarted),
         Phase::Verifying { .. } => Effect::Verify,
-        Phase::Undoing { left } => left.first().map_or(Effect::Over, |step| Effect::Undo { step: *step }),
+        Phase::Undoing { left } => {
+            left.first().map_or(Effect::Over, |step| Effect::Undo { step: *step })
+        }
         Phase::Final(_) => Effect::Over,
     }
 }
@@ -645,8 +653,7 @@ fn undone(state: &mut State, step: usize, left: Vec<usize>, outcome: &Outcome) -
             if left.is_empty() { Phase::Final(RunState::Failed) } else { Phase::Undoing { left } }
         }
         Outcome::Failed { reason, .. } | Outcome::Unknown { reason } => {
-            state.reason =
-                format!("{}; undoing step {} failed: {reason}", state.reason, step + 1);
+            state.reason = format!("{}; undoing step {} failed: {reason}", state.reason, step + 1);
             state.record(step, Record::UndoFailed { reason: reason.clone() });
             Phase::Final(RunState::Stuck)
         }
@@ -655,7 +662,8 @@ fn undone(state: &mut State, step: usize, left: Vec<usize>, outcome: &Outcome) -
 
 /// Doubles with each attempt, at most [`MAX_BACKOFF`]; `jitter` (0–999) spreads it over its upper half.
 pub fn backoff(first: Duration, attempt: u32, jitter: u16) -> Duration {
-    let full = first.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1))).min(MAX_BACKOFF);
+    let full =
+        first.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1))).min(MAX_BACKOFF);
     full / 2 + full.mul_f64(f64::from(jitter.min(999)) / 2000.0)
 }
 

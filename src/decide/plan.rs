@@ -43,7 +43,10 @@ pub fn alert_context(episode: &Episode) -> Value {
 pub fn target(rule: &Rule, episode: &Episode) -> Result<String, String> {
     let target = render(&rule.target, &alert_context(episode), Escape::None)?;
     if target.is_empty() || target.split('/').any(str::is_empty) {
-        return Err(format!("the target `{target}` has an empty part (target of rule {})", rule.name));
+        return Err(format!(
+            "the target `{target}` has an empty part (target of rule {})",
+            rule.name
+        ));
     }
     Ok(target)
 }
@@ -69,11 +72,8 @@ pub fn title(episode: &Episode, target: &str) -> String {
         "" => "alert without a name",
         name => name,
     };
-    let title = if subject.is_empty() {
-        alertname.to_owned()
-    } else {
-        format!("{subject}: {alertname}")
-    };
+    let title =
+        if subject.is_empty() { alertname.to_owned() } else { format!("{subject}: {alertname}") };
     match labels.get("severity") {
         "" => title,
         severity => format!("{title}, {severity}"),

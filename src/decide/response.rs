@@ -57,7 +57,8 @@ pub fn next(
         .filter(|run| run.ended_at.is_none_or(|ended| ended >= since))
         .collect();
     let Some(last) = mine.last() else { return Next::Remedy { remedy: 1, round: 0 } };
-    let words = |what: &str| Next::People(format!("remedy {} ({}) {what}", last.remedy, last.playbook));
+    let words =
+        |what: &str| Next::People(format!("remedy {} ({}) {what}", last.remedy, last.playbook));
     match last.state {
         RunState::Planned
         | RunState::AwaitingApproval
@@ -158,7 +159,10 @@ mod tests {
         for state in [RunState::Stuck, RunState::Cancelled, RunState::Expired, RunState::Rejected] {
             assert!(to_people(run(1, state, 50)), "{state:?}");
         }
-        assert!(to_people(run(1, RunState::Fixed, 50)), "verified, and still firing after the decay");
+        assert!(
+            to_people(run(1, RunState::Fixed, 50)),
+            "verified, and still firing after the decay"
+        );
     }
 
     #[test]

@@ -55,9 +55,9 @@ pub fn refused(incident: &Incident, reason: &str, now: Timestamp) -> Notice {
 
 /// A remedy waits for a person's yes.
 pub fn asks_approval(incident: &Incident, run: &str, plan: &Plan, now: Timestamp) -> Notice {
-    let until = plan.approve_until.map_or_else(String::new, |at| {
-        format!(" within {}", show_duration(since(at, now)))
-    });
+    let until = plan
+        .approve_until
+        .map_or_else(String::new, |at| format!(" within {}", show_duration(since(at, now))));
     let headline = format!(
         "proposes {} on {} (remedy {} of {}): needs one person of tier {}{until}: quell approve {run}",
         plan.playbook.name, plan.target, plan.remedy, plan.remedies, plan.tier
@@ -68,7 +68,13 @@ pub fn asks_approval(incident: &Incident, run: &str, plan: &Plan, now: Timestamp
 }
 
 /// A run ended, or waits for a person.
-pub fn run_ended(incident: &Incident, run: &str, plan: &Plan, state: &State, now: Timestamp) -> Notice {
+pub fn run_ended(
+    incident: &Incident,
+    run: &str,
+    plan: &Plan,
+    state: &State,
+    now: Timestamp,
+) -> Notice {
     let kind = match state.summary() {
         RunState::InDoubt | RunState::Stuck => NoticeKind::NeedsYou,
         RunState::Planned
@@ -111,12 +117,18 @@ pub fn unanswered(incident: &Incident, after: Duration, now: Timestamp) -> Notic
 
 /// A person has it.
 pub fn acknowledged(incident: &Incident, by: &str, now: Timestamp) -> Notice {
-    let headline = format!("acknowledged by {by} after {}", show_duration(since(now, incident.opened_at)));
+    let headline =
+        format!("acknowledged by {by} after {}", show_duration(since(now, incident.opened_at)));
     notice(incident, NoticeKind::Acknowledged, headline, now)
 }
 
 /// All episodes are closed.
-pub fn resolved(incident: &Incident, tried: Vec<String>, fixed_by: Option<&str>, now: Timestamp) -> Notice {
+pub fn resolved(
+    incident: &Incident,
+    tried: Vec<String>,
+    fixed_by: Option<&str>,
+    now: Timestamp,
+) -> Notice {
     let took = show_duration(since(now, incident.opened_at));
     let headline = match fixed_by {
         Some(playbook) => format!("resolved after {took}: {playbook} helped"),
@@ -133,13 +145,19 @@ pub fn outcome_line(plan: &Plan, state: &State) -> String {
     let what = format!("{} on {}", plan.playbook.name, plan.target);
     let reason = &state.reason;
     match state.summary() {
-        RunState::Fixed if plan.verify.is_none() => format!("{what}: temporary measures taken back"),
+        RunState::Fixed if plan.verify.is_none() => {
+            format!("{what}: temporary measures taken back")
+        }
         RunState::Fixed => format!("{what}: verified: {reason}"),
         RunState::Failed if undone(state) => format!("{what}: {reason}; undone"),
         RunState::Failed | RunState::Superseded => format!("{what}: {reason}"),
-        RunState::Stuck => format!("{what}: stuck: {reason}; what was done stands, look before anything else"),
+        RunState::Stuck => {
+            format!("{what}: stuck: {reason}; what was done stands, look before anything else")
+        }
         RunState::InDoubt => format!("{what}: in doubt: {reason}"),
-        RunState::Cancelled => format!("{what}: stopped between steps: {reason}{}", left(plan, state)),
+        RunState::Cancelled => {
+            format!("{what}: stopped between steps: {reason}{}", left(plan, state))
+        }
         RunState::Expired | RunState::Rejected | RunState::Observed => format!("{what}: {reason}"),
         RunState::Planned
         | RunState::AwaitingApproval
@@ -183,7 +201,9 @@ pub fn plan_lines(plan: &Plan) -> Vec<String> {
                 crate::model::playbook::What::Probe { probe, .. } => {
                     format!("probe {}", probe.kind())
                 }
-                crate::model::playbook::What::Wait(time) => format!("wait {}", show_duration(*time)),
+                crate::model::playbook::What::Wait(time) => {
+                    format!("wait {}", show_duration(*time))
+                }
             };
             format!("step {} {}: {kind}", index + 1, step.name)
         })
@@ -208,7 +228,11 @@ fn left(plan: &Plan, state: &State) -> String {
         .filter(|(_, record)| matches!(record, Record::Done { .. }))
         .map(|(step, _)| step.name.as_str())
         .collect();
-    if standing.is_empty() { String::new() } else { format!("; done and not undone: {}", standing.join(", ")) }
+    if standing.is_empty() {
+        String::new()
+    } else {
+        format!("; done and not undone: {}", standing.join(", "))
+    }
 }
 
 /// Annotations that are written for people, and what the source says.

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::model::incident::NoticeKind;
 use crate::model::playbook::Mode;
 use crate::model::playbook::Rate;
 use crate::model::rule::Set;
@@ -172,6 +173,15 @@ impl Channel {
             Self::Email { .. } => "email",
             Self::Slack { .. } => "slack",
             Self::Webhook { .. } => "webhook",
+        }
+    }
+
+    /// Whether it is told of this kind of notice. `PagerDuty`'s Events API has no event for progress
+    /// (`protocols.md §3`); every other channel is told everything.
+    pub fn wants(&self, kind: NoticeKind) -> bool {
+        match self {
+            Self::PagerDuty { .. } => kind != NoticeKind::Progress,
+            Self::Email { .. } | Self::Slack { .. } | Self::Webhook { .. } => true,
         }
     }
 

@@ -175,3 +175,14 @@ pub struct Notice {
     /// When this happened.
     pub at: Timestamp,
 }
+
+/// One notice to one recipient of one channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owed {
+    /// Name of the channel.
+    pub channel: String,
+    /// Recipient, for channels that have them; else empty.
+    pub recipient: String,
+    /// What to say.
+    pub notice: Notice,
+}

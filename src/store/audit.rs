@@ -52,7 +52,8 @@ impl Store {
                 after = row.try_get("id")?;
                 let run = RunId(after);
                 audit.runs += 1;
-                if hex(&sha2::Sha256::digest(text(row, "plan")?.as_bytes())) != text(row, "digest")? {
+                if hex(&sha2::Sha256::digest(text(row, "plan")?.as_bytes())) != text(row, "digest")?
+                {
                     let what = "the plan is not the one that was approved".to_owned();
                     audit.broken.push(Broken { run, seq: 0, what });
                 }
@@ -74,10 +75,11 @@ impl Store {
         head: &str,
         events: &mut u64,
     ) -> Result<Option<Broken>> {
-        let rows = sqlx::query("SELECT seq, at, body, hash FROM run_events WHERE run = $1 ORDER BY seq")
-            .bind(run.0)
-            .fetch_all(&self.reader)
-            .await?;
+        let rows =
+            sqlx::query("SELECT seq, at, body, hash FROM run_events WHERE run = $1 ORDER BY seq")
+                .bind(run.0)
+                .fetch_all(&self.reader)
+                .await?;
         let broken = |seq, what: &str| Ok(Some(Broken { run, seq, what: what.to_owned() }));
         let (mut expected, mut so_far) = (1, String::new());
         for row in &rows {

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
+use crate::model::run::Health;
 use crate::store::Result;
 use crate::store::Store;
 use crate::store::StoreError;
@@ -12,7 +13,6 @@ use crate::store::instant;
 use crate::store::micros;
 use crate::store::number;
 use crate::store::text;
-use crate::model::run::Health;
 
 /// A check as stored.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -98,7 +98,8 @@ impl Store {
 
     /// All checks that were ever known, by name.
     pub async fn checks(&self) -> Result<Vec<CheckState>> {
-        let rows = sqlx::query("SELECT * FROM checks ORDER BY name").fetch_all(&self.reader).await?;
+        let rows =
+            sqlx::query("SELECT * FROM checks ORDER BY name").fetch_all(&self.reader).await?;
         rows.iter().map(check).collect()
     }
 }

@@ -28,7 +28,8 @@ impl Store {
     pub async fn decide(&self, decision: &Decision) -> Result<bool> {
         let key = (decision.verdict.as_str(), deciding(decision));
         if let Some(last) = self.last_decision(decision.episode, &decision.rule).await? {
-            let same_plan = last.playbook == decision.playbook && last.incident == decision.incident;
+            let same_plan =
+                last.playbook == decision.playbook && last.incident == decision.incident;
             if same_plan && (last.verdict.as_str(), deciding(&last)) == key {
                 return Ok(false);
             }

@@ -11,6 +11,7 @@ use crate::model::incident::EpisodeId;
 use crate::model::incident::Incident;
 use crate::model::incident::IncidentId;
 use crate::model::incident::IncidentStatus;
+use crate::model::incident::Owed;
 use crate::model::time::after;
 use crate::store::NEVER;
 use crate::store::Result;
@@ -23,7 +24,6 @@ use crate::store::json;
 use crate::store::micros;
 use crate::store::micros_or_none;
 use crate::store::next_ids;
-use crate::store::outbox::Owed;
 use crate::store::outbox::owe;
 use crate::store::text;
 use crate::store::to_json;
@@ -110,11 +110,12 @@ impl Store {
     }
 
     async fn has_episode(&self, incident: IncidentId, episode: EpisodeId) -> Result<bool> {
-        let row = sqlx::query("SELECT 1 FROM incident_episodes WHERE incident = $1 AND episode = $2")
-            .bind(incident.0)
-            .bind(episode.0)
-            .fetch_optional(&self.reader)
-            .await?;
+        let row =
+            sqlx::query("SELECT 1 FROM incident_episodes WHERE incident = $1 AND episode = $2")
+                .bind(incident.0)
+                .bind(episode.0)
+                .fetch_optional(&self.reader)
+                .await?;
         Ok(row.is_some())
     }
 
@@ -224,8 +225,10 @@ impl Store {
         .bind(micros(now))
         .fetch_optional(&self.writer)
         .await?;
-        row.map(|row| Ok(DueIncident { incident: incident(&row)?, attempt: row.try_get("attempt")? }))
-            .transpose()
+        row.map(|row| {
+            Ok(DueIncident { incident: incident(&row)?, attempt: row.try_get("attempt")? })
+        })
+        .transpose()
     }
 
     /// Tells that nobody answered, unless somebody just did; it is told once.

@@ -9,6 +9,7 @@ use sqlx::any::AnyRow;
 use crate::model::incident::IncidentId;
 use crate::model::incident::Notice;
 use crate::model::incident::NoticeKind;
+use crate::model::incident::Owed;
 use crate::model::time::after;
 use crate::store::NEVER;
 use crate::store::Result;
@@ -22,17 +23,6 @@ use crate::store::next_ids;
 use crate::store::number;
 use crate::store::text;
 use crate::store::to_json;
-
-/// One notice to one recipient of one channel.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Owed {
-    /// Name of the channel.
-    pub channel: String,
-    /// Recipient, for channels that have them; else empty.
-    pub recipient: String,
-    /// What to say.
-    pub notice: Notice,
-}
 
 /// A notification as stored.
 #[derive(Debug, Clone, serde::Serialize)]

@@ -10,6 +10,7 @@ use sqlx::any::AnyRow;
 
 use crate::model::incident::EpisodeId;
 use crate::model::incident::IncidentId;
+use crate::model::incident::Owed;
 use crate::model::incident::RunId;
 use crate::model::run::Entry;
 use crate::model::run::Event;
@@ -28,7 +29,6 @@ use crate::store::json;
 use crate::store::micros;
 use crate::store::next_ids;
 use crate::store::number;
-use crate::store::outbox::Owed;
 use crate::store::outbox::owe;
 use crate::store::text;
 use crate::store::to_json;
@@ -63,7 +63,10 @@ pub struct RunRow {
     pub ended_at: Option<Timestamp>,
 }
 
-fn state_word<S: serde::Serializer>(state: &RunState, to: S) -> std::result::Result<S::Ok, S::Error> {
+fn state_word<S: serde::Serializer>(
+    state: &RunState,
+    to: S,
+) -> std::result::Result<S::Ok, S::Error> {
     to.serialize_str(state.as_str())
 }
 
@@ -108,11 +111,12 @@ impl Store {
         let body = to_json(plan)?;
         let digest = hex(&Sha256::digest(body.as_bytes()));
         let mut tx = self.begin().await?;
-        let unchanged =
-            sqlx::query("UPDATE scopes SET version = version + 1 WHERE name = 'runs' AND version = $1")
-                .bind(version)
-                .execute(&mut *tx)
-                .await?;
+        let unchanged = sqlx::query(
+            "UPDATE scopes SET version = version + 1 WHERE name = 'runs' AND version = $1",
+        )
+        .bind(version)
+        .execute(&mut *tx)
+        .await?;
         if unchanged.rows_affected() != 1 {
             return Err(StoreError::Changed);
         }
@@ -121,8 +125,8 @@ impl Store {
         let (event, head) = chained(id, "", &first)?;
         let created = sqlx::query(
             "INSERT INTO runs (id, incident, episode, rule, playbook, target, remedy, round, state, is_final,
-               inconclusive, outcome, plan, digest, seq, head, owner, attempt, due_at, started_at, ended_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, '', $10, $11, 1, $12, '', 0, $13, $14, 0)
+               inconclusive, outcome, plan, digest, seq, head, cancelled_by, owner, attempt, due_at, started_at, ended_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, '', $10, $11, 1, $12, '', '', 0, $13, $14, 0)
              ON CONFLICT DO NOTHING",
         )
         .bind(id.0)
@@ -170,7 +174,9 @@ impl Store {
         let entries = self.journal(run).await?;
         let seq: i64 = row.try_get("seq")?;
         if entries.last().map_or(0, |entry| entry.seq) != seq {
-            return Err(StoreError::Corrupt(format!("the journal of {run} ends before entry {seq}")));
+            return Err(StoreError::Corrupt(format!(
+                "the journal of {run} ends before entry {seq}"
+            )));
         }
         Ok(Some(Claim {
             run,
@@ -250,12 +256,14 @@ impl Store {
 
     /// Prolongs a claim; [`StoreError::Fenced`] when another worker holds the run.
     pub async fn renew_run(&self, claim: &Claim, lease: Duration) -> Result<()> {
-        let held = sqlx::query("UPDATE runs SET due_at = $1 WHERE id = $2 AND attempt = $3 AND is_final = 0")
-            .bind(micros(after(self.now(), lease)))
-            .bind(claim.run.0)
-            .bind(claim.attempt)
-            .execute(&self.writer)
-            .await?;
+        let held = sqlx::query(
+            "UPDATE runs SET due_at = $1 WHERE id = $2 AND attempt = $3 AND is_final = 0",
+        )
+        .bind(micros(after(self.now(), lease)))
+        .bind(claim.run.0)
+        .bind(claim.attempt)
+        .execute(&self.writer)
+        .await?;
         if held.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Fenced) }
     }
 
@@ -272,7 +280,9 @@ impl Store {
         let Some(row) = row else {
             return Err(match self.run(run).await? {
                 None => StoreError::Missing(format!("there is no run {run}")),
-                Some(row) => StoreError::Conflict(format!("{run} has ended: {}", row.state.as_str())),
+                Some(row) => {
+                    StoreError::Conflict(format!("{run} has ended: {}", row.state.as_str()))
+                }
             });
         };
         Ok(Claim {
@@ -305,7 +315,11 @@ impl Store {
             .await?;
         rows.iter()
             .map(|row| {
-                Ok(Entry { seq: row.try_get("seq")?, at: instant(row, "at")?, event: json(row, "body")? })
+                Ok(Entry {
+                    seq: row.try_get("seq")?,
+                    at: instant(row, "at")?,
+                    event: json(row, "body")?,
+                })
             })
             .collect()
     }
@@ -321,8 +335,10 @@ impl Store {
 
     /// One run.
     pub async fn run(&self, id: RunId) -> Result<Option<RunRow>> {
-        let row =
-            sqlx::query("SELECT * FROM runs WHERE id = $1").bind(id.0).fetch_optional(&self.reader).await?;
+        let row = sqlx::query("SELECT * FROM runs WHERE id = $1")
+            .bind(id.0)
+            .fetch_optional(&self.reader)
+            .await?;
         row.as_ref().map(run_row).transpose()
     }
 

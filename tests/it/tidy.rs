@@ -10,6 +10,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("telemetry", &[]),
     ("exec", &[]),
     ("net", &[]),
+    ("wake", &[]),
     ("library", &["model", "decide", "error"]),
     ("store", &["model", "decide", "clock", "error"]),
     ("act", &["model", "exec", "net"]),
@@ -30,7 +31,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
-    ("api", &["model", "decide", "library", "store", "clock", "error", "telemetry"]),
+    ("api", &["model", "decide", "library", "store", "clock", "error", "telemetry", "wake"]),
     (
         "app",
         &[

@@ -80,7 +80,11 @@ mod tests {
             judge(subject, &facts, now()).verdict.as_str()
         };
         assert_eq!(judge(&second), "proceed");
-        assert_eq!(judge(&Subject { remedy: 1, ..second.clone() }), "hold", "the same remedy again");
+        assert_eq!(
+            judge(&Subject { remedy: 1, ..second.clone() }),
+            "hold",
+            "the same remedy again"
+        );
         assert_eq!(judge(&Subject { since: now(), ..second }), "hold", "an earlier trouble");
     }
 }

@@ -9,7 +9,8 @@ use crate::model::decision::Facts;
 use crate::model::decision::Ruling;
 use crate::model::time::after;
 
-const NAME: &str = "kill switch";
+/// This guard's name.
+pub const NAME: &str = "kill switch";
 
 /// Held as long as a pause covers everything, or this rule, playbook or target.
 pub(super) fn judge(subject: &Subject, facts: &Facts, now: Timestamp) -> Ruling {
@@ -41,8 +42,12 @@ mod tests {
     use crate::model::decision::Pause;
 
     fn verdict(scope: &str) -> &'static str {
-        let pause =
-            Pause { scope: scope.into(), by: "dana".into(), reason: "fire drill".into(), at: now() };
+        let pause = Pause {
+            scope: scope.into(),
+            by: "dana".into(),
+            reason: "fire drill".into(),
+            at: now(),
+        };
         let facts = Facts { pauses: vec![pause], ..facts() };
         judge(&subject(), &facts, now()).verdict.as_str()
     }
@@ -59,8 +64,12 @@ mod tests {
 
     #[test]
     fn names_who_paused_why_and_how_to_clear_it() {
-        let pause =
-            Pause { scope: "all".into(), by: "dana".into(), reason: "fire drill".into(), at: now() };
+        let pause = Pause {
+            scope: "all".into(),
+            by: "dana".into(),
+            reason: "fire drill".into(),
+            at: now(),
+        };
         let ruling = judge(&subject(), &Facts { pauses: vec![pause], ..facts() }, now());
         assert_eq!(ruling.reason, "all is paused by dana: fire drill; `quell resume` clears it");
     }

@@ -26,11 +26,9 @@ pub(super) fn judge(subject: &Subject, _: &Facts, _: Timestamp) -> Ruling {
     let ruling = proceed(NAME, mode.as_str()).limit("", knob);
     match mode {
         Mode::Auto => ruling,
-        Mode::Approve => Ruling {
-            verdict: Verdict::Ask,
-            reason: "a person must approve it".into(),
-            ..ruling
-        },
+        Mode::Approve => {
+            Ruling { verdict: Verdict::Ask, reason: "a person must approve it".into(), ..ruling }
+        }
         Mode::Observe => Ruling { reason: "planned and told, never done".into(), ..ruling },
     }
 }
@@ -54,7 +52,10 @@ mod tests {
         let observe = ("mode (playbook)", Mode::Observe);
         let is = |a: &str, b: &'static str, c: &str| (a.to_owned(), b, c.to_owned());
         assert_eq!(modes(&[auto]), is("auto", "proceed", "mode (quell.yml:4)"));
-        assert_eq!(modes(&[auto, approve]), is("approve", "ask approval", "mode (rules/api.yml:9)"));
+        assert_eq!(
+            modes(&[auto, approve]),
+            is("approve", "ask approval", "mode (rules/api.yml:9)")
+        );
         assert_eq!(modes(&[auto, approve, observe]), is("observe", "proceed", "mode (playbook)"));
         assert_eq!(modes(&[]).0, "observe", "no mode at all is the safest one");
     }

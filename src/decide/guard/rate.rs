@@ -53,7 +53,13 @@ pub(super) fn playbook(subject: &Subject, facts: &Facts, now: Timestamp) -> Ruli
 /// Runs of everything.
 pub(super) fn global(subject: &Subject, facts: &Facts, now: Timestamp) -> Ruling {
     let rate = &subject.limits.global_rate;
-    within("rate of everything", rate.value, &format!("rate ({})", rate.place), facts.runs.iter(), now)
+    within(
+        "rate of everything",
+        rate.value,
+        &format!("rate ({})", rate.place),
+        facts.runs.iter(),
+        now,
+    )
 }
 
 /// Runs of everything at once.

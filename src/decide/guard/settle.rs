@@ -20,7 +20,11 @@ pub(super) fn judge(subject: &Subject, facts: &Facts, now: Timestamp) -> Ruling 
         Some(left) if !left.is_zero() => hold(
             NAME,
             after(now, left),
-            format!("firing for {} of {}", show_duration(facts.firing_for), show_duration(settle.value)),
+            format!(
+                "firing for {} of {}",
+                show_duration(facts.firing_for),
+                show_duration(settle.value)
+            ),
             measured,
         ),
         _ => proceed(NAME, measured),

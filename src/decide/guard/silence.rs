@@ -15,12 +15,10 @@ pub const NAME: &str = "silence";
 /// Refused while Alertmanager mutes the alert, by a silence or by inhibition.
 pub(super) fn judge(_: &Subject, facts: &Facts, _: Timestamp) -> Ruling {
     match &facts.standing {
-        Standing::Silenced { by } => refuse(
-            NAME,
-            format!("silenced in Alertmanager ({})", by.join(", ")),
-            "silenced",
-        )
-        .limit("", "the silence in Alertmanager"),
+        Standing::Silenced { by } => {
+            refuse(NAME, format!("silenced in Alertmanager ({})", by.join(", ")), "silenced")
+                .limit("", "the silence in Alertmanager")
+        }
         Standing::Inhibited => refuse(NAME, "inhibited by another alert", "inhibited")
             .limit("", "inhibit_rules of Alertmanager"),
         Standing::Active => proceed(NAME, "active"),

@@ -10,7 +10,8 @@ use crate::model::decision::Ruling;
 use crate::model::decision::Standing;
 use crate::model::time::show_duration;
 
-const NAME: &str = "stale";
+/// This guard's name.
+pub const NAME: &str = "stale";
 
 /// Held when nobody has said for longer than `max_age` that the alert fires. Alertmanager listing it now is
 /// fresh evidence: a webhook repeats only every few hours.
@@ -24,7 +25,12 @@ pub(super) fn judge(subject: &Subject, facts: &Facts, now: Timestamp) -> Ruling 
     let ruling = if subject.remedy == 0 || facts.evidence_age <= limit.value {
         proceed(NAME, format!("{age} old"))
     } else {
-        hold_for_now(NAME, now, format!("the last sign of the alert is {age} old"), format!("{age} old"))
+        hold_for_now(
+            NAME,
+            now,
+            format!("the last sign of the alert is {age} old"),
+            format!("{age} old"),
+        )
     };
     ruling.limit(show_duration(limit.value), knob)
 }

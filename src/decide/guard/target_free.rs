@@ -12,8 +12,7 @@ const NAME: &str = "target free";
 
 /// Held while another run, of whatever rule, is at work on the target.
 pub(super) fn judge(subject: &Subject, facts: &Facts, now: Timestamp) -> Ruling {
-    let busy =
-        facts.runs.iter().find(|run| run.target == subject.target && !run.state.is_final());
+    let busy = facts.runs.iter().find(|run| run.target == subject.target && !run.state.is_final());
     match busy {
         None => proceed(NAME, "no run"),
         Some(run) => hold_for_now(

@@ -1,0 +1,1 @@
+//! The run machine, by table and by exhaustion.

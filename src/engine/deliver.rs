@@ -1,0 +1,141 @@
+//! Sends what the outbox owes, in order per incident and recipient; gives up visibly, and tries the next channel.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use crate::decide::audience;
+use crate::decide::link;
+use crate::decide::link::Act;
+use crate::decide::link::Link;
+use crate::decide::machine::backoff;
+use crate::engine::Engine;
+use crate::library::Library;
+use crate::model::incident::NoticeKind;
+use crate::model::time::after;
+use crate::notify;
+use crate::notify::Links;
+use crate::notify::Sent;
+use crate::store::Result;
+use crate::store::outbox::Notification;
+
+/// A claim outlives the longest delivery.
+const LEASE: Duration = Duration::from_secs(90);
+/// Longest time one delivery may take.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// Notifications sent at once.
+const AT_ONCE: usize = 16;
+/// First delay between tries; doubles up to five minutes.
+const FIRST_DELAY: Duration = Duration::from_secs(1);
+/// Tries before a notification is dead: about ten minutes.
+const MAX_TRIES: u32 = 10;
+/// An acknowledge link works this long.
+const LINK_LASTS: Duration = Duration::from_secs(24 * 3600);
+
+/// The loop.
+pub async fn run(engine: Engine) {
+    let slots = Arc::new(Semaphore::new(AT_ONCE));
+    while !engine.stop.is_cancelled() {
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+        match engine.store.claim_notification(LEASE).await {
+            Ok(Some(notification)) => {
+                let engine = engine.clone();
+                engine.tasks.clone().spawn(async move {
+                    if let Err(error) = deliver(&engine, &notification).await {
+                        engine.metrics.store_errors.inc();
+                        tracing::error!(notification = notification.id, %error,
+                            "a delivery could not be noted; it is tried again when its lease ends");
+                    }
+                    drop(slot);
+                    engine.wake.deliver.notify_one();
+                });
+            }
+            Ok(None) => engine.idle(&engine.wake.deliver).await,
+            Err(error) => engine.trouble("deliver", &error).await,
+        }
+    }
+}
+
+async fn deliver(engine: &Engine, notification: &Notification) -> Result<()> {
+    let library = engine.library.load_full();
+    let name = &notification.channel;
+    let Some(channel) = library.config.channels.get(name) else {
+        let error = format!("quell.yml no longer has a channel {name}");
+        return dead(engine, &library, notification, &error).await;
+    };
+    let links = links(engine, &library, notification);
+    let instance = instance(&library);
+    let sending =
+        notify::send(channel, &notification.recipient, &notification.notice, &links, &instance);
+    let sent = tokio::time::timeout(TIMEOUT, sending).await.unwrap_or_else(|_| Sent::Retry {
+        reason: format!("no answer within {}s", TIMEOUT.as_secs()),
+        after: None,
+    });
+    match sent {
+        Sent::Delivered => {
+            engine.metrics.notified(name, "sent");
+            engine.store.notification_sent(notification).await
+        }
+        Sent::Refused { reason } => dead(engine, &library, notification, &reason).await,
+        Sent::Retry { reason, .. } if notification.tries >= MAX_TRIES => {
+            let error = format!("{reason}, {} times", notification.tries);
+            dead(engine, &library, notification, &error).await
+        }
+        Sent::Retry { reason, after: wait } => {
+            engine.metrics.notified(name, "retry");
+            tracing::warn!(
+                notification = notification.id,
+                channel = name,
+                reason,
+                "a delivery failed; trying again"
+            );
+            let delay = backoff(FIRST_DELAY, notification.tries, engine.clock.jitter());
+            let at = after(engine.clock.now(), delay.max(wait.unwrap_or_default()));
+            engine.store.notification_retry(notification, &reason, at).await
+        }
+    }
+}
+
+async fn dead(
+    engine: &Engine,
+    library: &Library,
+    notification: &Notification,
+    error: &str,
+) -> Result<()> {
+    engine.metrics.notified(&notification.channel, "dead");
+    tracing::error!(notification = notification.id, channel = notification.channel, error,
+        incident = %notification.notice.incident, "a notification is dead; the next channel is tried");
+    let told = engine.store.channels_told(notification.notice.incident).await?;
+    let instead =
+        audience::instead(&library.config, &notification.channel, &told, &notification.notice);
+    engine.store.notification_dead(notification, error, instead).await
+}
+
+fn links(engine: &Engine, library: &Library, notification: &Notification) -> Links {
+    let base = &library.config.external_url;
+    let incident = notification.notice.incident;
+    let kind = notification.notice.kind;
+    let offers = match kind {
+        NoticeKind::Opened | NoticeKind::NeedsYou | NoticeKind::Progress => true,
+        NoticeKind::Acknowledged | NoticeKind::Resolved => false,
+    };
+    let link = Link {
+        act: Act::Ack,
+        incident,
+        channel: notification.channel.clone(),
+        expires_at: after(engine.clock.now(), LINK_LASTS),
+    };
+    Links {
+        incident: format!("{base}/api/v1/incidents/{incident}"),
+        ack: offers.then(|| format!("{base}/act/{}", link::sign(&link, &engine.link_key))),
+    }
+}
+
+/// Names this quell in keys that other systems keep: the host of `external_url`.
+pub fn instance(library: &Library) -> String {
+    url::Url::parse(&library.config.external_url)
+        .ok()
+        .and_then(|url| url.host_str().map(str::to_owned))
+        .unwrap_or_else(|| "quell".into())
+}

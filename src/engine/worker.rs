@@ -1,0 +1,282 @@
+//! Claims a due run, folds its journal, and does what its state asks for, one effect at a time.
+//!
+//! Intent before effect: what a step will do is in the journal before it is done, and its outcome after. A run whose
+//! worker died is claimed again when its lease ends; the fold says what was in flight, and the step's `on_unknown`
+//! says what follows. The lease always outlives the effect it covers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::Semaphore;
+
+use crate::decide::audience;
+use crate::decide::machine;
+use crate::decide::machine::Effect;
+use crate::decide::machine::Phase;
+use crate::decide::machine::State;
+use crate::decide::tell;
+use crate::engine::Engine;
+use crate::engine::WORKERS;
+use crate::engine::act_on;
+use crate::engine::act_on::StillTrue;
+use crate::engine::facts;
+use crate::model::incident::Owed;
+use crate::model::run::Event;
+use crate::model::run::Health;
+use crate::model::run::Observation;
+use crate::model::run::RunState;
+use crate::model::run::Stop;
+use crate::model::time::after;
+use crate::store::Result;
+use crate::store::StoreError;
+use crate::store::runs::Claim;
+use crate::store::runs::Row;
+
+/// A claim without an effect in flight lasts this long, and is renewed while verification watches.
+const LEASE: Duration = Duration::from_secs(30);
+/// Time between observations while verification watches.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+/// A hold before a step that lasts longer than this gives the run up: what it was planned for is old.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(15 * 60);
+
+/// The loop.
+pub async fn run(engine: Engine) {
+    let slots = Arc::new(Semaphore::new(WORKERS));
+    while !engine.stop.is_cancelled() {
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+        match engine.store.claim_run(&engine.owner, LEASE).await {
+            Ok(Some(claim)) => {
+                let engine = engine.clone();
+                engine.tasks.clone().spawn(async move {
+                    work(&engine, claim).await;
+                    drop(slot);
+                });
+            }
+            Ok(None) => engine.idle(&engine.wake.work).await,
+            Err(error) => engine.trouble("worker", &error).await,
+        }
+    }
+}
+
+/// Works on a claimed run until it waits, ends, is taken over, or the server stops.
+async fn work(engine: &Engine, mut claim: Claim) {
+    let run = claim.run;
+    match advance(engine, &mut claim).await {
+        Ok(()) => {}
+        Err(StoreError::Fenced) => tracing::warn!(%run, "another worker has taken the run over"),
+        Err(error) => {
+            tracing::error!(%run, %error, "the run waits: its journal could not be read or written");
+            engine.metrics.store_errors.inc();
+            // without a journal there is no effect; the lease brings the run back
+        }
+    }
+    engine.wake.intake.notify_one();
+    engine.wake.deliver.notify_one();
+}
+
+async fn advance(engine: &Engine, claim: &mut Claim) -> Result<()> {
+    let mut state = machine::fold(&claim.plan, &claim.entries)
+        .map_err(|illegal| StoreError::Corrupt(format!("journal of {}: {illegal}", claim.run)))?;
+    loop {
+        let now = engine.clock.now();
+        let effect = machine::next(&claim.plan, &state, now);
+        if may_stop(&state)
+            && let Some(by) = engine.store.cancel_requested(claim.run).await?
+        {
+            let why = Stop::Cancelled { by };
+            write(engine, claim, &mut state, Event::Stopped { why }, LEASE).await?;
+            continue;
+        }
+        match effect {
+            Effect::Over => return engine.store.release_run(claim, None).await,
+            Effect::AskPerson => {
+                if !waits_on(engine, claim, &mut state).await? {
+                    return engine.store.release_run(claim, None).await;
+                }
+            }
+            Effect::Sleep { until } => {
+                if !waits_on(engine, claim, &mut state).await? {
+                    return engine.store.release_run(claim, Some(until)).await;
+                }
+            }
+            Effect::Write(event) => write(engine, claim, &mut state, event, LEASE).await?,
+            Effect::Begin { .. } | Effect::Undo { .. } if engine.stop.is_cancelled() => {
+                return engine.store.release_run(claim, Some(now)).await;
+            }
+            Effect::Begin { step, attempt } => {
+                match act_on::still_true(engine, claim, &state).await? {
+                    StillTrue::Go => {
+                        act_on::begin(engine, claim, &mut state, step, attempt).await?;
+                    }
+                    StillTrue::Stop(why) => {
+                        write(engine, claim, &mut state, Event::Stopped { why }, LEASE).await?;
+                    }
+                    StillTrue::Hold { until, guard, reason } => {
+                        let held_for = crate::model::time::since(now, state.last_at);
+                        if held_for >= GIVE_UP_AFTER && guard != crate::decide::guard::KILL_SWITCH {
+                            let why = Stop::Refused { guard, reason };
+                            write(engine, claim, &mut state, Event::Stopped { why }, LEASE).await?;
+                            continue;
+                        }
+                        tracing::debug!(run = %claim.run, guard, reason, "held before a step");
+                        return engine.store.release_run(claim, Some(until)).await;
+                    }
+                }
+            }
+            Effect::ReadBack => {
+                let seen = observe(engine, claim).await?;
+                write(engine, claim, &mut state, Event::ReadBack { seen }, LEASE).await?;
+            }
+            Effect::Verify => {
+                if !watch(engine, claim, &mut state).await? {
+                    return Ok(());
+                }
+            }
+            Effect::Undo { step } => act_on::undo(engine, claim, &mut state, step).await?,
+        }
+    }
+}
+
+/// Between steps a run may be stopped; while something is in flight, or being undone, it may not.
+fn may_stop(state: &State) -> bool {
+    match state.phase {
+        Phase::AwaitingApproval
+        | Phase::Ready { .. }
+        | Phase::Waiting { .. }
+        | Phase::InDoubt { .. }
+        | Phase::ToVerify
+        | Phase::Verifying { .. } => true,
+        Phase::Empty
+        | Phase::Observing
+        | Phase::InFlight { .. }
+        | Phase::ReadingBack { .. }
+        | Phase::Undoing { .. }
+        | Phase::UndoInFlight { .. }
+        | Phase::Final(_) => false,
+    }
+}
+
+/// A run that waits for a person or a time stops waiting when its alert has resolved; says whether it did.
+async fn waits_on(engine: &Engine, claim: &mut Claim, state: &mut State) -> Result<bool> {
+    let waits = matches!(state.phase, Phase::AwaitingApproval);
+    if !waits || claim.plan.remedy == 0 {
+        return Ok(false);
+    }
+    let resolved =
+        engine.store.episode(claim.plan.episode).await?.is_some_and(|episode| !episode.open);
+    if resolved {
+        let why = Stop::Resolved;
+        write(engine, claim, state, Event::Stopped { why }, LEASE).await?;
+    }
+    Ok(resolved)
+}
+
+/// One observation of the verification, and the time until the next. False when the server stops.
+async fn watch(engine: &Engine, claim: &mut Claim, state: &mut State) -> Result<bool> {
+    let seen = observe(engine, claim).await?;
+    let now = engine.clock.now();
+    if let Some(event) = machine::verification_event(&claim.plan, state, seen, now) {
+        write(engine, claim, state, event, LEASE).await?;
+        if !matches!(state.phase, Phase::Verifying { .. }) {
+            return Ok(true);
+        }
+    } else {
+        engine.store.renew_run(claim, LEASE).await?;
+    }
+    engine.pause(WATCH_EVERY).await;
+    if engine.stop.is_cancelled() {
+        engine.store.release_run(claim, Some(engine.clock.now())).await?;
+        return Ok(false);
+    }
+    Ok(true)
+}
+
+/// Asks the run's verification once.
+async fn observe(engine: &Engine, claim: &Claim) -> Result<Observation> {
+    let library = engine.library.load_full();
+    let unknown = |why: &str| Observation { health: Health::Unknown, measured: why.to_owned() };
+    let Some(verify) = &claim.plan.verify else { return Ok(unknown("there is no verification")) };
+    let Some(episode) = engine.store.episode(claim.plan.episode).await? else {
+        return Ok(unknown("the episode is not stored"));
+    };
+    Ok(facts::observe(engine, &library, &verify.probe, &episode).await)
+}
+
+/// Appends an event with what it leaves in the row and the notices it owes, and applies it to the state.
+pub(super) async fn write(
+    engine: &Engine,
+    claim: &mut Claim,
+    state: &mut State,
+    event: Event,
+    lease: Duration,
+) -> Result<()> {
+    let now = engine.clock.now();
+    // the state after the event decides what is written with it, so it is applied first
+    let probe = crate::model::run::Entry { seq: state.seq + 1, at: now, event: event.clone() };
+    let after_event = machine::apply(&claim.plan, state.clone(), &probe)
+        .map_err(|illegal| StoreError::Corrupt(illegal.to_string()))?;
+    let summary = after_event.summary();
+    let waits_or_ended =
+        summary.is_final() || matches!(summary, RunState::InDoubt | RunState::AwaitingApproval);
+    let row = Row {
+        state: summary,
+        outcome: if waits_or_ended {
+            tell::outcome_line(&claim.plan, &after_event)
+        } else {
+            String::new()
+        },
+        inconclusive: after_event.inconclusive,
+        due_at: (!summary.is_final()).then(|| after(now, lease)),
+    };
+    let owed = owed(engine, claim, state, &after_event, now).await?;
+    let entry = engine.store.append(claim, event, &row, owed).await?;
+    *state = machine::apply(&claim.plan, state.clone(), &entry)
+        .map_err(|illegal| StoreError::Corrupt(illegal.to_string()))?;
+    engine.metrics.event();
+    if summary.is_final() {
+        engine.metrics.run_ended(summary.as_str());
+        tracing::info!(run = %claim.run, incident = %claim.plan.incident, state = summary.as_str(),
+            outcome = row.outcome, "run ended");
+    }
+    Ok(())
+}
+
+/// Notices for a run that ended or waits for a person. What did nothing is not told: its decision was.
+async fn owed(
+    engine: &Engine,
+    claim: &Claim,
+    before: &State,
+    state: &State,
+    now: Timestamp,
+) -> Result<Vec<Owed>> {
+    let summary = state.summary();
+    if summary == before.summary() {
+        return Ok(Vec::new());
+    }
+    let tells = match summary {
+        RunState::InDoubt
+        | RunState::Fixed
+        | RunState::Failed
+        | RunState::Stuck
+        | RunState::Cancelled
+        | RunState::Expired
+        | RunState::Rejected
+        | RunState::Observed => true,
+        RunState::Planned
+        | RunState::AwaitingApproval
+        | RunState::Running
+        | RunState::Verifying
+        | RunState::Undoing
+        | RunState::Superseded => false,
+    };
+    if !tells {
+        return Ok(Vec::new());
+    }
+    let Some(incident) = engine.store.incident(claim.plan.incident).await? else {
+        return Ok(Vec::new());
+    };
+    let library = engine.library.load_full();
+    let notice = tell::run_ended(&incident, &claim.run.to_string(), &claim.plan, state, now);
+    Ok(audience::owed(&library.config, &notice, false))
+}

@@ -1,0 +1,124 @@
+//! What people say about runs. Written to the journal as any event; the engine does what follows.
+
+use std::time::Duration;
+
+use sqlx::Row as _;
+
+use crate::decide::machine;
+use crate::decide::tell;
+use crate::model::incident::RunId;
+use crate::model::run::Event;
+use crate::model::run::RunState;
+use crate::model::time::after;
+use crate::store::Result;
+use crate::store::Store;
+use crate::store::StoreError;
+use crate::store::micros;
+use crate::store::runs::Row;
+use crate::store::runs::RunRow;
+
+/// The claim of a person's word: it takes no time, so it is due at once afterwards.
+const LEASE: Duration = Duration::from_secs(10);
+
+/// What a person says about a run that waits for one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Word {
+    /// Yes, to the plan with this digest.
+    Approve {
+        /// Digest of the plan that the person saw.
+        digest: String,
+    },
+    /// No.
+    Reject {
+        /// Why.
+        reason: String,
+    },
+    /// The step in doubt happened, or it did not.
+    Settle {
+        /// Whether it happened.
+        happened: bool,
+    },
+}
+
+impl Store {
+    /// Writes a person's word into the journal of a run that waits for it. Returns the run as it is now.
+    pub async fn say(&self, run: RunId, by: &str, word: Word) -> Result<RunRow> {
+        let Some(row) = self.run(run).await? else {
+            return Err(StoreError::Missing(format!("there is no run {run}")));
+        };
+        let waits_for = match word {
+            Word::Approve { .. } | Word::Reject { .. } => RunState::AwaitingApproval,
+            Word::Settle { .. } => RunState::InDoubt,
+        };
+        // nobody works on a run that waits for a person, so taking it over fences nobody's effect
+        if row.state != waits_for {
+            return Err(StoreError::Conflict(format!(
+                "{run} is {}, not {}",
+                row.state.as_str(),
+                waits_for.as_str()
+            )));
+        }
+        let by = by.to_owned();
+        let event = match word {
+            Word::Approve { digest } if digest != row.digest => {
+                return Err(StoreError::Conflict(format!(
+                    "the plan of {run} is not the one that was looked at; look again"
+                )));
+            }
+            Word::Approve { digest } => Event::Approved { by, digest },
+            Word::Reject { reason } => Event::Rejected { by, reason },
+            Word::Settle { happened } => Event::Settled { by, happened },
+        };
+        let mut claim = self.take_run(run, LEASE).await?;
+        let corrupt = |illegal: machine::IllegalEvent| StoreError::Conflict(illegal.to_string());
+        let state = machine::fold(&claim.plan, &claim.entries).map_err(corrupt)?;
+        let entry =
+            crate::model::run::Entry { seq: state.seq + 1, at: self.now(), event: event.clone() };
+        let state = machine::apply(&claim.plan, state, &entry).map_err(corrupt)?;
+        let summary = state.summary();
+        let left = Row {
+            state: summary,
+            outcome: if summary.is_final() {
+                tell::outcome_line(&claim.plan, &state)
+            } else {
+                String::new()
+            },
+            inconclusive: state.inconclusive,
+            due_at: (!summary.is_final()).then(|| self.now()),
+        };
+        self.append(&mut claim, event, &left, Vec::new()).await?;
+        self.run(run).await?.ok_or_else(|| StoreError::Missing(format!("there is no run {run}")))
+    }
+
+    /// Asks that a run stop before its next step. What is in flight ends first; undos are not begun.
+    pub async fn cancel_run(&self, run: RunId, by: &str) -> Result<RunRow> {
+        let done = sqlx::query(
+            "UPDATE runs SET cancelled_by = $1,
+               due_at = CASE WHEN state IN ('awaiting approval', 'in doubt') THEN $2 ELSE due_at END
+             WHERE id = $3 AND is_final = 0 AND cancelled_by = ''",
+        )
+        .bind(by)
+        .bind(micros(after(self.now(), Duration::ZERO)))
+        .bind(run.0)
+        .execute(&self.writer)
+        .await?;
+        let row = self.run(run).await?;
+        match row {
+            None => Err(StoreError::Missing(format!("there is no run {run}"))),
+            Some(row) if done.rows_affected() == 0 && row.state.is_final() => {
+                Err(StoreError::Conflict(format!("{run} has ended: {}", row.state.as_str())))
+            }
+            Some(row) => Ok(row),
+        }
+    }
+
+    /// Who asked that a run stop.
+    pub async fn cancel_requested(&self, run: RunId) -> Result<Option<String>> {
+        let row = sqlx::query("SELECT cancelled_by FROM runs WHERE id = $1")
+            .bind(run.0)
+            .fetch_optional(&self.reader)
+            .await?;
+        let by: Option<String> = row.map(|row| row.try_get(0)).transpose()?;
+        Ok(by.filter(|by| !by.is_empty()))
+    }
+}
