@@ -6,5 +6,6 @@ pub mod guard;
 pub mod link;
 pub mod machine;
 pub mod matching;
+pub mod parameters;
 pub mod render;
 pub mod tell;
