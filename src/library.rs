@@ -1,24 +1,155 @@
-//! Loads rules, playbooks and quell.yml.
+//! The files people write: read strictly, checked whole, held as one immutable set.
+//!
+//! ```text
+//! files      which files, and what each is
+//! yaml       text → tree with places           decode   tree → raw types, every error recorded
+//! raw        the files as written              build    raw types → model, each value checked
+//! link       what spans files                  diagnostic, codes   how errors look
+//! ```
+//!
+//! All errors of all files are found at once; with one error there is no [`Library`].
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use sha2::Digest;
+use sha2::Sha256;
+
+use self::diagnostic::Sink;
+use self::files::Reader;
 use crate::decide::matching::Index;
 use crate::model::config::Config;
 use crate::model::playbook::Playbook;
 use crate::model::rule::Check;
 
-/// One immutable set.
-#[derive(Debug, Clone, Default)]
+mod build;
+pub mod codes;
+mod decode;
+pub mod diagnostic;
+mod files;
+mod later;
+mod link;
+mod raw;
+mod suggest;
+mod yaml;
+
+pub use self::diagnostic::Counts;
+pub use self::diagnostic::Diagnostic;
+pub use self::diagnostic::Severity;
+pub use self::diagnostic::Sources;
+pub use self::diagnostic::render_diagnostics;
+pub use self::diagnostic::summary;
+
+/// Settings, rules, checks and playbooks that fit together. Never changed: a reload makes another one.
+#[derive(Debug)]
 pub struct Library {
-    /// quell.yml.
+    /// quell.yml, or the defaults without one.
     pub config: Config,
-    /// Rules.
+    /// Rules in the order of their files and in them.
     pub rules: Arc<Index>,
-    /// Checks.
+    /// Checks in the same order.
     pub checks: Vec<Arc<Check>>,
     /// Playbooks by name.
     pub playbooks: BTreeMap<String, Arc<Playbook>>,
-    /// Digest over the files.
+    /// SHA-256 over all files read, in hex. Values behind `${env:…}` and `${file:…}` do not count.
     pub digest: String,
+    /// All files read, sorted.
+    pub files: Vec<String>,
+}
+
+/// What reading came to.
+pub struct Loaded {
+    /// The library; `None` when anything is an error.
+    pub library: Option<Library>,
+    /// Everything found, by file and place.
+    pub diagnostics: Vec<Diagnostic>,
+    /// What was read.
+    pub counts: Counts,
+    /// The text of the files, for [`render_diagnostics`]; credentials are masked.
+    pub sources: Sources,
+}
+
+impl fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loaded")
+            .field("library", &self.library)
+            .field("diagnostics", &self.diagnostics)
+            .field("counts", &self.counts)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Loaded {
+    /// All diagnostics as people see them, with the line that sums up.
+    pub fn render(&self, colour: bool) -> String {
+        let mut text = render_diagnostics(&self.diagnostics, &self.sources, colour);
+        text.push_str(&summary(self.counts, &self.diagnostics));
+        text.push('\n');
+        text
+    }
+}
+
+/// Reads quell.yml and the rules and playbooks that it lists (the folders `rules` and `playbooks` beside it when it
+/// lists none). Without a file: the defaults, and those folders of the working directory.
+/// `env` reads environment variables.
+pub fn load(config_file: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
+    let sink = Sink::default();
+    let mut reader = Reader::new(&sink, env);
+    match config_file {
+        Some(path) => reader.config_file(path),
+        None => {
+            reader.default_folders(Path::new(""));
+            reader.config = Some(Config::default());
+        }
+    }
+    finish(reader)
+}
+
+/// Reads files and folders for `quell check`: each file tells by its content whether it is quell.yml, rules or a playbook.
+/// Without a quell.yml among them, servers and global limits are not looked at.
+pub fn check_paths(paths: &[PathBuf], env: &dyn Fn(&str) -> Option<String>) -> Loaded {
+    let sink = Sink::default();
+    let mut reader = Reader::new(&sink, env);
+    for path in paths {
+        if reader.path(path, None) == 0 {
+            let message = format!("{} holds no .yml file", path.display());
+            sink.push(Diagnostic::error(codes::UNREADABLE, message));
+        }
+    }
+    finish(reader)
+}
+
+fn finish(reader: Reader<'_>) -> Loaded {
+    let Reader { sink, mut sources, counts, gathered, config, digests, secretive, .. } = reader;
+    let linked = link::link(sink, config.as_ref(), gathered);
+    let library = (sink.errors() == 0).then(|| Library {
+        config: config.unwrap_or_default(),
+        rules: Arc::new(Index::new(linked.rules)),
+        checks: linked.checks,
+        playbooks: linked.playbooks,
+        digest: digest(&digests),
+        files: digests.into_keys().collect(),
+    });
+    let mut diagnostics = sink.take();
+    diagnostics.sort_by(|a, b| (&a.file, a.span).cmp(&(&b.file, b.span)));
+    for (file, span) in sink.take_masked() {
+        if secretive.contains(&file) {
+            sources.mask(&file, span);
+        }
+    }
+    Loaded { library, diagnostics, counts, sources }
+}
+
+/// One digest over names and contents, in order of name.
+fn digest(files: &BTreeMap<String, Vec<u8>>) -> String {
+    let mut all = Sha256::new();
+    for (name, digest) in files {
+        all.update(name.len().to_be_bytes());
+        all.update(name.as_bytes());
+        all.update(digest);
+    }
+    all.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

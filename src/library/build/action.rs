@@ -1,0 +1,241 @@
+//! Actions: what changes the world.
+
+use std::collections::BTreeMap;
+
+use super::probe;
+use super::step::Scope;
+use super::step::ServerUse;
+use super::text;
+use crate::decide::parameters::is_template;
+use crate::library::codes;
+use crate::library::decode::Entries;
+use crate::library::decode::Field;
+use crate::library::decode::Found;
+use crate::library::diagnostic::At;
+use crate::library::diagnostic::Diagnostic;
+use crate::library::diagnostic::Span;
+use crate::library::raw::TemplateText;
+use crate::library::raw::playbook::RawAction;
+use crate::library::raw::playbook::RawCommand;
+use crate::library::raw::playbook::RawHttp;
+use crate::library::raw::playbook::RawMethod;
+use crate::library::raw::playbook::RawRedisDelete;
+use crate::library::raw::playbook::RawRedisFlush;
+use crate::model::playbook::Action;
+use crate::model::playbook::Command;
+use crate::model::playbook::HttpCall;
+use crate::model::playbook::RedisDelete;
+use crate::model::playbook::RedisFlush;
+
+/// An action out of a step or an undo.
+pub(crate) fn action_of(at: At<'_>, found: Found<RawAction>, scope: &mut Scope<'_>) -> Action {
+    let Found { value, span, written } = found;
+    match value {
+        RawAction::Command(value) => {
+            Action::Command(command(at, Found { value, span, written }, scope.variables))
+        }
+        RawAction::Http(value) => Action::Http(http(at, value, span, scope)),
+        RawAction::RedisFlush(RawRedisFlush { server, database }) => {
+            Action::RedisFlush(RedisFlush {
+                server: redis_server(at, server, span, "`redis.flush`", scope),
+                database: database_number(at, database),
+            })
+        }
+        RawAction::RedisDelete(raw) => Action::RedisDelete(redis_delete(at, raw, span, scope)),
+    }
+}
+
+/// A process.
+pub(crate) fn command(at: At<'_>, found: Found<RawCommand>, variables: &[&str]) -> Command {
+    let RawCommand { argv, shell, env, directory } = found.value;
+    match (&argv, &shell) {
+        (Some(_), Some(_)) => {
+            let message = "`argv` and `shell` do not go together";
+            at.report(found.span, Diagnostic::error(codes::SHAPE, message).label("keep one"));
+        }
+        (None, None) => {
+            let message = "a command without `argv` or `shell`";
+            let label = "write `argv: [program, argument]`";
+            at.report(found.span, Diagnostic::error(codes::SHAPE, message).label(label));
+        }
+        _ => {}
+    }
+    let argv = argv.and_then(Field::found);
+    if let Some(empty) = argv.as_ref().filter(|argv| argv.value.is_empty()) {
+        let message = "expected a program, got an empty list";
+        at.report(empty.span, Diagnostic::error(codes::VALUE, message));
+    }
+    let shell = shell.and_then(Field::found);
+    if let Some(shell) = shell.as_ref().filter(|shell| is_template(&shell.value)) {
+        let offset = shell.value.find("{{").or_else(|| shell.value.find("{%"));
+        let message = "a template inside shell text: a value from an alert could become a command";
+        let found = Diagnostic::error(codes::SHELL_TEMPLATE, message);
+        let found = found.note("pass it through `env:` and write \"$NAME\" in the script");
+        at.report(at.inside(shell.span, &shell.written, offset), found);
+    }
+    Command {
+        argv: argv
+            .map(|argv| argv.value)
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(Field::found)
+            .map(|it| text::template(at, it, variables))
+            .collect(),
+        shell: shell.map(|shell| shell.value),
+        env: texts(at, env, variables, "an environment variable", |name| {
+            !name.starts_with(|c: char| c.is_ascii_digit())
+                && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        }),
+        directory: directory.and_then(Field::found).map(|it| text::template(at, it, variables)),
+    }
+}
+
+/// A mapping of names to templates.
+fn texts(
+    at: At<'_>,
+    entries: Option<Field<Entries<TemplateText>>>,
+    variables: &[&str],
+    what: &str,
+    is_name: impl Fn(&str) -> bool,
+) -> BTreeMap<String, String> {
+    let mut texts = BTreeMap::new();
+    for (key, value) in entries.and_then(Field::found).map(|it| it.value.0).unwrap_or_default() {
+        let (Some(key), Some(value)) = (key.found(), value.found()) else { continue };
+        if key.value.is_empty() || !is_name(&key.value) {
+            let message = format!("`{}` cannot be the name of {what}", key.value);
+            at.report(key.span, Diagnostic::error(codes::VALUE, message));
+        }
+        texts.insert(key.value, text::template(at, value, variables));
+    }
+    texts
+}
+
+fn http(at: At<'_>, raw: RawHttp, span: Span, scope: &mut Scope<'_>) -> HttpCall {
+    let RawHttp { server, method, url, headers, body, json, status } = raw;
+    let server = server.and_then(Field::found);
+    let method = method.need(at, span, "`http`", "method").map(|it| it.value);
+    let url = url.need(at, span, "`http`", "url").map(|url| match &server {
+        None => probe::http_url(at, url, scope.variables),
+        Some(_) => {
+            if !url.value.0.starts_with('/') && !url.value.0.starts_with("{{") {
+                let message = "expected a path that begins with /, since `server` gives the rest";
+                at.report(url.span, Diagnostic::error(codes::VALUE, message));
+            }
+            text::template(at, url, scope.variables)
+        }
+    });
+    if let Some(server) = &server {
+        let name = server.value.clone();
+        scope.servers.push(ServerUse { kind: "http", name, span: server.span });
+    }
+    let body = body.and_then(Field::found);
+    let json = json.and_then(Field::found);
+    if let (Some(body), Some(_)) = (&body, &json) {
+        let message = "`body` and `json` do not go together";
+        at.report(body.span, Diagnostic::error(codes::SHAPE, message).label("keep one"));
+    }
+    if let Some(json) = &json {
+        check_json(at, json.span, &json.value, scope.variables);
+    }
+    let status: Vec<Found<u16>> = status
+        .and_then(Field::found)
+        .map(|it| it.value.0)
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(Field::found)
+        .collect();
+    for status in &status {
+        check_status(at, status);
+    }
+    HttpCall {
+        server: server.map(|server| server.value),
+        method: method.map_or("", RawMethod::as_str).to_owned(),
+        url: url.unwrap_or_default(),
+        headers: texts(at, headers, scope.variables, "a header", is_header_name),
+        body: body.map(|body| text::template(at, body, scope.variables)),
+        json: json.map(|json| json.value),
+        status: status.into_iter().map(|status| status.value).collect(),
+    }
+}
+
+/// RFC 9110's token.
+pub(crate) fn is_header_name(name: &str) -> bool {
+    name.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
+}
+
+fn check_json(at: At<'_>, span: Span, json: &serde_json::Value, variables: &[&str]) {
+    match json {
+        serde_json::Value::String(text) => text::check_template(at, span, "", text, variables),
+        serde_json::Value::Array(items) => {
+            for item in items {
+                check_json(at, span, item, variables);
+            }
+        }
+        serde_json::Value::Object(entries) => {
+            for value in entries.values() {
+                check_json(at, span, value, variables);
+            }
+        }
+        serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => {}
+    }
+}
+
+/// 100 to 599.
+pub(crate) fn check_status(at: At<'_>, status: &Found<u16>) {
+    if !(100..=599).contains(&status.value) {
+        let message = format!("expected a status from 100 to 599, got {}", status.value);
+        at.report(status.span, Diagnostic::error(codes::VALUE, message));
+    }
+}
+
+fn redis_server(
+    at: At<'_>,
+    server: Field<TemplateText>,
+    span: Span,
+    whose: &str,
+    scope: &mut Scope<'_>,
+) -> String {
+    let Some(server) = server.need(at, span, whose, "server") else { return String::new() };
+    if !is_template(&server.value.0) {
+        let name = server.value.0.clone();
+        scope.servers.push(ServerUse { kind: "redis", name, span: server.span });
+    }
+    text::template(at, server, scope.variables)
+}
+
+fn database_number(at: At<'_>, database: Option<Field<i64>>) -> Option<i64> {
+    let database = database.and_then(Field::found)?;
+    if database.value < 0 {
+        let message = format!("expected the number of a database, got {}", database.value);
+        at.report(database.span, Diagnostic::error(codes::VALUE, message));
+    }
+    Some(database.value)
+}
+
+fn redis_delete(at: At<'_>, raw: RawRedisDelete, span: Span, scope: &mut Scope<'_>) -> RedisDelete {
+    let RawRedisDelete { server, database, keys, pattern } = raw;
+    if keys.is_some() == pattern.is_some() {
+        let message = match keys {
+            Some(_) => "`keys` and `pattern` do not go together",
+            None => "`redis.delete` without `keys` or `pattern`",
+        };
+        at.report(span, Diagnostic::error(codes::SHAPE, message).label("expected exactly one"));
+    }
+    let keys = keys.and_then(Field::found);
+    if let Some(empty) = keys.as_ref().filter(|keys| keys.value.is_empty()) {
+        let message = "expected keys, got an empty list";
+        at.report(empty.span, Diagnostic::error(codes::VALUE, message));
+    }
+    RedisDelete {
+        server: redis_server(at, server, span, "`redis.delete`", scope),
+        database: database_number(at, database),
+        keys: keys
+            .map(|keys| keys.value)
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(Field::found)
+            .map(|it| text::template(at, it, scope.variables))
+            .collect(),
+        pattern: pattern.and_then(Field::found).map(|it| text::template(at, it, scope.variables)),
+    }
+}

@@ -1,0 +1,87 @@
+//! Channels of quell.yml.
+
+use std::path::Path;
+
+use super::config::check_url;
+use super::config::endpoint;
+use super::config::mail_address;
+use super::secret::Secrets;
+use crate::library::codes;
+use crate::library::decode::Field;
+use crate::library::decode::Found;
+use crate::library::diagnostic::Diagnostic;
+use crate::library::raw::config::RawChannel;
+use crate::library::raw::config::RawEmail;
+use crate::library::raw::config::RawPagerDuty;
+use crate::library::raw::config::RawSlack;
+use crate::model::config::Channel;
+use crate::model::config::Secret;
+
+const PAGERDUTY: &str = "https://events.pagerduty.com";
+
+/// Characters of an integration key of the Events API v2 (`protocols.md`, PagerDuty).
+const ROUTING_KEY: usize = 32;
+
+/// One channel; `None` when it cannot be read.
+pub(crate) fn channel(
+    secrets: &Secrets<'_>,
+    folder: &Path,
+    found: Found<RawChannel>,
+) -> Option<Channel> {
+    match found.value {
+        RawChannel::PagerDuty(it) => pagerduty(secrets, it.found()?),
+        RawChannel::Email(it) => email(secrets, folder, it.found()?),
+        RawChannel::Slack(it) => slack(secrets, it.found()?),
+        RawChannel::Webhook(it) => {
+            let endpoint = endpoint(secrets, it.found()?);
+            Some(Channel::Webhook { url: Secret::new(endpoint.url), headers: endpoint.headers })
+        }
+    }
+}
+
+fn pagerduty(secrets: &Secrets<'_>, found: Found<RawPagerDuty>) -> Option<Channel> {
+    let at = secrets.at;
+    let key = found.value.routing_key.need(at, found.span, "`pagerduty`", "routing_key");
+    let key = key.and_then(|key| secrets.reveal("routing_key", key));
+    if let Some(key) = &key
+        && (key.value.len() != ROUTING_KEY || !key.value.chars().all(|c| c.is_ascii_alphanumeric()))
+    {
+        let message = format!("expected an integration key of {ROUTING_KEY} letters and digits");
+        let label = format!("this one has {} characters", key.value.chars().count());
+        at.report(key.span, Diagnostic::error(codes::VALUE, message).label(label));
+    }
+    let url = found.value.url.and_then(Field::found).and_then(|url| secrets.reveal("url", url));
+    if let Some(url) = &url {
+        check_url(at, url, &["http", "https"]);
+    }
+    let url = url.map_or_else(|| PAGERDUTY.to_owned(), |url| url.value);
+    let url = url.trim_end_matches('/').to_owned();
+    Some(Channel::PagerDuty { routing_key: Secret::new(key?.value), url })
+}
+
+fn email(secrets: &Secrets<'_>, folder: &Path, found: Found<RawEmail>) -> Option<Channel> {
+    let at = secrets.at;
+    let RawEmail { smtp, from, to, ca_file } = found.value;
+    let smtp = smtp.need(at, found.span, "`email`", "smtp");
+    let smtp = smtp.and_then(|smtp| secrets.reveal("smtp", smtp));
+    if let Some(smtp) = &smtp {
+        check_url(at, smtp, &["smtps", "smtp", "smtp+plain"]);
+    }
+    let from = from.need(at, found.span, "`email`", "from").map(|it| mail_address(at, it));
+    let to = to.need(at, found.span, "`email`", "to");
+    if let Some(empty) = to.as_ref().filter(|to| to.value.is_empty()) {
+        let message = "expected recipients, got an empty list";
+        at.report(empty.span, Diagnostic::error(codes::VALUE, message));
+    }
+    let to = to.map(|to| to.value).unwrap_or_default();
+    let to = to.into_iter().filter_map(Field::found).map(|it| mail_address(at, it)).collect();
+    let ca_file = ca_file.and_then(Field::found).map(|it| folder.join(it.value));
+    Some(Channel::Email { smtp: Secret::new(smtp?.value), from: from?, to, ca_file })
+}
+
+fn slack(secrets: &Secrets<'_>, found: Found<RawSlack>) -> Option<Channel> {
+    let url = found.value.webhook_url.need(secrets.at, found.span, "`slack`", "webhook_url");
+    let url = url.and_then(|url| secrets.reveal("webhook_url", url))?;
+    check_url(secrets.at, &url, &["http", "https"]);
+    Some(Channel::Slack { webhook_url: Secret::new(url.value) })
+}

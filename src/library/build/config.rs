@@ -1,0 +1,366 @@
+//! `quell.yml`.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::path::PathBuf;
+
+use url::Url;
+
+use super::action::is_header_name;
+use super::channel::channel;
+use super::secret::Secrets;
+use super::text;
+use super::text::place;
+use crate::library::codes;
+use crate::library::decode::Entries;
+use crate::library::decode::Field;
+use crate::library::decode::Found;
+use crate::library::decode::short;
+use crate::library::diagnostic::At;
+use crate::library::diagnostic::Diagnostic;
+use crate::library::diagnostic::Span;
+use crate::library::raw::List;
+use crate::library::raw::Opt;
+use crate::library::raw::SecretText;
+use crate::library::raw::SizeText;
+use crate::library::raw::config::RawConfig;
+use crate::library::raw::config::RawEndpoint;
+use crate::library::raw::config::RawIngest;
+use crate::library::raw::config::RawLimits;
+use crate::library::raw::config::RawOperator;
+use crate::library::raw::config::RawTargets;
+use crate::library::raw::config::RawToken;
+use crate::library::suggest::did_you_mean;
+use crate::model::config::Config;
+use crate::model::config::Endpoint;
+use crate::model::config::Ingest;
+use crate::model::config::IngestToken;
+use crate::model::config::Limits;
+use crate::model::config::Operator;
+use crate::model::config::Secret;
+use crate::model::config::Severity;
+use crate::model::config::Targets;
+use crate::model::rule::Set;
+
+/// Paths of `rules:` and `playbooks:`, with their places; `None` when the key is absent.
+#[derive(Debug, Default)]
+pub(crate) struct Paths {
+    pub(crate) rules: Option<Vec<(PathBuf, Span)>>,
+    pub(crate) playbooks: Option<Vec<(PathBuf, Span)>>,
+}
+
+/// Settings out of a quell.yml in `folder`.
+pub(crate) fn config(
+    secrets: &Secrets<'_>,
+    found: Found<RawConfig>,
+    folder: &Path,
+) -> (Config, Paths) {
+    let at = secrets.at;
+    let raw = found.value;
+    let mut config = Config { file: Some(at.file.to_owned()), ..Config::default() };
+    if let Some(listen) = raw.listen.and_then(Field::found) {
+        match listen.value.parse::<SocketAddr>() {
+            Ok(address) => {
+                config.listen = address;
+                config.external_url = format!("http://{address}");
+            }
+            Err(_) => {
+                let message = "expected an address and a port such as 127.0.0.1:9797";
+                at.report(listen.span, Diagnostic::error(codes::VALUE, message));
+            }
+        }
+    }
+    if let Some(url) = reveal(secrets, "external_url", raw.external_url) {
+        config.external_url = base_url(at, &url);
+    }
+    if let Some(storage) = reveal(secrets, "storage", raw.storage) {
+        let kinds = ["sqlite:", "postgres://", "postgresql://"];
+        if !kinds
+            .iter()
+            .any(|kind| storage.value.len() > kind.len() && storage.value.starts_with(kind))
+        {
+            let message = "expected sqlite:FILE or postgres://…";
+            at.report(storage.span, Diagnostic::error(codes::VALUE, message));
+        }
+        config.storage = Secret::new(storage.value);
+    }
+    if let Some(mode) = raw.mode.and_then(Field::found) {
+        config.mode = Set { value: mode.value, place: place(at, mode.span) };
+    }
+    let paths = Paths { rules: paths(folder, raw.rules), playbooks: paths(folder, raw.playbooks) };
+    config.prometheus = raw.prometheus.and_then(Field::found).map(|it| endpoint(secrets, it));
+    config.alertmanager = raw.alertmanager.and_then(Field::found).map(|it| endpoint(secrets, it));
+    if let Some(raw) = raw.ingest.and_then(Field::found) {
+        config.ingest = ingest(secrets, raw.value);
+    }
+    if let Some(raw) = raw.targets.and_then(Field::found) {
+        config.targets = targets(secrets, raw.value);
+    }
+    let raw_operators = raw.operators.and_then(Field::found).map(|it| it.value);
+    config.operators = operators(secrets, raw_operators.unwrap_or_default());
+    let mut known = BTreeSet::new();
+    for (key, value) in entries(raw.channels) {
+        known.insert(key.value.clone());
+        let kind = value.found();
+        let built = kind.and_then(|kind| channel(secrets, folder, kind));
+        if let Some(channel) = built {
+            config.channels.insert(key.value, channel);
+        }
+    }
+    for (key, value) in entries(raw.severities) {
+        let Some(value) = value.found() else { continue };
+        let ack = value.value.ack_within.and_then(Field::found);
+        let severity = Severity {
+            notify: channels(at, value.value.notify, &known),
+            ack_within: ack.and_then(|it| text::duration(at, &it)),
+            escalate_to: channels(at, value.value.escalate_to, &known),
+        };
+        config.severities.insert(key.value, severity);
+    }
+    config.unmatched = channels(at, raw.unmatched, &known);
+    if let Some(raw) = raw.limits.and_then(Field::found) {
+        config.limits = limits(at, raw.value);
+    }
+    if let Some(file) = raw.pause_file.and_then(Field::found) {
+        config.pause_file = PathBuf::from(file.value);
+    }
+    if let Some(key) = reveal(secrets, "link_key", raw.link_key) {
+        if key.value.len() < 16 {
+            let message = "a key that signs links has at least 16 bytes";
+            at.report(key.span, Diagnostic::error(codes::VALUE, message));
+        }
+        config.link_key = Some(Secret::new(key.value));
+    }
+    (config, paths)
+}
+
+/// The entries of a mapping with names that can be read.
+fn entries<T>(field: Opt<Entries<T>>) -> Vec<(Found<String>, Field<T>)> {
+    let entries = field.and_then(Field::found).map(|it| it.value.0).unwrap_or_default();
+    entries.into_iter().filter_map(|(key, value)| Some((key.found()?, value))).collect()
+}
+
+fn reveal(secrets: &Secrets<'_>, key: &str, field: Opt<SecretText>) -> Option<Found<String>> {
+    field.and_then(Field::found).and_then(|found| secrets.reveal(key, found))
+}
+
+fn paths(folder: &Path, field: Opt<List<String>>) -> Option<Vec<(PathBuf, Span)>> {
+    let list = field.and_then(Field::found)?.value.into_iter().filter_map(Field::found);
+    Some(list.map(|it| (folder.join(it.value), it.span)).collect())
+}
+
+/// A URL with a host, without a slash at its end. The message never shows it: it may hold a password.
+fn base_url(at: At<'_>, found: &Found<String>) -> String {
+    check_url(at, found, &["http", "https"]);
+    found.value.trim_end_matches('/').to_owned()
+}
+
+/// Reports what is not a URL of one of these schemes.
+pub(crate) fn check_url(at: At<'_>, found: &Found<String>, schemes: &[&str]) {
+    let fits = Url::parse(&found.value).is_ok_and(|url| {
+        schemes.contains(&url.scheme()) && url.host_str().is_some_and(|it| !it.is_empty())
+    });
+    if !fits {
+        let list: Vec<String> = schemes.iter().map(|scheme| format!("{scheme}://")).collect();
+        let message = format!("expected a URL that begins with {}", list.join(" or "));
+        at.report(found.span, Diagnostic::error(codes::VALUE, message));
+    }
+}
+
+/// `{ url, headers }`.
+pub(crate) fn endpoint(secrets: &Secrets<'_>, found: Found<RawEndpoint>) -> Endpoint {
+    let at = secrets.at;
+    let url = found.value.url.need(at, found.span, "a server", "url");
+    let url = url.and_then(|url| secrets.reveal("url", url));
+    let mut headers = BTreeMap::new();
+    for (key, value) in entries(found.value.headers) {
+        if key.value.is_empty() || !is_header_name(&key.value) {
+            let message = format!("`{}` cannot be the name of a header", short(&key.value));
+            at.report(key.span, Diagnostic::error(codes::VALUE, message));
+        }
+        let value = value.found().and_then(|value| secrets.reveal(&key.value, value));
+        if let Some(value) = value {
+            if value.value.chars().any(char::is_control) {
+                let message =
+                    format!("header `{}` has a line break in its value", short(&key.value));
+                at.report(value.span, Diagnostic::error(codes::VALUE, message));
+            }
+            headers.insert(key.value, Secret::new(value.value));
+        }
+    }
+    Endpoint { url: url.map(|url| base_url(at, &url)).unwrap_or_default(), headers }
+}
+
+fn ingest(secrets: &Secrets<'_>, raw: RawIngest) -> Ingest {
+    let at = secrets.at;
+    let default = Config::default().ingest;
+    let mut seen = BTreeMap::new();
+    let tokens = raw.tokens.and_then(Field::found).map(|it| it.value).unwrap_or_default();
+    let tokens = tokens.into_iter().filter_map(Field::found);
+    let tokens = tokens.filter_map(|it| ingest_token(secrets, it, &mut seen)).collect();
+    let max_body = raw.max_body.and_then(Field::found);
+    let waiting = raw.max_waiting_alerts.and_then(Field::found);
+    Ingest {
+        tokens,
+        max_body_bytes: max_body.and_then(|it| size(at, &it)).unwrap_or(default.max_body_bytes),
+        max_waiting_alerts: waiting
+            .map(|it| text::positive(at, &it))
+            .and_then(|it| usize::try_from(it).ok())
+            .unwrap_or(default.max_waiting_alerts),
+    }
+}
+
+fn ingest_token(
+    secrets: &Secrets<'_>,
+    found: Found<RawToken>,
+    seen: &mut BTreeMap<String, u32>,
+) -> Option<IngestToken> {
+    let at = secrets.at;
+    let name = found.value.name.need(at, found.span, "a token", "name");
+    let name = name.and_then(|name| unique(at, name, "token", seen));
+    let token = found.value.token.need(at, found.span, "a token", "token");
+    let token = token.and_then(|token| secrets.reveal("token", token));
+    let token = token.map(|token| not_empty(at, token, "a token"));
+    let user = found.value.user.and_then(Field::found).map(|it| it.value);
+    Some(IngestToken { name: name?, token: Secret::new(token?), user })
+}
+
+/// A credential that is there; an empty one would let everybody in.
+pub(crate) fn not_empty(at: At<'_>, found: Found<String>, what: &str) -> String {
+    if found.value.trim().is_empty() {
+        let message = format!("expected {what}, got empty text");
+        at.report(found.span, Diagnostic::error(codes::VALUE, message));
+    }
+    found.value
+}
+
+fn unique(
+    at: At<'_>,
+    name: Found<String>,
+    what: &str,
+    seen: &mut BTreeMap<String, u32>,
+) -> Option<String> {
+    let name = text::name(at, name)?;
+    if let Some(line) = seen.get(&name.value) {
+        let message = format!("{what} `{}` is here twice", name.value);
+        let label = format!("first on line {line}");
+        at.report(name.span, Diagnostic::error(codes::DUPLICATE_NAME, message).label(label));
+    }
+    seen.entry(name.value.clone()).or_insert(name.span.line);
+    Some(name.value)
+}
+
+/// `32MiB`, or a number of bytes.
+fn size(at: At<'_>, found: &Found<SizeText>) -> Option<usize> {
+    let text = found.value.0.trim();
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ');
+    let factor = match text.get(digits.len()..).unwrap_or_default().trim() {
+        "" | "B" => Some(1),
+        "KiB" => Some(1 << 10),
+        "MiB" => Some(1 << 20),
+        "GiB" => Some(1 << 30),
+        _ => None,
+    };
+    let bytes = factor.and_then(|factor| digits.parse::<usize>().ok()?.checked_mul(factor));
+    let bytes = bytes.filter(|bytes| (1 << 10..=1 << 30).contains(bytes));
+    if bytes.is_none() {
+        let message = "expected a size from 1KiB to 1GiB, such as 32MiB, or a number of bytes";
+        at.report(found.span, Diagnostic::error(codes::VALUE, message));
+    }
+    bytes
+}
+
+fn targets(secrets: &Secrets<'_>, raw: RawTargets) -> Targets {
+    let mut targets = Targets::default();
+    for (key, value) in entries(raw.redis) {
+        let Some(server) = value.found() else { continue };
+        let url = server.value.url.need(secrets.at, server.span, "a Redis server", "url");
+        let url = url.and_then(|url| secrets.reveal("url", url));
+        if let Some(url) = &url {
+            check_url(secrets.at, url, &["redis", "rediss"]);
+        }
+        let url = url.map(|url| url.value).unwrap_or_default();
+        targets.redis.insert(key.value, Secret::new(url));
+    }
+    for (key, value) in entries(raw.http) {
+        if let Some(server) = value.found() {
+            targets.http.insert(key.value, endpoint(secrets, server));
+        }
+    }
+    targets
+}
+
+fn operators(secrets: &Secrets<'_>, raw: List<RawOperator>) -> Vec<Operator> {
+    let at = secrets.at;
+    let mut seen = BTreeMap::new();
+    let mut operators = Vec::new();
+    for found in raw.into_iter().filter_map(Field::found) {
+        let RawOperator { name, email, slack_id, tier, token } = found.value;
+        let name = name.need(at, found.span, "an operator", "name");
+        let name = name.and_then(|name| unique(at, name, "operator", &mut seen));
+        let email = email.and_then(Field::found).map(|it| mail_address(at, it));
+        let tier = tier.and_then(Field::found);
+        let tier = text::tier(at, tier.as_ref()).unwrap_or(1);
+        let token = reveal(secrets, "token", token).map(|it| not_empty(at, it, "a token"));
+        let Some(name) = name else { continue };
+        let slack_id = slack_id.and_then(Field::found).map(|it| it.value);
+        operators.push(Operator { name, email, slack_id, tier, token: token.map(Secret::new) });
+    }
+    operators
+}
+
+/// `dana@example.com`; the rest is the mail server's to judge.
+pub(crate) fn mail_address(at: At<'_>, found: Found<String>) -> String {
+    let parts = found.value.rsplit_once('@');
+    let fits = parts.is_some_and(|(user, host)| !user.is_empty() && !host.is_empty())
+        && !found.value.chars().any(char::is_control);
+    if !fits {
+        let message = "expected a mail address such as oncall@example.com";
+        at.report(found.span, Diagnostic::error(codes::VALUE, message));
+    }
+    found.value
+}
+
+/// Names of channels, each of which must exist.
+fn channels(at: At<'_>, field: Opt<List<String>>, known: &BTreeSet<String>) -> Vec<String> {
+    let names = field.and_then(Field::found).map(|it| it.value).unwrap_or_default();
+    let mut out = Vec::new();
+    for name in names.into_iter().filter_map(Field::found) {
+        if !known.contains(&name.value) {
+            let message = format!("unknown channel `{}`", short(&name.value));
+            let label = did_you_mean(&name.value, known.iter().map(String::as_str));
+            let mut found = Diagnostic::error(codes::UNKNOWN_CHANNEL, message).label(label);
+            if !known.is_empty() {
+                let list: Vec<&str> = known.iter().map(String::as_str).collect();
+                found = found.note(format!("`channels` has: {}", list.join(", ")));
+            }
+            at.report(name.span, found);
+        }
+        out.push(name.value);
+    }
+    out
+}
+
+fn limits(at: At<'_>, raw: RawLimits) -> Limits {
+    let mut limits = Limits::default();
+    if let Some(found) = raw.rate.and_then(Field::found)
+        && let Some(value) = text::rate(at, &found)
+    {
+        limits.rate = Set { value, place: place(at, found.span) };
+    }
+    if let Some(found) = raw.concurrent.and_then(Field::found) {
+        let value = text::positive(at, &found);
+        limits.concurrent = Set { value, place: place(at, found.span) };
+    }
+    for (field, limit) in [(raw.max_age, &mut limits.max_age), (raw.cooldown, &mut limits.cooldown)]
+    {
+        if let Some(found) = field.and_then(Field::found)
+            && let Some(value) = text::duration(at, &found)
+        {
+            *limit = Set { value, place: place(at, found.span) };
+        }
+    }
+    limits
+}

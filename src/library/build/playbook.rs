@@ -1,0 +1,125 @@
+//! Playbooks.
+
+use std::collections::BTreeMap;
+
+use super::parameter;
+use super::step;
+use super::step::Scope;
+use super::step::ServerUse;
+use super::text;
+use crate::library::codes;
+use crate::library::decode::Field;
+use crate::library::decode::Found;
+use crate::library::diagnostic::At;
+use crate::library::diagnostic::Diagnostic;
+use crate::library::diagnostic::Span;
+use crate::library::raw::List;
+use crate::library::raw::playbook::RawPlaybook;
+use crate::library::raw::playbook::RawPlaybookLimits;
+use crate::library::raw::playbook::RawStep;
+use crate::model::playbook::Mode;
+use crate::model::playbook::Playbook;
+use crate::model::playbook::PlaybookLimits;
+use crate::model::playbook::Step;
+
+/// A playbook, and what is checked when all files are read.
+#[derive(Debug)]
+pub(crate) struct BuiltPlaybook {
+    pub(crate) playbook: Playbook,
+    pub(crate) name_span: Span,
+    pub(crate) servers: Vec<ServerUse>,
+    /// Whether it has no errors of its own: values for its parameters can be judged.
+    pub(crate) sound: bool,
+}
+
+/// One document with `playbook:`. `None` when not even its name can be read.
+pub(crate) fn playbook(at: At<'_>, found: Found<RawPlaybook>) -> Option<BuiltPlaybook> {
+    let before = at.sink.errors();
+    let Found { value: raw, span, .. } = found;
+    let name = raw.name.need(at, span, "a playbook", "playbook");
+    let name = name.and_then(|name| text::name(at, name));
+    let mut parameters = BTreeMap::new();
+    let mut names = Vec::new();
+    for (key, value) in
+        raw.parameters.and_then(Field::found).map(|it| it.value.0).unwrap_or_default()
+    {
+        let Some(key) = key.found() else { continue };
+        // A parameter whose declaration is wrong is a name all the same.
+        names.push(key.value.clone());
+        let value = value.found().and_then(|value| parameter::parameter(at, &key, value));
+        if let Some(value) = value {
+            parameters.insert(key.value, value);
+        }
+    }
+    let variables: Vec<&str> = names.iter().map(String::as_str).chain(parameter::TAKEN).collect();
+    let mut scope = Scope { variables: &variables, servers: Vec::new() };
+    let steps = raw.steps.need(at, span, "a playbook", "steps");
+    if let Some(empty) = steps.as_ref().filter(|steps| steps.value.is_empty()) {
+        let message = "a playbook without steps";
+        at.report(
+            empty.span,
+            Diagnostic::error(codes::SHAPE, message).label("expected at least one"),
+        );
+    }
+    let mut seen = BTreeMap::new();
+    let steps = steps.map(|it| all_steps(at, it.value, &mut scope, &mut seen)).unwrap_or_default();
+    let on_resolve = raw
+        .on_resolve
+        .and_then(Field::found)
+        .map(|it| all_steps(at, it.value, &mut scope, &mut seen))
+        .unwrap_or_default();
+    let tier = raw.tier.and_then(Field::found);
+    let limits = raw.limits.and_then(Field::found).map(|it| limits(at, it.value));
+    let name = name?;
+    Some(BuiltPlaybook {
+        playbook: Playbook {
+            name: name.value,
+            description: raw
+                .description
+                .and_then(Field::found)
+                .map(|it| it.value)
+                .unwrap_or_default(),
+            parameters,
+            tier: text::tier(at, tier.as_ref()).unwrap_or(1),
+            mode: raw.mode.and_then(Field::found).map_or(Mode::Auto, |it| it.value),
+            limits: limits.unwrap_or_default(),
+            steps,
+            on_resolve,
+            file: at.file.to_owned(),
+            line: name.span.line,
+        },
+        name_span: name.span,
+        servers: scope.servers,
+        sound: at.sink.errors() == before,
+    })
+}
+
+fn limits(at: At<'_>, raw: RawPlaybookLimits) -> PlaybookLimits {
+    PlaybookLimits {
+        rate: raw.rate.and_then(Field::found).and_then(|it| text::rate(at, &it)),
+        concurrent: raw.concurrent.and_then(Field::found).map(|it| text::positive(at, &it)),
+    }
+}
+
+fn all_steps(
+    at: At<'_>,
+    raw: List<RawStep>,
+    scope: &mut Scope<'_>,
+    seen: &mut BTreeMap<String, u32>,
+) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for found in raw.into_iter().filter_map(Field::found) {
+        if let Some(name) = found.value.name.get() {
+            let span = found.value.name.span();
+            if let Some(line) = seen.get(name) {
+                let message = format!("step `{name}` is here twice");
+                let label = format!("first on line {line}");
+                at.report(span, Diagnostic::error(codes::DUPLICATE_NAME, message).label(label));
+            } else {
+                seen.insert(name.clone(), span.line);
+            }
+        }
+        steps.extend(step::step(at, found, scope));
+    }
+    steps
+}

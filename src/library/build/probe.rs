@@ -1,0 +1,148 @@
+//! Probes and verifications.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::action;
+use super::text;
+use crate::library::codes;
+use crate::library::decode::Field;
+use crate::library::decode::Found;
+use crate::library::diagnostic::At;
+use crate::library::diagnostic::Diagnostic;
+use crate::library::diagnostic::Span;
+use crate::library::raw::TemplateText;
+use crate::library::raw::probe::RawHttpProbe;
+use crate::library::raw::probe::RawProbe;
+use crate::library::raw::probe::RawVerify;
+use crate::model::playbook::HttpProbe;
+use crate::model::playbook::Probe;
+use crate::model::playbook::Verification;
+
+const WITHIN: Duration = Duration::from_secs(5 * 60);
+const HOLD: Duration = Duration::from_secs(60);
+const HTTP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a probe observes, over templates that may name `variables`.
+pub(crate) fn probe(
+    at: At<'_>,
+    whose: &str,
+    span: Span,
+    raw: RawProbe,
+    variables: &[&str],
+) -> Option<Probe> {
+    let RawProbe { promql, scrape, http, tcp, command, alert, healthy } = raw;
+    let named: Vec<&str> = [
+        ("promql", promql.is_some()),
+        ("scrape", scrape.is_some()),
+        ("http", http.is_some()),
+        ("tcp", tcp.is_some()),
+        ("command", command.is_some()),
+        ("alert", alert.is_some()),
+    ]
+    .into_iter()
+    .filter_map(|(name, there)| there.then_some(name))
+    .collect();
+    let [kind] = named.as_slice() else {
+        let message = match named.as_slice() {
+            [] => format!("{whose} observes nothing"),
+            many => format!("{whose} observes more than one thing: {}", many.join(", ")),
+        };
+        let label = "expected exactly one of promql, scrape, http, tcp, command, alert";
+        at.report(span, Diagnostic::error(codes::SHAPE, message).label(label));
+        return None;
+    };
+    let healthy = healthy.and_then(Field::found);
+    let samples = matches!(*kind, "promql" | "scrape");
+    match &healthy {
+        None if samples => {
+            let message = "missing key `healthy`";
+            let label = format!("`{kind}` needs a condition over `value` and `labels`");
+            at.report(span, Diagnostic::error(codes::MISSING_KEY, message).label(label));
+        }
+        Some(healthy) if !samples => {
+            let message = format!("`healthy` does not go together with `{kind}`");
+            let label = "only promql and scrape give samples to judge";
+            at.report(healthy.span, Diagnostic::error(codes::SHAPE, message).label(label));
+        }
+        _ => {}
+    }
+    let healthy = healthy
+        .map(|healthy| text::condition(at, healthy, &["value", "labels"]))
+        .unwrap_or_default();
+    if let Some(query) = promql.and_then(Field::found) {
+        let query = text::template(at, query, variables);
+        return Some(Probe::Promql { query, healthy });
+    }
+    if let Some(scrape) = scrape.and_then(Field::found) {
+        let url = scrape.value.url.need(at, scrape.span, "`scrape`", "url");
+        let select = scrape.value.select.need(at, scrape.span, "`scrape`", "select");
+        return Some(Probe::Scrape {
+            url: url.map(|url| http_url(at, url, variables)).unwrap_or_default(),
+            select: select.map(|it| text::template(at, it, variables)).unwrap_or_default(),
+            healthy,
+        });
+    }
+    if let Some(http) = http.and_then(Field::found) {
+        return Some(Probe::Http(http_probe(at, http, variables)));
+    }
+    if let Some(tcp) = tcp.and_then(Field::found) {
+        let address = tcp.value.address.need(at, tcp.span, "`tcp`", "address")?;
+        if !address.value.0.contains(':') {
+            let message = "expected host:port, got text without a colon";
+            at.report(address.span, Diagnostic::error(codes::VALUE, message));
+        }
+        return Some(Probe::Tcp { address: text::template(at, address, variables) });
+    }
+    if let Some(command) = command.and_then(Field::found) {
+        return Some(Probe::Command(action::command(at, command, variables)));
+    }
+    alert.and_then(Field::found).map(|_| Probe::Alert)
+}
+
+fn http_probe(at: At<'_>, found: Found<RawHttpProbe>, variables: &[&str]) -> HttpProbe {
+    let RawHttpProbe { url, status, json, timeout } = found.value;
+    let url = url.need(at, found.span, "`http`", "url");
+    let status = status.and_then(Field::found);
+    if let Some(status) = &status {
+        action::check_status(at, status);
+    }
+    let mut fields = BTreeMap::new();
+    for (key, value) in json.and_then(Field::found).map(|it| it.value.0).unwrap_or_default() {
+        if let (Some(key), Some(value)) = (key.found(), value.found()) {
+            fields.insert(key.value, value.value);
+        }
+    }
+    HttpProbe {
+        url: url.map(|url| http_url(at, url, variables)).unwrap_or_default(),
+        status: status.map(|status| status.value),
+        json: fields,
+        timeout: text::duration_or(at, timeout.and_then(Field::found), HTTP_TIMEOUT),
+    }
+}
+
+/// A URL that begins with its scheme, unless it begins with a template.
+pub(crate) fn http_url(at: At<'_>, url: Found<TemplateText>, variables: &[&str]) -> String {
+    let (text, span) = (url.value.0.clone(), url.span);
+    if !["http://", "https://", "{{"].iter().any(|start| text.starts_with(start)) {
+        let message = "expected a URL that begins with http:// or https://";
+        at.report(span, Diagnostic::error(codes::VALUE, message));
+    }
+    text::template(at, url, variables)
+}
+
+/// `verify:` of a rule.
+pub(crate) fn verification(
+    at: At<'_>,
+    found: Found<RawVerify>,
+    variables: &[&str],
+) -> Option<Verification> {
+    let mut raw = found.value;
+    let probe = probe(at, "`verify`", found.span, raw.take_probe(), variables);
+    let within = text::duration_or(at, raw.within.and_then(Field::found), WITHIN);
+    let hold = text::duration_or(at, raw.hold.and_then(Field::found), HOLD);
+    Some(Verification { probe: probe?, within, hold })
+}
+
+/// Longest time for a probe step to become healthy, when it says nothing.
+pub(crate) const STEP_WITHIN: Duration = WITHIN;

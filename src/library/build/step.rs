@@ -1,0 +1,189 @@
+//! Steps and actions.
+
+use std::time::Duration;
+
+use super::action::action_of;
+use super::probe;
+use super::text;
+use crate::library::codes;
+use crate::library::decode::Field;
+use crate::library::decode::Found;
+use crate::library::diagnostic::At;
+use crate::library::diagnostic::Diagnostic;
+use crate::library::diagnostic::Span;
+use crate::library::raw::playbook::RawAction;
+use crate::library::raw::playbook::RawCommand;
+use crate::library::raw::playbook::RawHttp;
+use crate::library::raw::playbook::RawRedisDelete;
+use crate::library::raw::playbook::RawRedisFlush;
+use crate::library::raw::playbook::RawRetry;
+use crate::library::raw::playbook::RawStep;
+use crate::library::raw::playbook::RawUndo;
+use crate::model::playbook::Action;
+use crate::model::playbook::OnFailure;
+use crate::model::playbook::OnUnknown;
+use crate::model::playbook::Retry;
+use crate::model::playbook::Step;
+use crate::model::playbook::What;
+
+const TIMEOUT: Duration = Duration::from_secs(60);
+const BACKOFF: Duration = Duration::from_secs(5);
+const MOST_RETRIES: u32 = 20;
+
+/// A server of `targets:` that an action names.
+#[derive(Debug, Clone)]
+pub(crate) struct ServerUse {
+    /// `redis` or `http`.
+    pub(crate) kind: &'static str,
+    pub(crate) name: String,
+    pub(crate) span: Span,
+}
+
+/// What the steps of one playbook may name, and what they use.
+#[derive(Debug)]
+pub(crate) struct Scope<'a> {
+    pub(crate) variables: &'a [&'a str],
+    pub(crate) servers: Vec<ServerUse>,
+}
+
+/// One step.
+pub(crate) fn step(at: At<'_>, found: Found<RawStep>, scope: &mut Scope<'_>) -> Option<Step> {
+    let Found { value: mut raw, span, .. } = found;
+    let name = std::mem::replace(&mut raw.name, Field::empty());
+    let name = name.need(at, span, "a step", "name").and_then(|name| text::name(at, name));
+    let place = name.as_ref().map_or(span, |name| name.span);
+    let kinds = kinds(&raw);
+    let [kind] = kinds.as_slice() else {
+        let message = match kinds.as_slice() {
+            [] => "a step without an action, a `probe` or a `wait`".to_owned(),
+            many => format!("a step that is more than one thing: {}", many.join(", ")),
+        };
+        let label = "expected exactly one of command, http, redis.flush, redis.delete, probe, wait";
+        at.report(place, Diagnostic::error(codes::SHAPE, message).label(label));
+        return None;
+    };
+    let acts = !matches!(*kind, "probe" | "wait");
+    misplaced(at, &raw, kind, acts);
+
+    let within = text::duration_or(at, raw.within.and_then(Field::found), probe::STEP_WITHIN);
+    let what = if let Some(wait) = raw.wait {
+        wait.found().and_then(|wait| text::duration(at, &wait)).map(What::Wait)
+    } else if let Some(raw_probe) = raw.probe {
+        raw_probe.found().and_then(|it| {
+            let probe = probe::probe(at, "the probe", it.span, it.value, scope.variables)?;
+            Some(What::Probe { probe, within })
+        })
+    } else {
+        let action = raw_action(raw.command, raw.http, raw.redis_flush, raw.redis_delete);
+        action.map(|it| What::Action(action_of(at, it, scope)))
+    };
+    let retry = raw.retry.and_then(Field::found).map(|it| retry(at, it)).unwrap_or_default();
+    let condition =
+        raw.condition.and_then(Field::found).map(|it| text::condition(at, it, scope.variables));
+    let timeout = text::duration_or(at, raw.timeout.and_then(Field::found), TIMEOUT);
+    let undo = raw.undo.and_then(Field::found).and_then(|it| undo(at, it, kind, scope));
+    let what = what?;
+    let on_unknown = raw
+        .on_unknown
+        .and_then(Field::found)
+        .map_or_else(|| default_on_unknown(&what), |it| it.value);
+    Some(Step {
+        name: name?.value,
+        what,
+        condition,
+        timeout,
+        retry,
+        on_failure: raw.on_failure.and_then(Field::found).map_or(OnFailure::Abort, |it| it.value),
+        on_unknown,
+        undo,
+        line: place.line,
+    })
+}
+
+fn kinds(raw: &RawStep) -> Vec<&'static str> {
+    [
+        ("command", raw.command.is_some()),
+        ("http", raw.http.is_some()),
+        ("redis.flush", raw.redis_flush.is_some()),
+        ("redis.delete", raw.redis_delete.is_some()),
+        ("probe", raw.probe.is_some()),
+        ("wait", raw.wait.is_some()),
+    ]
+    .into_iter()
+    .filter_map(|(name, there)| there.then_some(name))
+    .collect()
+}
+
+/// Keys that mean nothing for this kind of step.
+fn misplaced(at: At<'_>, raw: &RawStep, kind: &str, acts: bool) {
+    let refuse = |span: Option<Span>, key: &str, only: &str| {
+        if let Some(span) = span {
+            let message = format!("`{key}` does not go together with `{kind}`");
+            at.report(span, Diagnostic::error(codes::SHAPE, message).label(only));
+        }
+    };
+    if kind != "probe" {
+        refuse(raw.within.as_ref().map(Field::span), "within", "only a `probe` has it");
+    }
+    if kind == "wait" {
+        let only = "only an action or a `probe` has it";
+        refuse(raw.timeout.as_ref().map(Field::span), "timeout", only);
+        refuse(raw.retry.as_ref().map(Field::span), "retry", only);
+    }
+    if !acts {
+        refuse(raw.undo.as_ref().map(Field::span), "undo", "only an action has it");
+        refuse(raw.on_unknown.as_ref().map(Field::span), "on_unknown", "only an action has it");
+    }
+}
+
+/// What is safe when nobody knows whether it happened: do again only what may be done twice.
+fn default_on_unknown(what: &What) -> OnUnknown {
+    match what {
+        What::Action(Action::Command(_)) => OnUnknown::Ask,
+        What::Action(Action::Http(call)) if matches!(call.method.as_str(), "POST" | "PATCH") => {
+            OnUnknown::Ask
+        }
+        What::Action(Action::Http(_) | Action::RedisFlush(_) | Action::RedisDelete(_))
+        | What::Probe { .. }
+        | What::Wait(_) => OnUnknown::Retry,
+    }
+}
+
+fn retry(at: At<'_>, found: Found<RawRetry>) -> Retry {
+    let times = found.value.times.need(at, found.span, "`retry`", "times");
+    if let Some(times) = times.as_ref().filter(|times| times.value > MOST_RETRIES) {
+        let message = format!("expected at most {MOST_RETRIES} retries, got {}", times.value);
+        at.report(times.span, Diagnostic::error(codes::VALUE, message));
+    }
+    let backoff = text::duration_or(at, found.value.backoff.and_then(Field::found), BACKOFF);
+    Retry { times: times.map(|times| times.value).unwrap_or_default(), backoff }
+}
+
+fn undo(at: At<'_>, found: Found<RawUndo>, kind: &str, scope: &mut Scope<'_>) -> Option<Action> {
+    let action = match found.value {
+        RawUndo::Previous => {
+            let message = format!("`{kind}` does not know its own reverse");
+            let label = "name an action under `undo:`";
+            at.report(found.span, Diagnostic::error(codes::UNDO, message).label(label));
+            None
+        }
+        RawUndo::Command(it) => it.found().map(|it| it.map(RawAction::Command)),
+        RawUndo::Http(it) => it.found().map(|it| it.map(RawAction::Http)),
+        RawUndo::RedisFlush(it) => it.found().map(|it| it.map(RawAction::RedisFlush)),
+        RawUndo::RedisDelete(it) => it.found().map(|it| it.map(RawAction::RedisDelete)),
+    };
+    action.map(|it| action_of(at, it, scope))
+}
+
+fn raw_action(
+    command: Option<Field<RawCommand>>,
+    http: Option<Field<RawHttp>>,
+    flush: Option<Field<RawRedisFlush>>,
+    delete: Option<Field<RawRedisDelete>>,
+) -> Option<Found<RawAction>> {
+    let command = command.and_then(Field::found).map(|it| it.map(RawAction::Command));
+    let http = http.and_then(Field::found).map(|it| it.map(RawAction::Http));
+    let flush = flush.and_then(Field::found).map(|it| it.map(RawAction::RedisFlush));
+    let delete = delete.and_then(Field::found).map(|it| it.map(RawAction::RedisDelete));
+    command.or(http).or(flush).or(delete)
+}

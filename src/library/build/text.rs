@@ -1,0 +1,123 @@
+//! Small texts that mean something: durations, rates, templates, conditions, patterns.
+
+use std::time::Duration;
+
+use crate::decide::condition;
+use crate::decide::render;
+use crate::library::codes;
+use crate::library::decode::Found;
+use crate::library::decode::short;
+use crate::library::diagnostic::At;
+use crate::library::diagnostic::Diagnostic;
+use crate::library::diagnostic::Span;
+use crate::library::raw::ConditionText;
+use crate::library::raw::DurationText;
+use crate::library::raw::RateText;
+use crate::library::raw::TemplateText;
+use crate::model::playbook::Rate;
+use crate::model::rule::Place;
+use crate::model::time::parse_duration;
+
+/// Where a value was written, for refusals to name.
+pub(crate) fn place(at: At<'_>, span: Span) -> Place {
+    Place { file: at.file.to_owned(), line: span.line }
+}
+
+/// `5m`
+pub(crate) fn duration(at: At<'_>, found: &Found<DurationText>) -> Option<Duration> {
+    parse_duration(&found.value.0)
+        .map_err(|reason| at.report(found.span, Diagnostic::error(codes::DURATION, reason)))
+        .ok()
+}
+
+/// `5m`, or a default when the key is absent or wrong.
+pub(crate) fn duration_or(
+    at: At<'_>,
+    found: Option<Found<DurationText>>,
+    default: Duration,
+) -> Duration {
+    found.and_then(|found| duration(at, &found)).unwrap_or(default)
+}
+
+/// `3 per 1h`
+pub(crate) fn rate(at: At<'_>, found: &Found<RateText>) -> Option<Rate> {
+    let wrong = |reason: String| {
+        at.report(found.span, Diagnostic::error(codes::RATE, reason));
+        None
+    };
+    let text = found.value.0.trim();
+    let Some((count, per)) = text.split_once(" per ") else {
+        return wrong(format!("`{}` is not a rate; write one like 3 per 1h", short(text)));
+    };
+    let Ok(count) = count.trim().parse::<u32>() else {
+        return wrong(format!("`{}` is not a count; write a rate like 3 per 1h", short(count)));
+    };
+    match parse_duration(per.trim()) {
+        Ok(per) if per.is_zero() => wrong("a rate needs a span of time above zero".to_owned()),
+        Ok(per) => Some(Rate { count, per }),
+        Err(reason) => wrong(reason),
+    }
+}
+
+/// Text that may hold templates over `variables`.
+pub(crate) fn template(at: At<'_>, found: Found<TemplateText>, variables: &[&str]) -> String {
+    check_template(at, found.span, &found.written, &found.value.0, variables);
+    found.value.0
+}
+
+/// Reports a template that does not parse or names something unknown.
+pub(crate) fn check_template(
+    at: At<'_>,
+    span: Span,
+    written: &str,
+    text: &str,
+    variables: &[&str],
+) {
+    if let Err((reason, offset)) = render::check(text, variables) {
+        let mut found = Diagnostic::error(codes::TEMPLATE, reason);
+        if !variables.is_empty() {
+            found = found.note(format!("names here: {}", variables.join(", ")));
+        }
+        at.report(at.inside(span, written, offset), found);
+    }
+}
+
+/// CEL over `variables`.
+pub(crate) fn condition(at: At<'_>, found: Found<ConditionText>, variables: &[&str]) -> String {
+    if let Err((reason, offset)) = condition::check(&found.value.0, variables) {
+        let span = at.inside(found.span, &found.written, offset);
+        let found = Diagnostic::error(codes::CONDITION, reason);
+        at.report(span, found.note(format!("names here: {}", variables.join(", "))));
+    }
+    found.value.0
+}
+
+/// A name that people choose: not empty, on one line.
+pub(crate) fn name(at: At<'_>, found: Found<String>) -> Option<Found<String>> {
+    let text = found.value.trim();
+    if text.is_empty() || text.chars().any(char::is_control) || text.chars().count() > 200 {
+        let message = "a name has 1 to 200 characters on one line";
+        at.report(found.span, Diagnostic::error(codes::VALUE, message));
+        return None;
+    }
+    Some(found)
+}
+
+/// 1 to 4.
+pub(crate) fn tier(at: At<'_>, found: Option<&Found<u8>>) -> Option<u8> {
+    let found = found?;
+    if !(1..=4).contains(&found.value) {
+        let message = format!("expected a tier from 1 to 4, got {}", found.value);
+        at.report(found.span, Diagnostic::error(codes::VALUE, message));
+    }
+    Some(found.value)
+}
+
+/// A count that is not zero.
+pub(crate) fn positive(at: At<'_>, found: &Found<u32>) -> u32 {
+    if found.value == 0 {
+        let message = "expected a number above zero, got 0";
+        at.report(found.span, Diagnostic::error(codes::VALUE, message));
+    }
+    found.value
+}

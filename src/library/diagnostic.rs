@@ -1,0 +1,326 @@
+//! What is wrong in a file, where, and how it is shown to people.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use codespan_reporting::diagnostic::Diagnostic as Shown;
+use codespan_reporting::diagnostic::Label;
+use codespan_reporting::diagnostic::Severity as ShownSeverity;
+use codespan_reporting::files::SimpleFiles;
+use codespan_reporting::term;
+use codespan_reporting::term::termcolor::Ansi;
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The files cannot be used.
+    Error,
+    /// They can be used, and most likely not as meant.
+    Warning,
+    /// Something that was not looked at.
+    Note,
+}
+
+/// A place in a file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span {
+    /// First byte.
+    pub start: usize,
+    /// The byte after the last one.
+    pub end: usize,
+    /// Line from 1; 0 when there is no place.
+    pub line: u32,
+    /// Column from 1, in characters.
+    pub column: u32,
+}
+
+/// One thing wrong in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// Stable code: a row of [`super::codes::CODES`], or empty for a note.
+    pub code: &'static str,
+    /// The file, as given; empty when no file is meant.
+    pub file: String,
+    /// Where in the file; `None` for the file as a whole.
+    pub span: Option<Span>,
+    /// What is wrong: a lowercase fragment.
+    pub message: String,
+    /// What stands under the underlined place, such as a suggestion; may be empty.
+    pub label: String,
+    /// What to do next, one a line.
+    pub notes: Vec<String>,
+}
+
+impl Diagnostic {
+    pub(crate) fn error(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Error,
+            code,
+            file: String::new(),
+            span: None,
+            message: message.into(),
+            label: String::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    pub(crate) fn warning(code: &'static str, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(code, message) }
+    }
+
+    pub(crate) fn remark(message: impl Into<String>) -> Self {
+        Self { severity: Severity::Note, ..Self::error("", message) }
+    }
+
+    pub(crate) fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = label.into();
+        self
+    }
+
+    pub(crate) fn note(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
+        self
+    }
+}
+
+/// Collects what is wrong, over all files.
+#[derive(Debug, Default)]
+pub(crate) struct Sink {
+    found: RefCell<Vec<Diagnostic>>,
+    /// Places whose text must not be shown, since it may be a credential.
+    masked: RefCell<Vec<(String, Span)>>,
+}
+
+impl Sink {
+    pub(crate) fn push(&self, diagnostic: Diagnostic) {
+        let mut found = self.found.borrow_mut();
+        if !found.contains(&diagnostic) {
+            found.push(diagnostic);
+        }
+    }
+
+    pub(crate) fn errors(&self) -> usize {
+        self.found.borrow().iter().filter(|it| it.severity == Severity::Error).count()
+    }
+
+    pub(crate) fn take(&self) -> Vec<Diagnostic> {
+        self.found.take()
+    }
+
+    pub(crate) fn take_masked(&self) -> Vec<(String, Span)> {
+        self.masked.take()
+    }
+}
+
+/// A file that is being read: where its diagnostics go.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct At<'a> {
+    pub(crate) file: &'a str,
+    pub(crate) text: &'a str,
+    pub(crate) sink: &'a Sink,
+}
+
+impl At<'_> {
+    /// Records something wrong at a place of this file.
+    pub(crate) fn report(self, span: Span, diagnostic: Diagnostic) {
+        let span = (span.line > 0).then_some(span);
+        self.sink.push(Diagnostic { file: self.file.to_owned(), span, ..diagnostic });
+    }
+
+    /// Records something wrong with this file as a whole; its message names the file.
+    pub(crate) fn whole(self, diagnostic: Diagnostic) {
+        self.report(Span::default(), diagnostic);
+    }
+
+    /// The place of a byte inside a scalar, when the scalar stands in the file as it is; else the whole scalar.
+    pub(crate) fn inside(self, span: Span, scalar: &str, offset: Option<usize>) -> Span {
+        let source = self.text.get(span.start..span.end).unwrap_or_default();
+        let quote = usize::from(source.starts_with(['"', '\'']));
+        let (Some(offset), true) =
+            (offset, source.get(quote..).is_some_and(|rest| rest.starts_with(scalar)))
+        else {
+            return span;
+        };
+        let before = scalar.get(..offset).unwrap_or(scalar);
+        let width =
+            scalar.get(offset..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
+        let start = span.start + quote + before.len();
+        let narrow = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let lines = before.matches('\n').count();
+        let column = match before.rsplit_once('\n') {
+            Some((_, tail)) => narrow(tail.chars().count() + 1),
+            None => span.column + narrow(quote + before.chars().count()),
+        };
+        Span { start, end: start + width, line: span.line + narrow(lines), column }
+    }
+
+    /// Keeps a place from being shown.
+    pub(crate) fn mask(self, span: Span) {
+        self.sink.masked.borrow_mut().push((self.file.to_owned(), span));
+    }
+}
+
+/// The text of files by name, with credentials masked: what is shown under a message.
+#[derive(Debug, Clone, Default)]
+pub struct Sources(BTreeMap<String, String>);
+
+impl Sources {
+    pub(crate) fn add(&mut self, file: &str, text: &str) {
+        self.0.insert(file.to_owned(), text.to_owned());
+    }
+
+    /// Replaces a place by asterisks, byte for byte, so that other places keep their offsets.
+    pub(crate) fn mask(&mut self, file: &str, span: Span) {
+        let Some(text) = self.0.get_mut(file) else { return };
+        let Some(secret) = text.get(span.start..span.end) else { return };
+        let hidden: String = secret
+            .chars()
+            .flat_map(|c| {
+                let shown = if c == '\n' || c == '\r' { c } else { '*' };
+                std::iter::repeat_n(shown, c.len_utf8())
+            })
+            .collect();
+        text.replace_range(span.start..span.end, &hidden);
+    }
+
+    /// The text of a file.
+    pub fn get(&self, file: &str) -> Option<&str> {
+        self.0.get(file).map(String::as_str)
+    }
+}
+
+/// Shows diagnostics the way rustc does, each with its source line, in the order given.
+pub fn render_diagnostics(diagnostics: &[Diagnostic], sources: &Sources, colour: bool) -> String {
+    let mut files = SimpleFiles::new();
+    let mut ids: BTreeMap<&str, usize> = BTreeMap::new();
+    for diagnostic in diagnostics {
+        let name = diagnostic.file.as_str();
+        if let (Some(text), false) = (sources.get(name), ids.contains_key(name)) {
+            ids.insert(name, files.add(name, text));
+        }
+    }
+    let config = term::Config { tab_width: 2, ..term::Config::default() };
+    let mut out = Ansi::new(Vec::new());
+    let mut plain = String::new();
+    for diagnostic in diagnostics {
+        let name = diagnostic.file.as_str();
+        let label =
+            diagnostic.span.zip(ids.get(name)).zip(sources.get(name)).map(|((span, id), text)| {
+                Label::primary(*id, underlined(text, span)).with_message(&diagnostic.label)
+            });
+        let severity = match diagnostic.severity {
+            Severity::Error => ShownSeverity::Error,
+            Severity::Warning => ShownSeverity::Warning,
+            Severity::Note => ShownSeverity::Note,
+        };
+        let mut shown = Shown::new(severity)
+            .with_message(&diagnostic.message)
+            .with_labels(label.into_iter().collect())
+            .with_notes(diagnostic.notes.clone());
+        if !diagnostic.code.is_empty() {
+            shown = shown.with_code(diagnostic.code);
+        }
+        let written = if colour {
+            term::emit_to_write_style(&mut out, &config, &files, &shown)
+        } else {
+            term::emit_to_string(&mut plain, &config, &files, &shown)
+        };
+        if written.is_err() {
+            // A place outside its file would be our own mistake; the message still counts.
+            plain = format!("{plain}error: {name}: {}\n\n", diagnostic.message);
+        }
+    }
+    let mut text = String::from_utf8_lossy(&out.into_inner()).into_owned();
+    text.push_str(&plain);
+    // codespan pads empty lines.
+    let mut trimmed = String::with_capacity(text.len());
+    for line in text.lines() {
+        trimmed.push_str(line.trim_end());
+        trimmed.push('\n');
+    }
+    trimmed
+}
+
+/// The part of a span on its first line, on character boundaries, within the file.
+fn underlined(text: &str, span: Span) -> Range<usize> {
+    let floor = |mut at: usize| {
+        at = at.min(text.len());
+        while !text.is_char_boundary(at) {
+            at -= 1;
+        }
+        at
+    };
+    let start = floor(span.start);
+    let rest = text.get(start..).unwrap_or_default();
+    let line_end = start + rest.find(['\n', '\r']).unwrap_or(rest.len());
+    let end = floor(span.end).clamp(start, line_end);
+    let visible = text.get(start..end).unwrap_or_default().trim_end().len();
+    start..start + visible
+}
+
+/// What was read, for the last line of `quell check`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Files read.
+    pub files: usize,
+    /// Rules in them.
+    pub rules: usize,
+    /// Checks in them.
+    pub checks: usize,
+    /// Playbooks in them.
+    pub playbooks: usize,
+}
+
+/// `2 files, 41 rules, 17 playbooks: 1 error, 1 warning`.
+pub fn summary(counts: Counts, diagnostics: &[Diagnostic]) -> String {
+    let many = |count: usize, word: &str| {
+        if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") }
+    };
+    let of = |severity| diagnostics.iter().filter(|it| it.severity == severity).count();
+    let mut text = format!("{}, {}", many(counts.files, "file"), many(counts.rules, "rule"));
+    if counts.checks > 0 {
+        text = format!("{text}, {}", many(counts.checks, "check"));
+    }
+    let (errors, warnings) = (of(Severity::Error), of(Severity::Warning));
+    let verdict = match (errors, warnings) {
+        (0, 0) => "no problems".to_owned(),
+        (_, 0) => many(errors, "error"),
+        (0, _) => many(warnings, "warning"),
+        _ => format!("{}, {}", many(errors, "error"), many(warnings, "warning")),
+    };
+    format!("{text}, {}: {verdict}", many(counts.playbooks, "playbook"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masking_keeps_offsets_and_lines() {
+        let mut sources = Sources::default();
+        sources.add("f", "token: gé\nheim # x");
+        sources.mask("f", Span { start: 7, end: 14, line: 1, column: 8 });
+        assert_eq!(sources.get("f"), Some("token: ***\n***m # x"));
+    }
+
+    #[test]
+    fn only_the_first_line_of_a_span_is_underlined() {
+        let text = "a: |\n  b\nc";
+        assert_eq!(underlined(text, Span { start: 3, end: 9, line: 1, column: 4 }), 3..4);
+        assert_eq!(underlined(text, Span { start: 90, end: 91, line: 9, column: 1 }), 10..10);
+    }
+
+    #[test]
+    fn the_summary_counts_and_uses_the_singular() {
+        let counts = Counts { files: 2, rules: 41, checks: 0, playbooks: 1 };
+        assert_eq!(summary(counts, &[]), "2 files, 41 rules, 1 playbook: no problems");
+        let found = [Diagnostic::error("Q0101", "x"), Diagnostic::warning("Q0311", "y")];
+        assert_eq!(
+            summary(Counts { checks: 3, ..counts }, &found),
+            "2 files, 41 rules, 3 checks, 1 playbook: 1 error, 1 warning"
+        );
+    }
+}

@@ -1,0 +1,355 @@
+//! Finding and reading files, and telling what each is.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use sha2::Digest;
+use sha2::Sha256;
+
+use super::build;
+use super::build::config::Paths;
+use super::build::secret;
+use super::build::secret::Secrets;
+use super::codes;
+use super::decode;
+use super::decode::Field;
+use super::diagnostic::At;
+use super::diagnostic::Counts;
+use super::diagnostic::Diagnostic;
+use super::diagnostic::Sink;
+use super::diagnostic::Sources;
+use super::diagnostic::Span;
+use super::link::Gathered;
+use super::raw::config::RawConfig;
+use super::raw::playbook::RawPlaybook;
+use super::raw::rule::RawRuleFile;
+use super::suggest::did_you_mean;
+use super::yaml;
+use super::yaml::Node;
+use super::yaml::Value;
+use crate::model::config::Config;
+
+/// Folders inside folders.
+const MAX_DEPTH: usize = 16;
+
+/// What a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Config,
+    Rules,
+    Playbook,
+}
+
+/// Everything read so far.
+pub(crate) struct Reader<'a> {
+    pub(crate) sink: &'a Sink,
+    pub(crate) env: &'a dyn Fn(&str) -> Option<String>,
+    pub(crate) sources: Sources,
+    pub(crate) counts: Counts,
+    pub(crate) gathered: Gathered,
+    pub(crate) config: Option<Config>,
+    /// Digest of each file by its name.
+    pub(crate) digests: BTreeMap<String, Vec<u8>>,
+    /// Files whose masked places must not be shown.
+    pub(crate) secretive: BTreeSet<String>,
+    seen: BTreeSet<PathBuf>,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(sink: &'a Sink, env: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self {
+            sink,
+            env,
+            sources: Sources::default(),
+            counts: Counts::default(),
+            gathered: Gathered::default(),
+            config: None,
+            digests: BTreeMap::new(),
+            secretive: BTreeSet::new(),
+            seen: BTreeSet::new(),
+        }
+    }
+
+    /// Reads a quell.yml and all files that it leads to.
+    pub(crate) fn config_file(&mut self, path: &Path) {
+        if let Some((name, text)) = self.text(path, None) {
+            self.config_text(path, &name, &text);
+        }
+    }
+
+    /// Reads the folders `rules` and `playbooks` of a folder, as far as they exist.
+    pub(crate) fn default_folders(&mut self, folder: &Path) {
+        for name in ["rules", "playbooks"] {
+            let path = folder.join(name);
+            if path.is_dir() {
+                self.path(&path, None);
+            }
+        }
+    }
+
+    /// Reads a file, or all files of a folder; each tells by its content what it is.
+    pub(crate) fn path(&mut self, path: &Path, named_at: Option<(&str, Span)>) -> usize {
+        let mut files = Vec::new();
+        if path.is_dir() {
+            self.folder(path, 0, &mut files);
+            files.sort();
+            // The settings first: they say which of the other files belong to them.
+            files.sort_by_key(|it| it.file_name().is_none_or(|name| name != "quell.yml"));
+        } else {
+            files.push(path.to_owned());
+        }
+        for file in &files {
+            if let Some((name, text)) = self.text(file, named_at) {
+                self.any_text(file, &name, &text);
+            }
+        }
+        files.len()
+    }
+
+    fn folder(&mut self, path: &Path, depth: usize, files: &mut Vec<PathBuf>) {
+        let entries = match std::fs::read_dir(path) {
+            Ok(entries) => entries,
+            Err(error) => return self.unreadable(path, &secret::reason(&error), None),
+        };
+        for entry in entries.flatten() {
+            let path = entry.path();
+            let name = entry.file_name().to_string_lossy().into_owned();
+            // Editors and Kubernetes keep their own things in names that begin with a dot.
+            if name.starts_with('.') {
+                continue;
+            }
+            if path.is_dir() {
+                if depth < MAX_DEPTH {
+                    self.folder(&path, depth + 1, files);
+                }
+            } else if is_read(&name) {
+                files.push(path);
+            }
+        }
+    }
+
+    fn unreadable(&self, path: &Path, reason: &str, named_at: Option<(&str, Span)>) {
+        let message = format!("cannot read {}: {reason}", path.display());
+        let found = Diagnostic::error(codes::UNREADABLE, message);
+        let (file, span) = named_at.unwrap_or_default();
+        At { file, text: "", sink: self.sink }.report(span, found);
+    }
+
+    /// The name and the text of a file that was not read before.
+    fn text(&mut self, path: &Path, named_at: Option<(&str, Span)>) -> Option<(String, String)> {
+        let name = path.display().to_string();
+        let size = match std::fs::metadata(path) {
+            Ok(metadata) => metadata.len(),
+            Err(error) => {
+                self.unreadable(path, &secret::reason(&error), named_at);
+                return None;
+            }
+        };
+        let canonical = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        if !self.seen.insert(canonical) {
+            return None;
+        }
+        self.counts.files += 1;
+        let at = At { file: &name, text: "", sink: self.sink };
+        if size > yaml::MAX_BYTES {
+            let message = format!("{name} is larger than {} MiB", yaml::MAX_BYTES >> 20);
+            at.whole(Diagnostic::error(codes::TOO_LARGE, message));
+            return None;
+        }
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                self.unreadable(path, &secret::reason(&error), named_at);
+                return None;
+            }
+        };
+        self.digests.insert(name.clone(), Sha256::digest(&bytes).to_vec());
+        match String::from_utf8(bytes) {
+            Ok(text) => {
+                self.sources.add(&name, &text);
+                Some((name, text))
+            }
+            Err(error) => {
+                let valid = error.utf8_error().valid_up_to();
+                let before = error.as_bytes().get(..valid).unwrap_or_default();
+                let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+                let message = format!("{name} is not UTF-8: byte {} on line {line}", valid + 1);
+                at.whole(Diagnostic::error(codes::NOT_UTF8, message));
+                None
+            }
+        }
+    }
+
+    fn config_text(&mut self, path: &Path, name: &str, text: &str) {
+        self.secretive.insert(name.to_owned());
+        let at = At { file: name, text, sink: self.sink };
+        let folder = path.parent().unwrap_or_else(|| Path::new(""));
+        let Some(documents) = yaml::parse(text, at) else {
+            secret::mask_lines(at);
+            return;
+        };
+        let documents = filled(&documents);
+        let [node] = documents.as_slice() else { return not_one(at, &documents) };
+        secret::mask(at, node, false);
+        let Some(raw) = decode::decode::<RawConfig>(node, at).found() else { return };
+        let secrets = Secrets::new(at, self.env, folder);
+        let (mut config, paths) = build::config::config(&secrets, raw, folder);
+        secrets.refuse_elsewhere(node);
+        self.listed(name, folder, paths, &mut config);
+        self.config = Some(config);
+    }
+
+    /// Reads what `rules:` and `playbooks:` list, or the folders of these names beside quell.yml.
+    fn listed(&mut self, name: &str, folder: &Path, paths: Paths, config: &mut Config) {
+        let mut read = |paths: Option<Vec<(PathBuf, Span)>>, default: &str| {
+            let Some(paths) = paths else {
+                let path = folder.join(default);
+                if !path.is_dir() {
+                    return Vec::new();
+                }
+                self.path(&path, None);
+                return vec![path];
+            };
+            for (path, span) in &paths {
+                if self.path(path, Some((name, *span))) == 0 {
+                    let message = format!("{} holds no .yml file", path.display());
+                    let found = Diagnostic::warning(codes::NOTHING_READ, message);
+                    At { file: name, text: "", sink: self.sink }.report(*span, found);
+                }
+            }
+            paths.into_iter().map(|(path, _)| path).collect()
+        };
+        config.playbooks = read(paths.playbooks, "playbooks");
+        config.rules = read(paths.rules, "rules");
+    }
+
+    fn any_text(&mut self, path: &Path, name: &str, text: &str) {
+        if path.file_name().is_some_and(|name| name == "quell.yml") && self.config.is_none() {
+            return self.config_text(path, name, text);
+        }
+        let at = At { file: name, text, sink: self.sink };
+        let Some(documents) = yaml::parse(text, at) else { return };
+        let documents = filled(&documents);
+        let Some(first) = documents.first() else { return not_one(at, &documents) };
+        match kind(first) {
+            Some(Kind::Playbook) => {
+                for node in documents {
+                    self.playbook(at, node);
+                }
+            }
+            Some(Kind::Rules) => match documents.as_slice() {
+                [node] => self.rules(at, node),
+                _ => not_one(at, &documents),
+            },
+            Some(Kind::Config) if self.config.is_none() => self.config_text(path, name, text),
+            Some(Kind::Config) => {
+                let message = format!("{name} has settings, and settings were read before");
+                at.whole(Diagnostic::error(codes::EMPTY, message));
+            }
+            None => unknown(at, first),
+        }
+    }
+
+    fn playbook(&mut self, at: At<'_>, node: &Node) {
+        self.counts.playbooks += 1;
+        let raw = decode::decode::<RawPlaybook>(node, at).found();
+        let built = raw.and_then(|raw| build::playbook::playbook(at, raw));
+        self.gathered.playbooks.extend(built);
+    }
+
+    fn rules(&mut self, at: At<'_>, node: &Node) {
+        let Some(raw) = decode::decode::<RawRuleFile>(node, at).found() else { return };
+        let rules = raw.value.rules.and_then(Field::found).map(|it| it.value).unwrap_or_default();
+        self.counts.rules += rules.len();
+        for rule in rules.into_iter().filter_map(Field::found) {
+            self.gathered.rules.extend(build::rule::rule(at, rule));
+        }
+        let checks = raw.value.checks.and_then(Field::found).map(|it| it.value).unwrap_or_default();
+        self.counts.checks += checks.len();
+        for check in checks.into_iter().filter_map(Field::found) {
+            self.gathered.checks.extend(build::rule::check(at, check));
+        }
+    }
+}
+
+/// Tests of rules are read by `quell test`, examples by people.
+fn is_read(name: &str) -> bool {
+    let stem = name.strip_suffix(".yml").or_else(|| name.strip_suffix(".yaml"));
+    stem.is_some_and(|stem| ![".test", ".example"].iter().any(|end| stem.ends_with(end)))
+}
+
+/// Documents that are not empty.
+fn filled(documents: &[Rc<Node>]) -> Vec<&Node> {
+    let nodes = documents.iter().map(Rc::as_ref);
+    nodes.filter(|node| node.value != Value::Null).collect()
+}
+
+fn not_one(at: At<'_>, documents: &[&Node]) {
+    match documents.get(1) {
+        None => at
+            .whole(Diagnostic::error(codes::EMPTY, format!("{} is empty", at.file)).note(EXPECTED)),
+        Some(second) => {
+            let message = "a second document: only playbooks may share a file";
+            at.report(second.span, Diagnostic::error(codes::NOT_YAML, message));
+        }
+    }
+}
+
+const EXPECTED: &str =
+    "rules have `rules:` or `checks:` at the top of their file, a playbook has `playbook:`";
+
+/// Keys that tell what a file is.
+const TELLING: [&str; 4] = ["rules", "checks", "playbook", "listen"];
+
+fn unknown(at: At<'_>, node: &Node) {
+    let message = format!("{} is neither rules nor a playbook", at.file);
+    let mut found = Diagnostic::error(codes::EMPTY, message);
+    let mut span = node.span;
+    if let Value::Map(entries) = &node.value
+        && let Some((key, _)) = entries.first()
+    {
+        span = key.span;
+        found = found.label(did_you_mean(&key.text, TELLING));
+    }
+    at.report(span, found.note(EXPECTED));
+}
+
+fn kind(node: &Node) -> Option<Kind> {
+    const SETTINGS: [&str; 16] = [
+        "listen",
+        "external_url",
+        "storage",
+        "mode",
+        "playbooks",
+        "prometheus",
+        "alertmanager",
+        "ingest",
+        "targets",
+        "operators",
+        "channels",
+        "severities",
+        "unmatched",
+        "limits",
+        "pause_file",
+        "link_key",
+    ];
+    let has = |key: &&str| node.get(key).is_some();
+    if ["playbook", "steps"].iter().any(has) {
+        return Some(Kind::Playbook);
+    }
+    if ["checks", "schedules"].iter().any(has) {
+        return Some(Kind::Rules);
+    }
+    if SETTINGS.iter().any(has) {
+        return Some(Kind::Config);
+    }
+    match &node.get("rules")?.value {
+        Value::List(items) if items.first().is_some_and(|it| it.value == Value::Text) => {
+            Some(Kind::Config)
+        }
+        _ => Some(Kind::Rules),
+    }
+}

@@ -1,0 +1,53 @@
+//! Keys and words whose meaning is settled and whose work is not done: refused, never ignored.
+
+/// By the name that the raw type has for people.
+const PLANNED: &[(&str, &[&str])] = &[
+    ("a rule file", &["schedules"]),
+    ("a rule", &["page"]),
+    ("`limits` of a rule", &["ineffective", "blast", "max_unhealthy", "storm"]),
+    ("`limits` of a playbook", &["ineffective", "blast", "max_unhealthy", "storm"]),
+    ("quell.yml", &["windows", "audit", "tls", "schedules"]),
+    ("`targets`", &["kubernetes", "postgres", "ssh", "docker", "systemd"]),
+    ("`limits` of quell.yml", &["max_unhealthy", "storm", "ineffective", "blast"]),
+    ("`slack`", &["bot_token", "signing_secret"]),
+    ("a type of parameter", &["secret"]),
+    ("a step", STEPS),
+    ("an undo", ACTIONS),
+    ("a probe", PROBES),
+    ("`verify`", PROBES),
+];
+
+const STEPS: &[&str] = &["for_each", "waves", "bake", "ask"];
+
+const ACTIONS: &[&str] = &[
+    "kubernetes.scale",
+    "kubernetes.restart",
+    "kubernetes.rollback",
+    "kubernetes.set_env",
+    "kubernetes.cordon",
+    "kubernetes.drain",
+    "kubernetes.delete_pod",
+    "kubernetes.events",
+    "kubernetes.logs",
+    "kubernetes.describe",
+    "systemd.restart",
+    "systemd.start",
+    "systemd.stop",
+    "docker.restart",
+    "redis.config_set",
+    "postgres.terminate",
+    "postgres.execute",
+    "postgres.kill_idle",
+    "ssh",
+    "alertmanager.silence",
+    "alertmanager.unsilence",
+    "notify",
+];
+
+const PROBES: &[&str] = &["tls", "postgres", "redis", "kubernetes.ready", "systemd.active"];
+
+/// Whether a later version will take this key or word in this place.
+pub(crate) fn is_planned(place: &str, key: &str) -> bool {
+    PLANNED.iter().any(|(it, keys)| *it == place && keys.contains(&key))
+        || place == "a step" && ACTIONS.contains(&key)
+}

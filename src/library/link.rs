@@ -1,0 +1,307 @@
+//! What spans files: names that are unique, playbooks and servers that exist, limits that tighten.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::build::parameter::literal;
+use super::build::playbook::BuiltPlaybook;
+use super::build::rule::BuiltRemedy;
+use super::build::rule::BuiltRule;
+use super::codes;
+use super::decode::short;
+use super::diagnostic::At;
+use super::diagnostic::Diagnostic;
+use super::diagnostic::Sink;
+use super::diagnostic::Span;
+use super::suggest::did_you_mean;
+use crate::decide::parameters;
+use crate::decide::parameters::is_template;
+use crate::model::config::Config;
+use crate::model::playbook::OnUnknown;
+use crate::model::playbook::Playbook;
+use crate::model::playbook::Rate;
+use crate::model::rule::Check;
+use crate::model::rule::Place;
+use crate::model::rule::Remedy;
+use crate::model::rule::Rule;
+use crate::model::time::show_duration;
+
+/// Everything read from rule and playbook files.
+#[derive(Debug, Default)]
+pub(crate) struct Gathered {
+    pub(crate) rules: Vec<BuiltRule>,
+    pub(crate) checks: Vec<(Check, Span)>,
+    pub(crate) playbooks: Vec<BuiltPlaybook>,
+}
+
+/// The same, each name looked up.
+#[derive(Debug)]
+pub(crate) struct Linked {
+    pub(crate) rules: Vec<Arc<Rule>>,
+    pub(crate) checks: Vec<Arc<Check>>,
+    pub(crate) playbooks: BTreeMap<String, Arc<Playbook>>,
+}
+
+/// Joins what was read. Without a `config`, its servers and limits are not looked at.
+pub(crate) fn link(sink: &Sink, config: Option<&Config>, gathered: Gathered) -> Linked {
+    let Gathered { rules, checks, playbooks } = gathered;
+    duplicates(
+        sink,
+        "playbook",
+        playbooks.iter().map(|it| (&it.playbook.name, it.playbook.file.as_str(), it.name_span)),
+    );
+    let rule_names = rules.iter().map(|it| (&it.rule.name, it.file.as_str(), it.name_span));
+    duplicates(sink, "rule", rule_names);
+    let check_names = checks.iter().map(|(it, span)| (&it.name, it.place.file.as_str(), *span));
+    duplicates(sink, "check", check_names);
+    if let Some(config) = config {
+        playbooks.iter().for_each(|playbook| servers(sink, config, playbook));
+    }
+    let mut by_name: BTreeMap<&str, &BuiltPlaybook> = BTreeMap::new();
+    for playbook in &playbooks {
+        by_name.entry(&playbook.playbook.name).or_insert(playbook);
+    }
+    if playbooks.is_empty() && config.is_none() && rules.iter().any(|it| !it.remedies.is_empty()) {
+        let remark = "no playbook was read, so the playbooks that rules name were not looked up";
+        sink.push(Diagnostic::remark(remark));
+    }
+    shadowed(sink, &rules);
+    let look_up = !playbooks.is_empty() || config.is_some();
+    let mut linked_rules = Vec::new();
+    for built in rules {
+        let at = At { file: &built.file, text: "", sink };
+        if let Some(config) = config {
+            looser(at, config, &built);
+        }
+        let mut rule = built.rule;
+        for it in built.remedies {
+            let playbook = by_name.get(it.remedy.playbook.as_str()).copied();
+            if playbook.is_none() && look_up {
+                unknown_playbook(at, &it, by_name.keys().copied());
+            }
+            if let Some(playbook) = playbook
+                && rule.verify.is_none()
+            {
+                unverified(at, it.playbook_span, &playbook.playbook);
+            }
+            rule.response.push(remedy(at, it, playbook));
+        }
+        linked_rules.push(Arc::new(rule));
+    }
+    Linked {
+        rules: linked_rules,
+        checks: checks.into_iter().map(|(check, _)| Arc::new(check)).collect(),
+        playbooks: playbooks
+            .into_iter()
+            .map(|it| (it.playbook.name.clone(), Arc::new(it.playbook)))
+            .collect(),
+    }
+}
+
+fn duplicates<'a>(
+    sink: &Sink,
+    what: &str,
+    names: impl Iterator<Item = (&'a String, &'a str, Span)>,
+) {
+    let mut seen: BTreeMap<&str, (&str, Span)> = BTreeMap::new();
+    for (name, file, span) in names {
+        if let Some((first, place)) = seen.get(name.as_str()) {
+            let message = format!("{what} `{name}` is here twice");
+            let label = format!("first at {first}:{}", place.line);
+            let found = Diagnostic::error(codes::DUPLICATE_NAME, message).label(label);
+            At { file, text: "", sink }.report(span, found);
+        } else {
+            seen.insert(name, (file, span));
+        }
+    }
+}
+
+fn servers(sink: &Sink, config: &Config, playbook: &BuiltPlaybook) {
+    let at = At { file: &playbook.playbook.file, text: "", sink };
+    for used in &playbook.servers {
+        let known: Vec<&str> = match used.kind {
+            "redis" => config.targets.redis.keys().map(String::as_str).collect(),
+            _ => config.targets.http.keys().map(String::as_str).collect(),
+        };
+        if known.contains(&used.name.as_str()) {
+            continue;
+        }
+        let message = format!("unknown {} server `{}`", used.kind, short(&used.name));
+        let note = match known.as_slice() {
+            [] => format!("`targets.{}` of quell.yml has no servers", used.kind),
+            list => format!("`targets.{}` of quell.yml has: {}", used.kind, list.join(", ")),
+        };
+        let label = did_you_mean(&used.name, known);
+        at.report(
+            used.span,
+            Diagnostic::error(codes::UNKNOWN_SERVER, message).label(label).note(note),
+        );
+    }
+}
+
+fn unknown_playbook<'a>(
+    at: At<'_>,
+    it: &BuiltRemedy,
+    known: impl Iterator<Item = &'a str> + Clone,
+) {
+    let message = format!("unknown playbook `{}`", short(&it.remedy.playbook));
+    let label = did_you_mean(&it.remedy.playbook, known.clone());
+    let list: Vec<&str> = known.take(20).collect();
+    let mut found = Diagnostic::error(codes::UNKNOWN_PLAYBOOK, message).label(label);
+    found = match list.as_slice() {
+        [] => found.note("no playbook was read: see `playbooks:` in quell.yml"),
+        list => found.note(format!("playbooks: {}", list.join(", "))),
+    };
+    at.report(it.playbook_span, found);
+}
+
+fn unverified(at: At<'_>, span: Span, playbook: &Playbook) {
+    let mut steps = playbook.steps.iter().chain(&playbook.on_resolve);
+    if let Some(step) = steps.find(|step| step.on_unknown == OnUnknown::Probe) {
+        let message = format!(
+            "step `{}` of playbook `{}` asks the verification when its outcome is unknown, and this rule has none",
+            step.name, playbook.name
+        );
+        let label = "add `verify:`, else a person is asked";
+        at.report(span, Diagnostic::warning(codes::UNVERIFIED, message).label(label));
+    }
+}
+
+/// A remedy whose literal values are checked against its playbook, and kept as their author wrote them.
+fn remedy(at: At<'_>, it: BuiltRemedy, playbook: Option<&BuiltPlaybook>) -> Remedy {
+    let mut remedy = it.remedy;
+    let declared = playbook.map(|built| &built.playbook);
+    let sound = playbook.is_some_and(|built| built.sound);
+    for (key, value) in it.with {
+        let parameter = declared.and_then(|playbook| playbook.parameters.get(&key.value));
+        let mut kept = value.value.clone();
+        if let (Some(playbook), None, true) = (declared, parameter, sound) {
+            let message =
+                format!("playbook `{}` has no parameter `{}`", playbook.name, short(&key.value));
+            let names = playbook.parameters.keys().map(String::as_str);
+            let label = did_you_mean(&key.value, names.clone());
+            let note = match names.collect::<Vec<_>>().as_slice() {
+                [] => format!("{} takes no parameters", playbook.name),
+                list => format!("{} takes: {}", playbook.name, list.join(", ")),
+            };
+            let found = Diagnostic::error(codes::UNKNOWN_PARAMETER, message).label(label);
+            at.report(key.span, found.note(note));
+        }
+        if let Some(parameter) = parameter {
+            kept = literal(parameter, &value);
+            let dynamic = kept.as_str().is_some_and(is_template);
+            if !dynamic && sound {
+                match parameters::check(&key.value, parameter, &kept) {
+                    Ok(checked) => kept = checked,
+                    Err(reason) => {
+                        let found = Diagnostic::error(codes::PARAMETER_VALUE, reason);
+                        at.report(value.span, found);
+                    }
+                }
+            }
+        }
+        remedy.with.insert(key.value, kept);
+    }
+    if let (Some(playbook), true) = (declared, sound) {
+        for (name, parameter) in &playbook.parameters {
+            if parameter.required && !remedy.with.contains_key(name) {
+                let message = format!("playbook `{}` needs parameter `{name}`", playbook.name);
+                let label = format!("write `with: {{ {name}: … }}`");
+                let found = Diagnostic::error(codes::MISSING_PARAMETER, message).label(label);
+                at.report(it.playbook_span, found);
+            }
+        }
+    }
+    remedy
+}
+
+fn looser(at: At<'_>, config: &Config, built: &BuiltRule) {
+    let wins = |global: String, place: &Place| {
+        if place.line == 0 {
+            format!("the global limit wins: {global}, by default")
+        } else {
+            format!("the global limit wins: {global}, set at {place}")
+        }
+    };
+    if let Some(cooldown) = &built.rule.limits.cooldown {
+        let global = &config.limits.cooldown;
+        if cooldown.value < global.value {
+            let message = "this cooldown is shorter than the global one";
+            let label = wins(show_duration(global.value), &global.place);
+            let found = Diagnostic::warning(codes::LOOSER, message).label(label);
+            at.report(built.cooldown_span, found);
+        }
+    }
+    if let Some(rate) = &built.rule.limits.rate {
+        let global = &config.limits.rate;
+        if never_binds(rate.value, global.value) {
+            let message = "this rate allows more than the global one";
+            let shown = format!("{} per {}", global.value.count, show_duration(global.value.per));
+            let label = wins(shown, &global.place);
+            let found = Diagnostic::warning(codes::LOOSER, message).label(label);
+            at.report(built.rate_span, found);
+        }
+    }
+}
+
+/// Whether whatever `global` allows, `rate` allows with room to spare.
+fn never_binds(rate: Rate, global: Rate) -> bool {
+    let ms = |duration: Duration| duration.as_millis().max(1);
+    let spans = ms(rate.per).div_ceil(ms(global.per));
+    u128::from(rate.count) > u128::from(global.count).saturating_mul(spans)
+}
+
+/// Reports rules after a rule that takes every alert that they could.
+fn shadowed(sink: &Sink, rules: &[BuiltRule]) {
+    // Earlier rules that let nothing through, by one of their matchers.
+    let mut takers: BTreeMap<String, Vec<&BuiltRule>> = BTreeMap::new();
+    let mut takes_all: Option<&BuiltRule> = None;
+    for rule in rules.iter().filter(|rule| rule.selects) {
+        let all = &rule.rule.matchers;
+        let mut candidates = all.iter().filter_map(|it| takers.get(&it.to_string())).flatten();
+        let taker = takes_all.or_else(|| {
+            candidates
+                .find(|it| it.rule.matchers.iter().all(|matcher| all.contains(matcher)))
+                .copied()
+        });
+        if let Some(taker) = taker {
+            let message = format!(
+                "this rule can never match: rule `{}` ({}) takes every alert before it",
+                taker.rule.name, taker.rule.place
+            );
+            let label = "put it first, or let the other say `continue: true`";
+            let found = Diagnostic::warning(codes::NEVER_MATCHES, message).label(label);
+            At { file: &rule.file, text: "", sink }.report(rule.name_span, found);
+            continue;
+        }
+        if rule.rule.go_on || rule.rule.when.is_some() {
+            continue;
+        }
+        match all.first() {
+            None => takes_all = Some(rule),
+            Some(first) => takers.entry(first.to_string()).or_default().push(rule),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_never_binds_when_the_global_one_is_always_reached_first() {
+        let rate = |count, minutes| Rate { count, per: Duration::from_secs(60 * minutes) };
+        for (own, global, expected) in [
+            (rate(3, 60), rate(30, 60), false),
+            (rate(30, 60), rate(30, 60), false),
+            (rate(31, 60), rate(30, 60), true),
+            (rate(31, 10), rate(30, 60), true),
+            (rate(10, 10), rate(30, 60), false),
+            (rate(59, 120), rate(30, 60), false),
+            (rate(61, 120), rate(30, 60), true),
+        ] {
+            assert_eq!(never_binds(own, global), expected, "{own:?} {global:?}");
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! The files as they are written, before they are validated. The name of each type is what people are told.
+
+use serde::Deserialize;
+
+use super::decode::Field;
+
+pub(crate) mod config;
+pub(crate) mod playbook;
+pub(crate) mod probe;
+pub(crate) mod rule;
+
+/// A key that may be left out.
+pub(crate) type Opt<T> = Option<Field<T>>;
+
+/// A list whose items are read one by one: a wrong one does not hide the others.
+pub(crate) type List<T> = Vec<Field<T>>;
+
+macro_rules! texts {
+    ($($(#[$doc:meta])* $name:ident $expected:literal)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Deserialize)]
+        #[serde(rename = $expected)]
+        pub(crate) struct $name(pub(crate) String);
+    )*};
+}
+
+texts! {
+    /// `5m`
+    DurationText "a duration such as 5m"
+    /// `3 per 1h`
+    RateText "a rate such as 3 per 1h"
+    /// `severity="critical"`
+    MatcherText "a matcher such as severity=\"critical\""
+    /// CEL.
+    ConditionText "a condition such as value < 0.05"
+    /// Text with `{{ … }}`.
+    TemplateText "text"
+    /// Cron.
+    ScheduleText "a schedule such as 0 2 * * *"
+    /// Text with `${env:…}` and `${file:…}`.
+    SecretText "text"
+    /// `32MiB`
+    SizeText "a size such as 32MiB"
+}

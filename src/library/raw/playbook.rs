@@ -1,0 +1,177 @@
+//! `playbooks/*.yml`.
+
+use serde::Deserialize;
+
+use super::ConditionText;
+use super::DurationText;
+use super::List;
+use super::Opt;
+use super::RateText;
+use super::TemplateText;
+use super::probe::RawProbe;
+use crate::library::decode::Entries;
+use crate::library::decode::Field;
+use crate::model::playbook::Mode;
+use crate::model::playbook::OnFailure;
+use crate::model::playbook::OnUnknown;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename = "a playbook")]
+pub(crate) struct RawPlaybook {
+    #[serde(rename = "playbook")]
+    pub(crate) name: Field<String>,
+    pub(crate) description: Opt<String>,
+    pub(crate) parameters: Opt<Entries<RawParameter>>,
+    pub(crate) tier: Opt<u8>,
+    pub(crate) mode: Opt<Mode>,
+    pub(crate) limits: Opt<RawPlaybookLimits>,
+    pub(crate) steps: Field<List<RawStep>>,
+    pub(crate) on_resolve: Opt<List<RawStep>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename = "`limits` of a playbook")]
+pub(crate) struct RawPlaybookLimits {
+    pub(crate) rate: Opt<RateText>,
+    pub(crate) concurrent: Opt<u32>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename = "a parameter")]
+pub(crate) struct RawParameter {
+    #[serde(rename = "type")]
+    pub(crate) kind: Field<RawKind>,
+    pub(crate) required: Opt<bool>,
+    pub(crate) default: Opt<serde_json::Value>,
+    pub(crate) pattern: Opt<String>,
+    pub(crate) min: Opt<String>,
+    pub(crate) max: Opt<String>,
+    pub(crate) values: Opt<List<String>>,
+    pub(crate) description: Opt<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename = "a type of parameter", rename_all = "lowercase")]
+pub(crate) enum RawKind {
+    String,
+    Integer,
+    Number,
+    Boolean,
+    Duration,
+    Enum,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename = "a step")]
+pub(crate) struct RawStep {
+    pub(crate) name: Field<String>,
+    pub(crate) command: Opt<RawCommand>,
+    pub(crate) http: Opt<RawHttp>,
+    #[serde(rename = "redis.flush")]
+    pub(crate) redis_flush: Opt<RawRedisFlush>,
+    #[serde(rename = "redis.delete")]
+    pub(crate) redis_delete: Opt<RawRedisDelete>,
+    pub(crate) probe: Opt<RawProbe>,
+    pub(crate) within: Opt<DurationText>,
+    pub(crate) wait: Opt<DurationText>,
+    #[serde(rename = "if")]
+    pub(crate) condition: Opt<ConditionText>,
+    pub(crate) timeout: Opt<DurationText>,
+    pub(crate) retry: Opt<RawRetry>,
+    pub(crate) on_failure: Opt<OnFailure>,
+    pub(crate) on_unknown: Opt<OnUnknown>,
+    pub(crate) undo: Opt<RawUndo>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename = "`retry`")]
+pub(crate) struct RawRetry {
+    pub(crate) times: Field<u32>,
+    pub(crate) backoff: Opt<DurationText>,
+}
+
+/// `previous`, or an action.
+#[derive(Debug, Deserialize)]
+#[serde(rename = "an undo", rename_all = "lowercase")]
+pub(crate) enum RawUndo {
+    Previous,
+    Command(Field<RawCommand>),
+    Http(Field<RawHttp>),
+    #[serde(rename = "redis.flush")]
+    RedisFlush(Field<RawRedisFlush>),
+    #[serde(rename = "redis.delete")]
+    RedisDelete(Field<RawRedisDelete>),
+}
+
+/// An action, out of a step or an undo.
+#[derive(Debug)]
+pub(crate) enum RawAction {
+    Command(RawCommand),
+    Http(RawHttp),
+    RedisFlush(RawRedisFlush),
+    RedisDelete(RawRedisDelete),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename = "`command`")]
+pub(crate) struct RawCommand {
+    pub(crate) argv: Opt<List<TemplateText>>,
+    pub(crate) shell: Opt<String>,
+    pub(crate) env: Opt<Entries<TemplateText>>,
+    pub(crate) directory: Opt<TemplateText>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename = "`http`")]
+pub(crate) struct RawHttp {
+    pub(crate) server: Opt<String>,
+    pub(crate) method: Field<RawMethod>,
+    pub(crate) url: Field<TemplateText>,
+    pub(crate) headers: Opt<Entries<TemplateText>>,
+    pub(crate) body: Opt<TemplateText>,
+    pub(crate) json: Opt<serde_json::Value>,
+    pub(crate) status: Opt<RawStatuses>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub(crate) enum RawMethod {
+    Get,
+    Post,
+    Put,
+    Patch,
+    Delete,
+}
+
+impl RawMethod {
+    /// The word people write.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename = "a list of statuses such as [200, 404]")]
+pub(crate) struct RawStatuses(pub(crate) List<u16>);
+
+#[derive(Debug, Deserialize)]
+#[serde(rename = "`redis.flush`")]
+pub(crate) struct RawRedisFlush {
+    pub(crate) server: Field<TemplateText>,
+    pub(crate) database: Opt<i64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename = "`redis.delete`")]
+pub(crate) struct RawRedisDelete {
+    pub(crate) server: Field<TemplateText>,
+    pub(crate) database: Opt<i64>,
+    pub(crate) keys: Opt<List<TemplateText>>,
+    pub(crate) pattern: Opt<TemplateText>,
+}
