@@ -9,6 +9,7 @@ use crate::exec::End;
 use crate::exec::Spawn;
 use crate::model::playbook::Command;
 use crate::model::run::Outcome;
+use crate::model::time::show_duration;
 
 /// Largest part of each output that later steps and people see, in bytes.
 const MAX_OUTPUT_BYTES: usize = 16 << 10;
@@ -44,7 +45,8 @@ pub(super) async fn perform(command: &Command, timeout: Duration) -> Outcome {
             super::failed_for_now(reason)
         }
         End::TimedOut => super::unknown(format!(
-            "killed after {timeout:?} with its whole process group; nobody knows how far it came"
+            "killed after {} with its whole process group; nobody knows how far it came",
+            show_duration(timeout)
         )),
     }
 }

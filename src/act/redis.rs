@@ -17,6 +17,7 @@ use crate::model::config::Targets;
 use crate::model::playbook::RedisDelete;
 use crate::model::playbook::RedisFlush;
 use crate::model::run::Outcome;
+use crate::model::time::show_duration;
 
 /// Longest time for a connection, TLS and login included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -113,7 +114,8 @@ impl Session {
                 })
             }
             Err(_) => Err(super::failed_for_now(format!(
-                "could not reach redis `{name}`: no connection within {connect:?}"
+                "could not reach redis `{name}`: no connection within {}",
+                show_duration(connect)
             ))),
         }
     }
@@ -197,7 +199,10 @@ impl Session {
             deleted => format!("; {deleted} keys were deleted before"),
         };
         let lost = match &error {
-            None => format!("no answer of redis `{server}` to {name} within {:?}", self.timeout),
+            None => format!(
+                "no answer of redis `{server}` to {name} within {}",
+                show_duration(self.timeout)
+            ),
             Some(error) if error.is_io_error() => format!(
                 "connection to redis `{server}` lost during {name}: {}",
                 words(error, self.timeout)
@@ -255,7 +260,7 @@ fn words(error: &RedisError, timeout: Duration) -> String {
         return "connection refused".into();
     }
     if error.is_timeout() {
-        return format!("no answer within {timeout:?}");
+        return format!("no answer within {}", show_duration(timeout));
     }
     if error.kind() == ErrorKind::AuthenticationFailed {
         return "it refuses the user or the password".into();

@@ -1,10 +1,11 @@
-//! Reads a metrics page: the text format 0.0.4 and OpenMetrics 1.0, strictly.
+//! Reads a metrics page: the text format 0.0.4 and `OpenMetrics` 1.0, strictly.
 //!
 //! A page that is not what its format says is an error with line and column, never a page with fewer
 //! samples: a line dropped in silence would be missing evidence that looks like a healthy target.
 //!
-//! Sources: prometheus.io/docs/instrumenting/exposition_formats and prometheus.io/docs/specs/om. Both
-//! formats take names of any UTF-8 text in quotes: `{"http.errors", "le gal"="x"} 1`.
+//! Sources: <https://prometheus.io/docs/instrumenting/exposition_formats> and
+//! <https://prometheus.io/docs/specs/om>. Both formats take names of any UTF-8 text in
+//! quotes: `{"http.errors", "le gal"="x"} 1`.
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -69,7 +69,7 @@ impl<'a> Line<'a> {
     }
 
     /// Reads a text in double quotes. `\\`, `\"` and `\n` are escapes; another backslash is an error in
-    /// the text format and stands for itself in OpenMetrics.
+    /// the text format and stands for itself in `OpenMetrics`.
     pub(super) fn quoted(&mut self, format: Format) -> Result<String, Broken> {
         let begin = self.clone();
         if !self.eat('"') {

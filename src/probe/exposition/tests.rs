@@ -222,14 +222,15 @@ proptest! {
     fn agrees_with_prometheus_parse_where_that_is_right(
         samples in proptest::collection::vec(plain_sample(), 1..6),
     ) {
-        let page: String = samples.iter().map(|it| {
+        let line = |it: &Sample| {
             let labels: Vec<String> =
                 it.labels.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
             let labels =
                 if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
             let time = it.at.map_or_else(String::new, |at| format!(" {}", at.as_millisecond()));
-            format!("{}{labels} {}{time}\n", it.name, it.value)
-        }).collect();
+            format!("{}{labels} {}{time}", it.name, it.value)
+        };
+        let page = samples.iter().map(line).collect::<Vec<_>>().join("\n");
         let ours = parse(&page, Format::Text).unwrap();
         let lines = page.lines().map(|line| Ok(line.to_owned()));
         let theirs = prometheus_parse::Scrape::parse(lines).unwrap().samples;
