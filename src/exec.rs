@@ -133,7 +133,8 @@ pub fn shell(script: &str) -> Vec<String> {
 
 /// Runs a process in its own process group. `Err` means that it never started.
 ///
-/// Standard input is empty. Dropping the future kills the process with its group at once.
+/// Standard input is empty. Takes up to 3 s longer than the timeout: a process may clean up for 2 s before it
+/// is killed. Dropping the future kills the process with its group at once.
 pub async fn run(spawn: &Spawn) -> Result<Ended, String> {
     let began = Instant::now();
     let mut child = launch(spawn, Stdio::piped(), Stdio::piped())?;

@@ -1,12 +1,31 @@
 //! Observes: promql, scrape, http, tcp, command, alert.
+//!
+//! An observation is three-valued. *Unknown* (an error, no sample, a stale one, a warning in the answer, a
+//! refused credential) is never taken for either of the others: G3.
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::model::config::Endpoint;
-use crate::model::decision::Standing;
 use crate::model::labels::Labels;
 use crate::model::playbook::Probe;
+use crate::model::run::Health;
 use crate::model::run::Observation;
+
+mod alertmanager;
+mod command;
+mod exposition;
+mod http;
+mod promql;
+mod samples;
+mod scrape;
+mod tcp;
+
+pub use alertmanager::standing;
+
+/// Longest time for one observation, where the probe does not say.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What probes may reach, and how old a sample may be.
 #[derive(Debug, Clone)]
@@ -16,22 +35,41 @@ pub struct Sources<'a> {
     /// For `alert`.
     pub alertmanager: Option<&'a Endpoint>,
     /// Older samples are unknown.
-    pub max_age: std::time::Duration,
+    pub max_age: Duration,
 }
 
-/// Observes once. `alert` is the labels of the alert in question, for `Probe::Alert`.
+/// Observes once. `alert` is the labels of the alert in question, for `Probe::Alert`. Takes at most 10 s, but
+/// for an http probe with a timeout of its own, and a command, which has 30 s.
 pub async fn observe(
     probe: &Probe,
     alert: &Labels,
     sources: &Sources<'_>,
     now: Timestamp,
 ) -> Observation {
-    let _ = (probe, alert, sources, now);
-    Observation { health: crate::model::run::Health::Unknown, measured: "not written yet".into() }
+    let age = samples::Age { now, max: sources.max_age };
+    match probe {
+        Probe::Promql { query, healthy } => {
+            promql::observe(query, healthy, sources.prometheus, age).await
+        }
+        Probe::Scrape { url, select, healthy } => scrape::observe(url, select, healthy, age).await,
+        Probe::Http(probe) => http::observe(probe).await,
+        Probe::Tcp { address } => tcp::observe(address).await,
+        Probe::Command(command) => command::observe(command).await,
+        Probe::Alert => alertmanager::observe(alert, sources.alertmanager).await,
+    }
 }
 
-/// Asks Alertmanager whether an alert is active, silenced, inhibited or gone.
-pub async fn standing(alert: &Labels, alertmanager: Option<&Endpoint>) -> Standing {
-    let _ = (alert, alertmanager);
-    Standing::NotAsked
+fn healthy(measured: impl Into<String>) -> Observation {
+    Observation { health: Health::Healthy, measured: measured.into() }
 }
+
+fn unhealthy(measured: impl Into<String>) -> Observation {
+    Observation { health: Health::Unhealthy, measured: measured.into() }
+}
+
+fn unknown(measured: impl Into<String>) -> Observation {
+    Observation { health: Health::Unknown, measured: measured.into() }
+}
+
+#[cfg(test)]
+mod testing;
