@@ -1,11 +1,66 @@
 //! Performs actions: command, http, redis.
+//!
+//! Everything that can go wrong is an [`Outcome`], and the difference that matters is between *failed* (it
+//! did not happen, or the target said no) and *unknown* (it may have happened, and nobody can tell): only
+//! the step's `on_unknown` decides what follows the latter.
 
 use crate::model::config::Targets;
+use crate::model::playbook::Action;
 use crate::model::run::Intent;
 use crate::model::run::Outcome;
 
-/// Performs a rendered action to its end. Never panics; everything that can go wrong is an `Outcome`.
+mod command;
+mod http;
+mod redis;
+
+/// Performs a rendered action to its end, within the intent's timeout. Never panics; everything that can go
+/// wrong is an `Outcome`. Dropping the future kills a process; a request that was sent is not taken back.
 pub async fn perform(intent: &Intent, targets: &Targets) -> Outcome {
-    let _ = (intent, targets);
-    Outcome::Failed { reason: "not written yet".into(), retryable: false }
+    match &intent.action {
+        Some(Action::Command(command)) => command::perform(command, intent.timeout).await,
+        Some(Action::Http(call)) => http::perform(call, intent, targets).await,
+        Some(Action::RedisFlush(flush)) => redis::flush(flush, intent.timeout, targets).await,
+        Some(Action::RedisDelete(delete)) => redis::delete(delete, intent.timeout, targets).await,
+        None => failed("there is no action in this step"),
+    }
+}
+
+/// It did not happen, and trying again would not help.
+fn failed(reason: impl Into<String>) -> Outcome {
+    Outcome::Failed { reason: reason.into(), retryable: false }
+}
+
+/// It did not happen, and trying again may help.
+fn failed_for_now(reason: impl Into<String>) -> Outcome {
+    Outcome::Failed { reason: reason.into(), retryable: true }
+}
+
+/// Nobody knows whether it happened.
+fn unknown(reason: impl Into<String>) -> Outcome {
+    Outcome::Unknown { reason: reason.into() }
+}
+
+/// What to write where a target is missing: the names that exist.
+fn no_target(kind: &str, name: &str, names: &[&str]) -> String {
+    let known = match names {
+        [] => "there is none".to_owned(),
+        names => format!("there are: {}", names.join(", ")),
+    };
+    format!("no server `{name}` in targets.{kind} of quell.yml; {known}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_intent_without_an_action_fails() {
+        let intent = Intent {
+            action: None,
+            timeout: std::time::Duration::from_secs(1),
+            key: "r-1/1".into(),
+        };
+        let outcome = perform(&intent, &Targets::default()).await;
+        assert!(matches!(outcome, Outcome::Failed { retryable: false, .. }), "{outcome:?}");
+    }
 }

@@ -8,6 +8,8 @@ use crate::model::labels::Labels;
 use crate::model::playbook::Probe;
 use crate::model::run::Observation;
 
+mod exposition;
+
 /// What probes may reach, and how old a sample may be.
 #[derive(Debug, Clone)]
 pub struct Sources<'a> {

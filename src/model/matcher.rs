@@ -1,10 +1,19 @@
 //! Alertmanager's matchers: parsing, printing, matching.
 
-use std::fmt;
+mod classic;
+#[cfg(test)]
+mod tests;
+mod utf8;
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::sync::Arc;
+
+use regex::Regex;
+use serde::Deserialize;
+use serde::Serialize;
 
 use crate::model::labels::Labels;
+use crate::model::re2;
 
 /// `=`, `!=`, `=~`, `!~`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,21 +28,50 @@ pub enum Op {
     NotRegex,
 }
 
-/// One matcher.
-#[derive(Debug, Clone, PartialEq, Eq)]
+impl fmt::Display for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Equal => "=",
+            Self::NotEqual => "!=",
+            Self::Regex => "=~",
+            Self::NotRegex => "!~",
+        })
+    }
+}
+
+/// One matcher. Its regex is compiled once and shared by its clones.
+#[derive(Debug, Clone)]
 pub struct Matcher {
     name: String,
     op: Op,
     value: String,
+    /// Of `=~` and `!~`.
+    regex: Option<Arc<Regex>>,
 }
 
+/// The regex follows from the value.
+impl PartialEq for Matcher {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.name, self.op, &self.value) == (&other.name, other.op, &other.value)
+    }
+}
+
+impl Eq for Matcher {}
+
 /// Why a text is no matcher.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
 pub struct ParseError {
     /// What is wrong and what to write.
     pub message: String,
     /// Byte offset in the text.
     pub at: usize,
+}
+
+impl ParseError {
+    fn new(at: usize, message: impl Into<String>) -> Self {
+        Self { message: message.into(), at }
+    }
 }
 
 /// Which of Alertmanager's two grammars reads a text.
@@ -43,14 +81,28 @@ pub enum Grammar {
     Utf8,
     /// The old grammar.
     Classic,
-    /// UTF-8, and classic where that fails: Alertmanager's default.
+    /// Alertmanager's default: both read the text; UTF-8 where only it can, classic where only it can or
+    /// where they differ.
     Fallback,
 }
 
 impl Matcher {
     /// A matcher whose regex compiles, or the reason why it does not.
     pub fn new(name: &str, op: Op, value: &str) -> Result<Self, ParseError> {
-        Ok(Self { name: name.into(), op, value: value.into() })
+        Self::at(0, name, op, value)
+    }
+
+    /// A matcher whose value stands at byte `at`.
+    fn at(at: usize, name: &str, op: Op, value: &str) -> Result<Self, ParseError> {
+        let regex = match op {
+            Op::Equal | Op::NotEqual => None,
+            Op::Regex | Op::NotRegex => {
+                let compiled =
+                    re2::compile_anchored(value).map_err(|error| ParseError::new(at, error))?;
+                Some(Arc::new(compiled))
+            }
+        };
+        Ok(Self { name: name.into(), op, value: value.into(), regex })
     }
 
     /// Label name.
@@ -70,24 +122,101 @@ impl Matcher {
 
     /// Whether the labels satisfy it; a missing label is empty.
     pub fn matches(&self, labels: &Labels) -> bool {
-        labels.get(&self.name) == self.value
+        let value = labels.get(&self.name);
+        let found = match &self.regex {
+            Some(regex) => regex.is_match(value),
+            None => value == self.value,
+        };
+        found == matches!(self.op, Op::Equal | Op::Regex)
     }
 }
 
 /// Parses `{a="b", c=~"d"}` with or without braces.
 pub fn parse_many(text: &str, grammar: Grammar) -> Result<Vec<Matcher>, ParseError> {
-    Err(ParseError { message: format!("{grammar:?} is not written yet: {text}"), at: 0 })
+    match grammar {
+        Grammar::Utf8 => utf8::parse(text),
+        Grammar::Classic => classic::parse_many(text),
+        Grammar::Fallback => fall_back(utf8::parse(text), classic::parse_many(text)),
+    }
 }
 
-/// Parses exactly one matcher.
+/// Parses exactly one matcher. Where Alertmanager's own configuration takes one, it takes no braces
+/// ([`Grammar::Fallback`]); its UTF-8 parser by itself does.
 pub fn parse_one(text: &str, grammar: Grammar) -> Result<Matcher, ParseError> {
-    Err(ParseError { message: format!("{grammar:?} is not written yet: {text}"), at: 0 })
+    match grammar {
+        Grammar::Utf8 => utf8::parse(text).and_then(only),
+        Grammar::Classic => classic::parse_one(text, 0),
+        Grammar::Fallback => {
+            let brace = if text.starts_with('{') {
+                Some(0)
+            } else {
+                text.ends_with('}').then(|| text.len().saturating_sub(1))
+            };
+            match brace {
+                Some(at) => Err(ParseError::new(
+                    at,
+                    "one matcher stands without braces: write `name=\"value\"`",
+                )),
+                None => fall_back(utf8::parse(text).and_then(only), classic::parse_one(text, 0)),
+            }
+        }
+    }
 }
 
-/// `foo="bar"`, as Alertmanager prints it.
+/// `compat.FallbackMatchersParser`: the classic reading wins a disagreement, so that a configuration older
+/// than the UTF-8 grammar keeps its meaning. The newer grammar explains an error better.
+fn fall_back<T: PartialEq>(
+    new: Result<T, ParseError>,
+    classic: Result<T, ParseError>,
+) -> Result<T, ParseError> {
+    match (new, classic) {
+        (_, Ok(classic)) => Ok(classic),
+        (new, Err(_)) => new,
+    }
+}
+
+fn only(matchers: Vec<Matcher>) -> Result<Matcher, ParseError> {
+    let count = matchers.len();
+    let mut matchers = matchers.into_iter();
+    match (matchers.next(), matchers.next()) {
+        (Some(matcher), None) => Ok(matcher),
+        (None, _) => Err(ParseError::new(0, "no matcher here: write `name=\"value\"`")),
+        _ => Err(ParseError::new(
+            0,
+            format!("one matcher expected, {count} found: write each by itself"),
+        )),
+    }
+}
+
+/// Whether the classic grammar can name the label: letters, digits and `_`, no digit first.
+pub fn is_classic_label_name(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.chars().all(|c| c == '_' || c.is_ascii_alphanumeric())
+}
+
+/// Whether the UTF-8 grammar can name the label: any text but the empty one.
+pub fn is_utf8_label_name(name: &str) -> bool {
+    !name.is_empty()
+}
+
+/// `foo="bar"`, as Alertmanager prints it; a name that needs quotes is quoted. What it prints, the UTF-8
+/// grammar reads as the same matcher.
 impl fmt::Display for Matcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}={:?}", self.name, self.value)
+        if self.name.is_empty() || self.name.contains(utf8::is_reserved) {
+            return write!(f, "{}{}{}", utf8::quote(&self.name), self.op, utf8::quote(&self.value));
+        }
+        write!(f, "{}{}\"", self.name, self.op)?;
+        for c in self.value.chars() {
+            match c {
+                '\\' => f.write_str(r"\\")?,
+                '\n' => f.write_str(r"\n")?,
+                '"' => f.write_str("\\\"")?,
+                other => fmt::Write::write_char(f, other)?,
+            }
+        }
+        f.write_str("\"")
     }
 }
 

@@ -1,7 +1,553 @@
 //! Go's RE2 semantics on the `regex` crate (`protocols.md §1`, Matchers).
+//!
+//! Alertmanager compiles with Go's `regexp`; the `regex` crate reads some texts differently: `\d \w \s \b`
+//! are Unicode here and ASCII there, `[a&&b]` is an intersection here and four characters there, `{a` is an
+//! error here and text there. So a pattern is read here by Go's grammar (`regexp/syntax`, Perl flags) and
+//! written anew in the crate's, each literal escaped; what Go refuses is refused. Groups become
+//! non-capturing: the result answers whether a text matches, and nothing else.
+
+use regex::Regex;
+use regex::RegexBuilder;
+
+/// Memory that one compiled pattern may take, in bytes.
+const SIZE_LIMIT: usize = 10 << 20;
+
+/// Go's greatest repeat count, nested repeats multiplied.
+const MAX_REPEAT: u32 = 1000;
+
+const DIGIT: &str = "0-9";
+const WORD: &str = "0-9A-Za-z_";
+/// Go's `\s` lacks the vertical tab, which `[[:space:]]` has.
+const SPACE: &str = r"\t\n\x0C\r ";
 
 /// Compiles a pattern that must match the whole text (`^(?:…)$`), with Go's ASCII classes.
 /// The error says what is wrong, for people.
-pub fn compile_anchored(pattern: &str) -> Result<regex::Regex, String> {
-    regex::Regex::new(&format!("^(?:{pattern})$")).map_err(|error| error.to_string())
+pub fn compile_anchored(pattern: &str) -> Result<Regex, String> {
+    build(&format!("^(?:{})$", translate(pattern)?))
 }
+
+/// Compiles a pattern that may match anywhere in the text, with Go's ASCII classes.
+/// The error says what is wrong, for people.
+pub fn compile(pattern: &str) -> Result<Regex, String> {
+    build(&translate(pattern)?)
+}
+
+fn build(translated: &str) -> Result<Regex, String> {
+    RegexBuilder::new(translated).size_limit(SIZE_LIMIT).build().map_err(|error| match error {
+        regex::Error::CompiledTooBig(limit) => format!(
+            "the regex needs more than {} MiB when compiled: repeat less, or use smaller classes",
+            limit >> 20
+        ),
+        // the crate draws the translated text above its reason, which people never wrote
+        other => {
+            let text = other.to_string();
+            let reason = text.rsplit("error: ").next().unwrap_or(&text).trim();
+            format!("the regex does not compile: {reason}")
+        }
+    })
+}
+
+/// The pattern in the syntax of the `regex` crate.
+fn translate(pattern: &str) -> Result<String, String> {
+    let mut reader = Reader {
+        pattern,
+        at: 0,
+        out: String::with_capacity(pattern.len() + 16),
+        groups: Vec::new(),
+        names: Vec::new(),
+        level: Level::default(),
+        repeated: false,
+    };
+    while let Some(c) = reader.peek() {
+        reader.token(c)?;
+    }
+    match reader.groups.last() {
+        Some((at, _)) => Err(format!("`(` at byte {at} of the regex is not closed: add `)`")),
+        None => Ok(reader.out),
+    }
+}
+
+/// What one bracket level knows of the repeats in it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Level {
+    /// Repeats in what can be repeated next, multiplied; `None` when there is nothing to repeat.
+    last: Option<u32>,
+    /// The greatest of those before it.
+    before: u32,
+}
+
+impl Level {
+    fn push(&mut self, repeats: u32) {
+        self.seal();
+        self.last = Some(repeats);
+    }
+
+    /// Nothing stands here to be repeated: after `(`, `|` and flags.
+    fn seal(&mut self) {
+        self.before = self.before.max(self.last.take().unwrap_or(0));
+    }
+
+    fn greatest(self) -> u32 {
+        self.before.max(self.last.unwrap_or(0)).max(1)
+    }
+}
+
+struct Reader<'a> {
+    pattern: &'a str,
+    at: usize,
+    out: String,
+    /// Where each open group began, and the level around it.
+    groups: Vec<(usize, Level)>,
+    names: Vec<&'a str>,
+    level: Level,
+    /// Whether the token before was a repetition: Go refuses `a**`.
+    repeated: bool,
+}
+
+impl<'a> Reader<'a> {
+    fn rest(&self) -> &'a str {
+        self.pattern.get(self.at..).unwrap_or_default()
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.rest().chars().next()
+    }
+
+    fn next(&mut self) -> Option<char> {
+        let c = self.peek()?;
+        self.at += c.len_utf8();
+        Some(c)
+    }
+
+    fn eat(&mut self, prefix: &str) -> bool {
+        let found = self.rest().starts_with(prefix);
+        if found {
+            self.at += prefix.len();
+        }
+        found
+    }
+
+    fn wrong<T>(&self, at: usize, what: &str) -> Result<T, String> {
+        let text = self.pattern.get(at..self.at).unwrap_or_default();
+        Err(format!("{what}: `{text}` at byte {at} of the regex"))
+    }
+
+    fn atom(&mut self, text: &str) {
+        self.out.push_str(text);
+        self.level.push(1);
+        self.repeated = false;
+    }
+
+    fn literal(&mut self, c: char) {
+        self.atom(&escaped(c));
+    }
+
+    fn token(&mut self, c: char) -> Result<(), String> {
+        let start = self.at;
+        match c {
+            '(' => self.open()?,
+            ')' => {
+                self.at += 1;
+                let Some((_, around)) = self.groups.pop() else {
+                    return self.wrong(start, "`)` closes nothing: write `\\)` for the character");
+                };
+                let inside = self.level.greatest();
+                self.level = around;
+                self.level.push(inside);
+                self.out.push(')');
+                self.repeated = false;
+            }
+            '|' => {
+                self.at += 1;
+                self.level.seal();
+                self.out.push('|');
+                self.repeated = false;
+            }
+            '^' | '$' | '.' => {
+                self.at += 1;
+                self.atom(c.encode_utf8(&mut [0; 4]));
+            }
+            '[' => self.class()?,
+            '*' | '+' | '?' => {
+                self.at += 1;
+                self.repeat(start, None)?;
+            }
+            '{' => match repeat_counts(self.rest()) {
+                Some((counts, length)) => {
+                    self.at += length;
+                    self.repeat(start, Some(counts))?;
+                }
+                None => {
+                    self.at += 1;
+                    self.literal('{');
+                }
+            },
+            '\\' => self.escape()?,
+            _ => {
+                self.at += c.len_utf8();
+                self.literal(c);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends `*`, `+`, `?` or `{…}`, which starts at `start` and is read but for its `?`.
+    fn repeat(&mut self, start: usize, counts: Option<Counts>) -> Result<(), String> {
+        self.eat("?");
+        let text = self.pattern.get(start..self.at).unwrap_or_default();
+        if self.repeated {
+            return self.wrong(start, "a repetition of a repetition: put the first in `(?:…)`");
+        }
+        let Some(inside) = self.level.last else {
+            return self
+                .wrong(start, "nothing stands before this repetition: write `\\` before it");
+        };
+        if let Some(Counts { least, most }) = counts {
+            let too_many = format!("repeats more than {MAX_REPEAT} times, nested ones multiplied");
+            if least > MAX_REPEAT || most.is_some_and(|most| most > MAX_REPEAT) {
+                return self.wrong(start, &too_many);
+            }
+            if most.is_some_and(|most| most < least) {
+                return self.wrong(start, "the second count is below the first");
+            }
+            let count = most.unwrap_or(least);
+            let repeats = if count == 0 { 1 } else { inside.saturating_mul(count) };
+            if count >= 2 && repeats > MAX_REPEAT {
+                return self.wrong(start, &too_many);
+            }
+            self.level.last = Some(repeats);
+        }
+        self.out.push_str(text);
+        self.repeated = true;
+        Ok(())
+    }
+
+    /// Reads `(` and what makes the group special.
+    fn open(&mut self) -> Result<(), String> {
+        let start = self.at;
+        self.at += 1;
+        if self.eat("?") {
+            for look in ["=", "!", "<=", "<!"] {
+                if self.eat(look) {
+                    return self.wrong(start, "Go's regexes do not look around");
+                }
+            }
+            if self.eat("P<") || self.eat("<") {
+                self.group_name(start)?;
+            } else {
+                return self.flags(start);
+            }
+        }
+        self.enter(start, "(?:");
+        Ok(())
+    }
+
+    fn enter(&mut self, start: usize, text: &str) {
+        self.level.seal();
+        self.groups.push((start, self.level));
+        self.level = Level::default();
+        self.out.push_str(text);
+        self.repeated = false;
+    }
+
+    fn group_name(&mut self, start: usize) -> Result<(), String> {
+        let rest = self.rest();
+        let Some((name, _)) = rest.split_once('>') else {
+            return self.wrong(start, "the name of a group ends with `>`");
+        };
+        self.at += name.len() + 1;
+        if name.is_empty() || !name.chars().all(|c| c == '_' || c.is_ascii_alphanumeric()) {
+            return self.wrong(start, "the name of a group is made of letters, digits and `_`");
+        }
+        if self.names.contains(&name) {
+            return self.wrong(start, "two groups have the same name");
+        }
+        self.names.push(name);
+        Ok(())
+    }
+
+    /// Reads `i`, `m`, `s`, `U` and `-`, then `)` or `:`. Each flag's last mention holds.
+    fn flags(&mut self, start: usize) -> Result<(), String> {
+        let mut flags: Vec<(char, bool)> = Vec::new();
+        let (mut on, mut named) = (true, true);
+        loop {
+            match self.next() {
+                Some(flag @ ('i' | 'm' | 's' | 'U')) => {
+                    flags.retain(|(it, _)| *it != flag);
+                    flags.push((flag, on));
+                    named = true;
+                }
+                Some('-') if on => (on, named) = (false, false),
+                Some(end @ (':' | ')')) if named => {
+                    let text = flag_text(&flags);
+                    if end == ':' {
+                        self.enter(start, &format!("(?{text}:"));
+                    } else {
+                        self.level.seal();
+                        if !text.is_empty() {
+                            self.out.push_str("(?");
+                            self.out.push_str(&text);
+                            self.out.push(')');
+                        }
+                        self.repeated = false;
+                    }
+                    return Ok(());
+                }
+                _ => return self.wrong(start, "after `(?` come the flags i, m, s, U, or a name"),
+            }
+        }
+    }
+
+    /// Reads a backslash outside a class.
+    fn escape(&mut self) -> Result<(), String> {
+        if self.eat("\\Q") {
+            let rest = self.rest();
+            // Alertmanager appends `)$`, which an open `\Q` would swallow: Go refuses it there
+            let Some((text, _)) = rest.split_once("\\E") else {
+                return Err("`\\Q` is not closed: add `\\E`".into());
+            };
+            self.at += text.len() + 2;
+            text.chars().for_each(|c| self.literal(c));
+            if text.is_empty() {
+                self.repeated = false;
+            }
+        } else if self.eat("\\A") {
+            self.atom(r"\A");
+        } else if self.eat("\\z") {
+            self.atom(r"\z");
+        } else if self.eat("\\b") {
+            self.atom(r"(?-u:\b)");
+        } else if self.eat("\\B") {
+            self.atom(r"(?-u:\B)");
+        } else if let Some(class) = self.class_escape()? {
+            self.atom(&class);
+        } else {
+            let c = self.char_escape()?;
+            self.literal(c);
+        }
+        Ok(())
+    }
+
+    /// Reads `\d`, `\pL`, `\p{Greek}` and their like, as a class of the crate; `None` leaves it unread.
+    fn class_escape(&mut self) -> Result<Option<String>, String> {
+        for (escape, class, yes) in [
+            ("\\d", DIGIT, true),
+            ("\\D", DIGIT, false),
+            ("\\w", WORD, true),
+            ("\\W", WORD, false),
+            ("\\s", SPACE, true),
+            ("\\S", SPACE, false),
+        ] {
+            if self.eat(escape) {
+                return Ok(Some(bracketed(class, yes)));
+            }
+        }
+        let start = self.at;
+        let mut yes = match self.rest().get(..2) {
+            Some("\\p") => true,
+            Some("\\P") => false,
+            _ => return Ok(None),
+        };
+        self.at += 2;
+        let rest = self.rest();
+        let name = if let Some(braced) = rest.strip_prefix('{') {
+            let Some((name, _)) = braced.split_once('}') else {
+                return self.wrong(start, "the name of a Unicode class ends with `}`");
+            };
+            self.at += name.len() + 2;
+            name
+        } else {
+            let length = self.next().map_or(0, char::len_utf8);
+            rest.get(..length).unwrap_or_default()
+        };
+        let name = name.strip_prefix('^').map_or(name, |name| {
+            yes = !yes;
+            name
+        });
+        let well_named = name.starts_with(|c: char| c.is_ascii_uppercase())
+            && name.chars().all(|c| c == '_' || c.is_ascii_alphabetic());
+        if !well_named {
+            return self.wrong(start, "no Unicode category or script of this name");
+        }
+        let class = match name {
+            // Go's category C leaves out code points that are not assigned
+            "C" => r"\p{gc=Cc}\p{gc=Cf}\p{gc=Co}".to_owned(),
+            "Any" => r"\p{Any}".to_owned(),
+            "Yi" => r"\p{sc=Yi}".to_owned(),
+            category if category.len() <= 2 => format!(r"\p{{gc={category}}}"),
+            script => format!(r"\p{{sc={script}}}"),
+        };
+        Ok(Some(bracketed(&class, yes)))
+    }
+
+    /// Reads one escaped character, inside or outside a class.
+    fn char_escape(&mut self) -> Result<char, String> {
+        let start = self.at;
+        self.at += 1;
+        let Some(c) = self.next() else {
+            return self.wrong(start, "a backslash ends the regex: write `\\\\` for the character");
+        };
+        let code = match c {
+            '1'..='7' if !self.rest().starts_with(|c: char| c.is_digit(8)) => None,
+            '0'..='7' => {
+                let mut code = c.to_digit(8).unwrap_or(0);
+                for _ in 0..2 {
+                    let Some(digit) = self.peek().and_then(|c| c.to_digit(8)) else { break };
+                    self.at += 1;
+                    code = code * 8 + digit;
+                }
+                Some(code)
+            }
+            'x' => self.hex(),
+            'a' => Some(7),
+            'f' => Some(12),
+            'n' => Some(10),
+            'r' => Some(13),
+            't' => Some(9),
+            'v' => Some(11),
+            _ if c.is_ascii() && !c.is_ascii_alphanumeric() => Some(u32::from(c)),
+            _ => None,
+        };
+        match code.and_then(char::from_u32) {
+            Some(c) => Ok(c),
+            None => self.wrong(start, "no such escape: write `\\\\` for a backslash"),
+        }
+    }
+
+    /// Reads what follows `\x`: two digits, or any number in braces.
+    fn hex(&mut self) -> Option<u32> {
+        let rest = self.rest();
+        let (digits, length) = match rest.strip_prefix('{') {
+            Some(braced) => {
+                let (digits, _) = braced.split_once('}')?;
+                (digits, digits.len() + 2)
+            }
+            None => (rest.get(..2)?, 2),
+        };
+        // from_str_radix alone would take a sign
+        if digits.is_empty() || !digits.chars().all(|c| c.is_ascii_hexdigit()) {
+            return None;
+        }
+        self.at += length;
+        let significant = digits.trim_start_matches('0');
+        u32::from_str_radix(if significant.is_empty() { "0" } else { significant }, 16).ok()
+    }
+
+    /// Reads a class, from `[` to its `]`.
+    fn class(&mut self) -> Result<(), String> {
+        let start = self.at;
+        self.at += 1;
+        let mut class = String::from(if self.eat("^") { "[^" } else { "[" });
+        let mut first = true;
+        while first || !self.rest().starts_with(']') {
+            first = false;
+            if self.rest().starts_with("[:")
+                && let Some((name, _)) = self.rest().get(2..).and_then(|it| it.split_once(":]"))
+            {
+                let at = self.at;
+                self.at += name.len() + 4;
+                if !POSIX.contains(&name.strip_prefix('^').unwrap_or(name)) {
+                    return self.wrong(at, "no such class");
+                }
+                class.push_str("[:");
+                class.push_str(name);
+                class.push_str(":]");
+                continue;
+            }
+            if let Some(escape) = self.class_escape()? {
+                class.push_str(&escape);
+                continue;
+            }
+            let at = self.at;
+            let low = self.class_char(start)?;
+            class.push_str(&escaped(low));
+            if self.rest().starts_with('-')
+                && !self.rest().starts_with("-]")
+                && self.at + 1 < self.pattern.len()
+            {
+                self.at += 1;
+                let high = self.class_char(start)?;
+                if high < low {
+                    return self.wrong(at, "the range ends before it begins");
+                }
+                class.push('-');
+                class.push_str(&escaped(high));
+            }
+        }
+        self.at += 1;
+        class.push(']');
+        self.atom(&class);
+        Ok(())
+    }
+
+    fn class_char(&mut self, class: usize) -> Result<char, String> {
+        match self.peek() {
+            Some('\\') => self.char_escape(),
+            Some(c) => {
+                self.at += c.len_utf8();
+                Ok(c)
+            }
+            None => Err(format!(
+                "`[` at byte {class} of the regex is not closed: add `]`, or write `\\[` for the character"
+            )),
+        }
+    }
+}
+
+/// ASCII classes that may stand as `[:name:]` in a class.
+const POSIX: [&str; 14] = [
+    "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct",
+    "space", "upper", "word", "xdigit",
+];
+
+#[derive(Debug, Clone, Copy)]
+struct Counts {
+    least: u32,
+    most: Option<u32>,
+}
+
+/// Reads `{2}`, `{2,}` or `{2,3}` and its length; anything else is text, leading zeros included.
+fn repeat_counts(text: &str) -> Option<(Counts, usize)> {
+    let (inside, _) = text.strip_prefix('{')?.split_once('}')?;
+    let counts = match inside.split_once(',') {
+        None => {
+            let count = repeat_count(inside)?;
+            Counts { least: count, most: Some(count) }
+        }
+        Some((least, "")) => Counts { least: repeat_count(least)?, most: None },
+        Some((least, most)) => {
+            Counts { least: repeat_count(least)?, most: Some(repeat_count(most)?) }
+        }
+    };
+    Some((counts, inside.len() + 2))
+}
+
+fn repeat_count(digits: &str) -> Option<u32> {
+    let plain = !digits.is_empty()
+        && digits.bytes().all(|it| it.is_ascii_digit())
+        && (digits == "0" || !digits.starts_with('0'));
+    // too large to hold is too large in any case, and refused as such
+    plain.then(|| digits.parse().unwrap_or(u32::MAX))
+}
+
+fn flag_text(flags: &[(char, bool)]) -> String {
+    let on = flags.iter().filter(|(_, on)| *on).map(|(flag, _)| *flag);
+    let off: String = flags.iter().filter(|(_, on)| !on).map(|(flag, _)| *flag).collect();
+    let mut text: String = on.collect();
+    if !off.is_empty() {
+        text.push('-');
+        text.push_str(&off);
+    }
+    text
+}
+
+fn bracketed(class: &str, yes: bool) -> String {
+    format!("[{}{class}]", if yes { "" } else { "^" })
+}
+
+fn escaped(c: char) -> String {
+    regex::escape(c.encode_utf8(&mut [0; 4]))
+}
+
+#[cfg(test)]
+mod tests;

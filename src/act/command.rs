@@ -1,0 +1,135 @@
+//! The action `command`: a process, without a shell unless it says so.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::exec;
+use crate::exec::End;
+use crate::exec::Spawn;
+use crate::model::playbook::Command;
+use crate::model::run::Outcome;
+
+/// Largest part of each output that later steps and people see, in bytes.
+const MAX_OUTPUT_BYTES: usize = 16 << 10;
+
+/// Longest part of the error output shown in a reason, in characters.
+const SHOWN: usize = 200;
+
+/// Runs it: exit 0 is done, another is failed and may be tried again. Killed is unknown: it may have done
+/// half of its work.
+pub(super) async fn perform(command: &Command, timeout: Duration) -> Outcome {
+    let spawn = Spawn {
+        argv: command.shell.as_deref().map_or_else(|| command.argv.clone(), exec::shell),
+        env: command.env.clone(),
+        directory: command.directory.as_ref().map(Into::into),
+        timeout,
+        max_output_bytes: MAX_OUTPUT_BYTES,
+    };
+    let ended = match exec::run(&spawn).await {
+        Ok(ended) => ended,
+        Err(reason) => return super::failed(reason),
+    };
+    match ended.end {
+        End::Exited(0) => Outcome::Done {
+            summary: ended.describe(),
+            output: json!({ "stdout": ended.stdout, "stderr": ended.stderr, "exit": 0 }),
+        },
+        End::Exited(_) | End::Signalled(_) => {
+            let words = last_line(&ended.stderr).or_else(|| last_line(&ended.stdout));
+            let reason = match words {
+                Some(words) => format!("{}: {words}", ended.describe()),
+                None => ended.describe(),
+            };
+            super::failed_for_now(reason)
+        }
+        End::TimedOut => super::unknown(format!(
+            "killed after {timeout:?} with its whole process group; nobody knows how far it came"
+        )),
+    }
+}
+
+/// The last line that says something: where programs say why they failed.
+fn last_line(text: &str) -> Option<String> {
+    let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty())?;
+    Some(match line.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
+        None => line.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn argv(words: &[&str]) -> Command {
+        Command { argv: words.iter().map(ToString::to_string).collect(), ..Command::default() }
+    }
+
+    fn script(text: &str) -> Command {
+        Command { shell: Some(text.into()), ..Command::default() }
+    }
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    #[tokio::test]
+    async fn exit_0_is_done_and_gives_its_output() {
+        let mut command = script("echo \"to $WHERE from $(pwd)\"; echo note >&2");
+        command.env.insert("WHERE".into(), "people; exit 9".into());
+        command.directory = Some("/".into());
+        let Outcome::Done { summary, output } = perform(&command, LONG).await else { panic!() };
+        assert!(summary.starts_with("exit 0 in "), "{summary}");
+        assert_eq!(
+            output,
+            json!({ "stdout": "to people; exit 9 from /\n", "stderr": "note\n", "exit": 0 })
+        );
+    }
+
+    #[tokio::test]
+    async fn an_argument_is_one_argument_whatever_it_holds() {
+        let Outcome::Done { output, .. } =
+            perform(&argv(&["printf", "<%s>", "a b", "$(id); *"]), LONG).await
+        else {
+            panic!()
+        };
+        assert_eq!(output["stdout"], "<a b><$(id); *>");
+    }
+
+    #[tokio::test]
+    async fn another_exit_is_failed_and_may_be_tried_again() {
+        for (text, words) in [
+            ("echo started; echo 'disk is full' >&2; exit 3", "exit 3 in "),
+            ("echo 'disk is full'; exit 3", ": disk is full"),
+            ("echo 'disk is full' >&2; echo >&2; kill -9 $$", "signal 9 after "),
+            ("echo 'disk is full' >&2; kill -9 $$", ": disk is full"),
+        ] {
+            let outcome = perform(&script(text), LONG).await;
+            let Outcome::Failed { reason, retryable: true } = outcome else {
+                panic!("{outcome:?}")
+            };
+            assert!(reason.contains(words), "{reason}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_does_not_start_is_not_tried_again() {
+        let outcome = perform(&argv(&["quell-no-such-program"]), LONG).await;
+        let Outcome::Failed { reason, retryable: false } = outcome else { panic!("{outcome:?}") };
+        assert!(reason.contains("no such program in PATH"), "{reason}");
+    }
+
+    #[tokio::test]
+    async fn nobody_knows_how_far_a_killed_command_came() {
+        let outcome = perform(&script("sleep 600"), Duration::from_millis(200)).await;
+        let reason =
+            "killed after 200ms with its whole process group; nobody knows how far it came";
+        assert_eq!(outcome, super::super::unknown(reason));
+    }
+
+    #[test]
+    fn the_last_line_is_shown_cut() {
+        assert_eq!(last_line("a\n b \n\n").as_deref(), Some("b"));
+        assert_eq!(last_line(" \n"), None);
+        assert_eq!(last_line(&"é".repeat(201)), Some(format!("{}…", "é".repeat(200))));
+    }
+}

@@ -1,0 +1,284 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use tokio::io::AsyncReadExt;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::exec;
+use crate::exec::Output;
+use crate::exec::Running;
+use crate::exec::Spawn;
+use crate::model::config::Secret;
+
+const LONG: Duration = Duration::from_secs(20);
+
+/// A real server of its own, with the users `default` (no password), `reader` and `guest`.
+struct Server {
+    _process: Running,
+    port: u16,
+    directory: tempfile::TempDir,
+}
+
+impl Server {
+    async fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        loop {
+            let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let port = free.local_addr().unwrap().port();
+            drop(free);
+            if let Some(process) = Self::launch(port, directory.path()).await {
+                return Self { _process: process, port, directory };
+            }
+        }
+    }
+
+    /// `None` when another process took the port meanwhile.
+    async fn launch(port: u16, directory: &Path) -> Option<Running> {
+        let socket = directory.join("socket");
+        let text = format!(
+            "bind 127.0.0.1\nport {port}\nunixsocket {}\ndir {}\nsave \"\"\nappendonly no\n\
+             user reader on >s3cret-word ~* +@read +@connection\n\
+             user guest on >guest-word ~* +@all -flushdb -unlink\n",
+            socket.display(),
+            directory.display()
+        );
+        let file = directory.join("redis.conf");
+        std::fs::write(&file, text).unwrap();
+        let spawn = Spawn {
+            argv: vec!["redis-server".into(), file.to_str().unwrap().into()],
+            ..Spawn::default()
+        };
+        let mut process = exec::start_to(&spawn, Output::Drop)
+            .unwrap_or_else(|error| panic!("install redis-server: tests/run does it ({error})"));
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while tokio::net::UnixStream::connect(&socket).await.is_err() {
+            if process.try_wait().unwrap().is_some() {
+                return None;
+            }
+            assert!(Instant::now() < deadline, "redis-server does not answer");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Some(process)
+    }
+
+    fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/3", self.port)
+    }
+
+    fn targets(&self) -> Targets {
+        named(&self.url())
+    }
+
+    /// A connection of the test's own.
+    async fn connection(&self, database: i64) -> MultiplexedConnection {
+        let url = format!("redis://127.0.0.1:{}/{database}", self.port);
+        Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap()
+    }
+
+    async fn fill(&self, database: i64, prefix: &str, count: u32) {
+        let mut connection = self.connection(database).await;
+        let pairs: Vec<(String, u32)> =
+            (0..count).map(|it| (format!("{prefix}{it}"), it)).collect();
+        let _: () = ::redis::cmd("MSET").arg(&pairs).query_async(&mut connection).await.unwrap();
+    }
+
+    async fn size(&self, database: i64) -> u64 {
+        ::redis::cmd("DBSIZE").query_async(&mut self.connection(database).await).await.unwrap()
+    }
+}
+
+fn named(url: &str) -> Targets {
+    Targets {
+        redis: BTreeMap::from([("cache".to_owned(), Secret::new(url))]),
+        ..Targets::default()
+    }
+}
+
+fn everything(database: Option<i64>) -> RedisFlush {
+    RedisFlush { server: "cache".into(), database }
+}
+
+fn keys(keys: &[&str]) -> RedisDelete {
+    let keys = keys.iter().map(ToString::to_string).collect();
+    RedisDelete { server: "cache".into(), database: None, keys, pattern: None }
+}
+
+fn pattern(pattern: &str) -> RedisDelete {
+    RedisDelete { pattern: Some(pattern.into()), ..keys(&[]) }
+}
+
+fn done(outcome: Outcome) -> (String, serde_json::Value) {
+    let Outcome::Done { summary, output } = outcome else { panic!("{outcome:?}") };
+    (summary, output)
+}
+
+fn refused(outcome: Outcome, words: &str) {
+    let Outcome::Failed { reason, retryable: false } = outcome else { panic!("{outcome:?}") };
+    assert!(reason.contains(words), "{reason}");
+    assert!(!reason.contains("-word"), "{reason}");
+    assert!(!reason.contains("127.0.0.1"), "a name, never the URL: {reason}");
+}
+
+#[tokio::test]
+async fn flush_empties_one_database_and_no_other() {
+    let server = Server::start().await;
+    server.fill(3, "a", 70).await;
+    server.fill(5, "b", 7).await;
+    let (summary, output) = done(flush(&everything(None), LONG, &server.targets()).await);
+    assert_eq!(summary, "emptied database 3 of redis `cache` (70 keys)", "the database of the URL");
+    assert_eq!(output, json!({ "database": 3, "keys_before": 70 }));
+    assert_eq!((server.size(3).await, server.size(5).await), (0, 7));
+    let (summary, _) = done(flush(&everything(Some(5)), LONG, &server.targets()).await);
+    assert_eq!(summary, "emptied database 5 of redis `cache` (7 keys)");
+    assert_eq!(server.size(5).await, 0);
+    refused(flush(&everything(Some(99)), LONG, &server.targets()).await, "out of range");
+}
+
+#[tokio::test]
+async fn delete_takes_the_named_keys_and_no_others() {
+    let server = Server::start().await;
+    server.fill(3, "a", 10).await;
+    let (summary, output) =
+        done(delete(&keys(&["a1", "a2", "missing", "*"]), LONG, &server.targets()).await);
+    assert_eq!(summary, "deleted 2 keys of database 3 of redis `cache`");
+    assert_eq!(output, json!({ "database": 3, "deleted": 2 }));
+    assert_eq!(server.size(3).await, 8);
+}
+
+#[tokio::test]
+async fn delete_takes_the_keys_of_a_pattern_slice_by_slice() {
+    let server = Server::start().await;
+    server.fill(3, "session:", 2 * u32::try_from(SLICE).unwrap() + 17).await;
+    server.fill(3, "sessions", 20).await;
+    let (_, output) = done(delete(&pattern("session:*"), LONG, &server.targets()).await);
+    assert_eq!(output["deleted"], 2 * SLICE + 17);
+    assert_eq!(server.size(3).await, 20);
+    let (_, output) = done(delete(&pattern("session:*"), LONG, &server.targets()).await);
+    assert_eq!(output["deleted"], 0, "repeating it changes nothing");
+}
+
+#[tokio::test]
+async fn an_unbounded_deletion_is_refused_before_anybody_is_asked() {
+    let both = RedisDelete { pattern: Some("a*".into()), ..keys(&["a"]) };
+    for (delete_this, words) in [
+        (pattern("*"), "use redis.flush"),
+        (pattern("**"), "use redis.flush"),
+        (pattern("?*"), "use redis.flush"),
+        (pattern(""), "use redis.flush"),
+        (pattern("  "), "use redis.flush"),
+        (keys(&[]), "there is nothing to delete"),
+        (keys(&["a", ""]), "one of the keys is empty"),
+        (both, "not both"),
+    ] {
+        refused(delete(&delete_this, LONG, &named("redis://127.0.0.1:1")).await, words);
+    }
+}
+
+#[tokio::test]
+async fn refused_credentials_and_missing_rights_are_not_tried_again() {
+    let server = Server::start().await;
+    server.fill(0, "a", 3).await;
+    let login = |user: &str| named(&format!("redis://{user}@127.0.0.1:{}", server.port));
+    let wrong = flush(&everything(None), LONG, &login("reader:wrong-word")).await;
+    refused(wrong, "refuses the user or the password; see targets.redis.cache of quell.yml");
+    refused(flush(&everything(None), LONG, &login("reader:s3cret-word")).await, "NOPERM");
+    refused(flush(&everything(None), LONG, &login("guest:guest-word")).await, "NOPERM");
+    refused(delete(&keys(&["a1"]), LONG, &login("guest:guest-word")).await, "NOPERM");
+    refused(delete(&pattern("a*"), LONG, &login("guest:guest-word")).await, "NOPERM");
+    assert_eq!(server.size(0).await, 3);
+
+    let mut connection = server.connection(0).await;
+    let mut lock = ::redis::cmd("CONFIG");
+    lock.arg("SET").arg("requirepass").arg("s3cret-word");
+    let _: () = lock.query_async(&mut connection).await.unwrap();
+    refused(flush(&everything(None), LONG, &login("")).await, "NOAUTH");
+    let three = named(&format!("redis://127.0.0.1:{}/3", server.port));
+    refused(flush(&everything(None), LONG, &three).await, "uthentication required");
+}
+
+#[tokio::test]
+async fn a_unix_socket_is_a_server_too() {
+    let server = Server::start().await;
+    server.fill(0, "a", 3).await;
+    let socket = server.directory.path().join("socket");
+    let targets = named(&format!("unix://{}", socket.display()));
+    let (_, output) = done(flush(&everything(None), LONG, &targets).await);
+    assert_eq!(output["keys_before"], 3);
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_is_named_and_tried_again() {
+    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let targets = named(&format!("redis://user:s3cret-word@127.0.0.1:{port}"));
+    let expected =
+        super::super::failed_for_now("could not reach redis `cache`: connection refused");
+    assert_eq!(flush(&everything(None), LONG, &targets).await, expected);
+}
+
+#[tokio::test]
+async fn a_target_that_does_not_exist_is_not_tried_again() {
+    let flush_other = RedisFlush { server: "cash".into(), database: None };
+    let words = "no server `cash` in targets.redis of quell.yml; there are: cache";
+    refused(flush(&flush_other, LONG, &named("redis://127.0.0.1:1")).await, words);
+    let words = "targets.redis.cache of quell.yml: expected redis://host:port";
+    refused(
+        flush(&everything(None), LONG, &named("http://user:s3cret-word@127.0.0.1")).await,
+        words,
+    );
+}
+
+/// A server that stops answering when it reads `fatal`; before, everything is fine.
+async fn stops_at(fatal: &str, closes: bool, delete_this: &RedisDelete) -> Outcome {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let targets = named(&format!("redis://{}", listener.local_addr().unwrap()));
+    let serving = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        loop {
+            let mut buffer = [0; 4096];
+            let count = stream.read(&mut buffer).await.unwrap();
+            assert!(count > 0, "the client went away");
+            let text = String::from_utf8_lossy(&buffer[..count]).into_owned();
+            if text.contains(fatal) {
+                break;
+            }
+            let commands = text.lines().filter(|line| line.starts_with('*')).count();
+            let answer = if text.contains("SCAN") {
+                "*2\r\n$1\r\n7\r\n*2\r\n$1\r\na\r\n$1\r\nb\r\n".to_owned()
+            } else if text.contains("UNLINK") {
+                ":2\r\n".to_owned()
+            } else {
+                "+OK\r\n".repeat(commands)
+            };
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+        if closes {
+            drop(stream);
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        outcome = delete(delete_this, Duration::from_secs(1), &targets) => outcome,
+        () = serving => panic!(),
+    }
+}
+
+#[tokio::test]
+async fn a_deletion_without_an_answer_is_unknown() {
+    let named_keys = keys(&["a"]);
+    let slow = stops_at("UNLINK", false, &named_keys).await;
+    let reason = "no answer of redis `cache` to UNLINK within 1s; nobody knows whether it happened";
+    assert_eq!(slow, super::super::unknown(reason));
+    let lost = stops_at("UNLINK", true, &named_keys).await;
+    let Outcome::Unknown { reason } = lost else { panic!("{lost:?}") };
+    assert!(reason.starts_with("connection to redis `cache` lost during UNLINK: "), "{reason}");
+}
+
+#[tokio::test]
+async fn a_search_without_an_answer_failed_and_says_what_was_deleted_before() {
+    // the second SCAN names the cursor that the first one gave
+    let outcome = stops_at("SCAN\r\n$1\r\n7", false, &pattern("ab*")).await;
+    let reason = "no answer of redis `cache` to SCAN within 1s; 2 keys were deleted before";
+    assert_eq!(outcome, super::super::failed_for_now(reason));
+}
