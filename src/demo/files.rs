@@ -127,12 +127,14 @@ impl Drop for Folder {
 /// Fills in what stands between `@`. Texts that may hold anything become JSON, which is YAML too.
 fn fill(template: &str, folder: &Path, facts: &Facts) -> String {
     let quoted = |text: String| serde_json::Value::from(text).to_string();
+    let inside = |name: &str| folder.join(name).display().to_string();
     let argv: Vec<_> = facts.restart.iter().map(|word| quoted(literal(word))).collect();
     let filled = template
         .replace("@quell@", &facts.quell.to_string())
         .replace("@shop@", &facts.shop.to_string())
         .replace("@restart@", &format!("[{}]", argv.join(", ")))
-        .replace("@storage@", &quoted(format!("sqlite:{}", folder.join("quell.db").display())));
+        .replace("@storage@", &quoted(format!("sqlite:{}", inside("quell.db"))))
+        .replace("@pause_file@", &quoted(inside("quell.pause")));
     match facts.watched_by {
         Watcher::Check => filled
             .lines()

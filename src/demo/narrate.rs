@@ -49,7 +49,7 @@ pub struct Line<'a> {
 
 /// The line as it is printed, wrapped at [`WIDTH`] columns, without a line feed at its end.
 ///
-/// Control characters, which could come from a label of an alert, are shown as `�`. A word that is longer
+/// Control characters, which could come from a label of an alert, are shown as `\u{fffd}`. A word that is longer
 /// than the line is left whole, so that URLs and commands can be copied.
 pub fn show(line: &Line<'_>, colour: bool) -> String {
     let paint = |style: Style, text: &str| {
@@ -84,9 +84,13 @@ impl Tone {
     }
 }
 
-/// Text with nothing in it that a terminal would obey.
+/// Text with nothing in it that a terminal would obey: control characters, and those that turn the direction
+/// of writing, by which a text could look like another.
 fn printable(text: &str) -> String {
-    text.chars().map(|it| if it.is_control() { '\u{fffd}' } else { it }).collect()
+    let steers = |it: char| {
+        it.is_control() || matches!(it, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|it| if steers(it) { '\u{fffd}' } else { it }).collect()
 }
 
 /// Breaks a text into rows: the first of at most `first` columns, the others of `rest`. Runs of spaces
@@ -150,8 +154,9 @@ mod tests {
 
     #[test]
     fn an_alert_cannot_steer_the_terminal() {
-        let shown = show(&line("al\x1b[2Jert", "service=\"\x1b]0;owned\x07\r\u{9b}31m\""), false);
-        assert!(!shown.chars().any(char::is_control), "{shown:?}");
+        let shown =
+            show(&line("al\x1b[2Jert", "service=\"\x1b]0;owned\x07\r\u{9b}31m\u{202e}\""), false);
+        assert!(!shown.contains(|it: char| it.is_control() || it == '\u{202e}'), "{shown:?}");
     }
 
     #[test]

@@ -17,7 +17,6 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use reqwest::Client;
 use tokio::io::AsyncBufReadExt;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
@@ -114,7 +113,7 @@ impl Supervisor {
         let listener = UnixListener::bind(&socket).map_err(|error| {
             Error::new("Q0907", format!("{}: cannot listen", socket.display())).because(error)
         })?;
-        let mut ward = Ward::new(setup, socket.clone())?;
+        let mut ward = Ward::new(setup, socket.clone());
         ward.start().await?;
 
         let (orders, queue) = mpsc::channel(1);
@@ -229,15 +228,14 @@ async fn order(orders: &mpsc::Sender<Order>) -> Result<Restarted, Error> {
 struct Ward {
     setup: Setup,
     socket: PathBuf,
-    client: Client,
     /// 0 until the first process has taken a free one.
     port: u16,
     running: Option<Running>,
 }
 
 impl Ward {
-    fn new(setup: Setup, socket: PathBuf) -> Result<Self, Error> {
-        Ok(Self { setup, socket, client: ready::client()?, port: 0, running: None })
+    fn new(setup: Setup, socket: PathBuf) -> Self {
+        Self { setup, socket, port: 0, running: None }
     }
 
     fn address(&self) -> SocketAddr {
@@ -284,7 +282,7 @@ impl Ward {
             Starting { name: "the shop", running: &mut running, log: &log, within: STARTS_WITHIN };
         self.port = ready::until_port(&port_file, &mut starting).await?;
         let url = format!("http://{}/health", self.address());
-        ready::until_answers(&self.client, &url, &mut starting).await?;
+        ready::until_answers(&url, &mut starting).await?;
         self.running = Some(running);
         Ok(pid)
     }

@@ -126,7 +126,7 @@ async fn start(
         .map_err(|message| Error::new("Q0905", message))?;
     let mut starting = Starting { name, running: &mut running, log: &log, within: STARTS_WITHIN };
     let url = format!("http://{address}/-/ready");
-    ready::until_answers(&ready::client()?, &url, &mut starting).await?;
+    ready::until_answers(&url, &mut starting).await?;
     Ok(running)
 }
 

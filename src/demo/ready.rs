@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use reqwest::Client;
-
 use crate::error::Error;
 use crate::exec::Running;
+use crate::net;
+use crate::net::Call;
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -30,23 +30,10 @@ pub(super) struct Starting<'a> {
     pub(super) within: Duration,
 }
 
-/// A client for loopback: no proxy, a short patience.
-pub(super) fn client() -> Result<Client, Error> {
-    Client::builder()
-        .no_proxy()
-        .timeout(PATIENCE)
-        .build()
-        .map_err(|error| Error::new("Q0904", "cannot make an HTTP client").because(error))
-}
-
 /// Waits until `url` answers 2xx.
-pub(super) async fn until_answers(
-    client: &Client,
-    url: &str,
-    starting: &mut Starting<'_>,
-) -> Result<(), Error> {
+pub(super) async fn until_answers(url: &str, starting: &mut Starting<'_>) -> Result<(), Error> {
     let answering = async {
-        while !client.get(url).send().await.is_ok_and(|it| it.status().is_success()) {
+        while !net::send(Call::get(url, PATIENCE)).await.is_ok_and(|it| it.is_success()) {
             tokio::time::sleep(PAUSE).await;
         }
     };

@@ -4,6 +4,8 @@ use clap::Parser;
 use serde_json::Value;
 
 use super::*;
+use crate::net;
+use crate::net::Call;
 
 /// Set in a process of the test program that is to be the shop: its arguments.
 const BE_THE_SHOP: &str = "QUELL_TEST_SHOP";
@@ -31,9 +33,9 @@ async fn was_the_shop() -> bool {
 }
 
 async fn pid(address: SocketAddr) -> Option<u64> {
-    let client = ready::client().unwrap();
-    let answer = client.get(format!("http://{address}/health")).send().await.ok()?;
-    answer.json::<Value>().await.ok()?["pid"].as_u64()
+    let url = format!("http://{address}/health");
+    let answer = net::send(Call::get(&url, Duration::from_secs(5))).await.ok()?;
+    serde_json::from_slice::<Value>(&answer.body).ok()?["pid"].as_u64()
 }
 
 fn alive(pid: u64) -> bool {

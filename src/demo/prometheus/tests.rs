@@ -1,5 +1,4 @@
 use std::os::unix::fs::PermissionsExt;
-use std::sync::Arc;
 
 use axum::Json;
 use axum::Router;
@@ -13,6 +12,9 @@ use super::*;
 use crate::demo::files::Facts;
 use crate::demo::files::Folder;
 use crate::demo::files::Watcher;
+use crate::demo::shop::Fault;
+use crate::net;
+use crate::net::Call;
 
 #[test]
 fn programs_are_found_under_either_name_and_only_when_they_can_be_run() {
@@ -64,7 +66,6 @@ async fn a_poisoned_shop_makes_the_real_alertmanager_post_to_quell() {
         lifeline: None,
     };
     tasks.spawn(async move { crate::demo::shop::serve(shop).await.unwrap() });
-    let client = Arc::new(ready::client().unwrap());
     let port = async {
         loop {
             let text = std::fs::read_to_string(&port_file).unwrap_or_default();
@@ -90,8 +91,7 @@ async fn a_poisoned_shop_makes_the_real_alertmanager_post_to_quell() {
     .await
     .unwrap();
 
-    let fault = client.post(format!("http://{shop}/admin/fault"));
-    fault.json(&json!({ "kind": "poisoned-cache-once" })).send().await.unwrap();
+    Fault::PoisonedCacheOnce.inject(shop).await.unwrap();
     let mut next = async || {
         let body = tokio::time::timeout(Duration::from_mins(1), posts.recv()).await;
         body.expect("a post within a minute").unwrap()
@@ -101,9 +101,12 @@ async fn a_poisoned_shop_makes_the_real_alertmanager_post_to_quell() {
     let labels = json!({ "alertname": "HighErrorRate", "service": "shop", "severity": "critical" });
     assert_eq!(firing["alerts"][0]["labels"], labels);
 
-    client.delete(format!("http://{shop}/cache")).send().await.unwrap();
+    let flush = format!("http://{shop}/cache");
+    let flush = Call { method: "DELETE", ..Call::get(&flush, Duration::from_secs(5)) };
+    assert!(net::send(flush).await.unwrap().is_success());
     let resolved = async { while next().await["status"] != "resolved" {} };
     tokio::time::timeout(Duration::from_mins(1), resolved).await.expect("resolved");
     monitoring.stop().await;
-    assert!(client.get(format!("http://{prometheus}/-/ready")).send().await.is_err());
+    let ready = format!("http://{prometheus}/-/ready");
+    assert!(net::send(Call::get(&ready, Duration::from_secs(5))).await.is_err(), "it is gone");
 }

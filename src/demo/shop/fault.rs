@@ -1,8 +1,18 @@
 //! What can be broken.
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use clap::ValueEnum;
 use serde::Deserialize;
 use serde::Serialize;
+
+use crate::error::Error;
+use crate::net;
+use crate::net::Call;
+
+/// Longest time the shop may take to break.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A fault of the shop: real state of its process, not a switch that makes it answer errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
@@ -33,6 +43,21 @@ impl Fault {
             Self::PoisonedCache => "a bad deploy poisons the product cache",
             Self::PoisonedCacheOnce => "a broken job poisons the product cache, once",
             Self::LeakedPool => "a bad deploy leaks database connections",
+        }
+    }
+
+    /// Breaks the shop that listens there.
+    pub async fn inject(self, shop: SocketAddr) -> Result<(), Error> {
+        let url = format!("http://{shop}/admin/fault");
+        let body = serde_json::json!({ "kind": self }).to_string().into_bytes();
+        let call = Call::post(&url, body, PATIENCE).header("content-type", "application/json");
+        let failed = |why: &str| {
+            Error::new("Q0911", format!("could not break the shop ({}){why}", self.as_str()))
+        };
+        match net::send(call).await {
+            Ok(answer) if answer.is_success() => Ok(()),
+            Ok(answer) => Err(failed(&format!(": it answered {}", answer.describe()))),
+            Err(failure) => Err(failed("").because(failure)),
         }
     }
 }

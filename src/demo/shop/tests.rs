@@ -7,6 +7,8 @@ use clap::Parser;
 use reqwest::Client;
 use serde_json::Value;
 use serde_json::json;
+use tokio::io::AsyncBufReadExt;
+use tokio::io::BufReader;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -54,9 +56,7 @@ impl Open {
     }
 
     async fn suffer(&self, fault: Fault) {
-        let body = json!({ "kind": fault.as_str() });
-        let answer = self.client.post(self.url("/admin/fault")).json(&body).send().await.unwrap();
-        assert_eq!(answer.status(), 200);
+        fault.inject(self.address).await.expect("broken");
     }
 
     async fn flush(&self) -> Value {
@@ -159,7 +159,8 @@ async fn it_sends_itself_traffic_and_ends_with_its_supervisor() {
         partner_failures: 0,
         lifeline: Some(socket),
     }));
-    let (lifeline, _) = supervisor.accept().await.unwrap();
+    let mut lifeline = BufReader::new(supervisor.accept().await.unwrap().0);
+    lifeline.read_line(&mut String::new()).await.unwrap();
     let port = std::fs::read_to_string(&port_file).expect("written before it connects");
 
     let client = Client::builder().no_proxy().build().unwrap();
