@@ -6,7 +6,7 @@ use super::*;
 
 fn facts(watched_by: Watcher) -> Facts {
     let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
-    let restart = ["/opt/my \"quell\"/{{ x }}", "demo-restart-shop", "--state", "/tmp/it's/s.sock"];
+    let restart = ["/opt/my \"quell\"/{{ x }}", "demo-restart-shop", "--state", "/run/it's/s.sock"];
     Facts {
         quell: at(9_797),
         shop: at(41_877),
