@@ -24,6 +24,11 @@ need redis-server command -v redis-server
 ((${#packages[@]})) || exit 0
 printf 'installing %s\n' "${packages[*]}"
 
+if ! command -v apt-get >/dev/null; then
+  printf 'tests/install.sh: no apt-get here: install what these Debian packages hold yourself: %s\n' "${packages[*]}" >&2
+  exit 1
+fi
+
 as_root=()
 if ((EUID != 0)); then
   if ! sudo -n true 2>/dev/null; then
