@@ -1,10 +1,11 @@
 //! One test binary: what spans more than one module, on real servers where they exist.
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     reason = "helpers outside #[test] are not covered by allow-*-in-tests"
 )]
 
+mod servers;
+mod support;
 mod tidy;
