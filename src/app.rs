@@ -1,1 +1,267 @@
-//! x
+//! Wires the parts, starts them, and stops them in order.
+//!
+//! Stopping: no new alerts (503), answers for those accepted, no new steps; what is in flight ends, or is found by
+//! the next start. Then the journal is closed.
+
+use std::fs;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use hyper_util::rt::TokioTimer;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::api;
+use crate::clock::Clock;
+use crate::clock::random_key;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::library;
+use crate::library::Library;
+use crate::store::Engine as Database;
+use crate::store::Store;
+use crate::store::alerts::Intake;
+use crate::telemetry::Metrics;
+use crate::wake::Reloaded;
+use crate::wake::Wake;
+
+/// A client that does not finish its headers in this time is cut off.
+const HEADERS_WITHIN: Duration = Duration::from_secs(10);
+/// Requests under way may take this long to end when the server stops.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
+/// Steps under way may take this long to end when the server stops; then they are killed, and found in flight.
+const STEPS_WITHIN: Duration = Duration::from_secs(60);
+
+/// A quell that runs.
+#[derive(Debug)]
+pub struct App {
+    /// What the loops share.
+    pub engine: Engine,
+    /// Where it listens.
+    pub address: SocketAddr,
+    http: axum_server::Handle<SocketAddr>,
+    server: JoinHandle<std::io::Result<()>>,
+    writer: JoinHandle<()>,
+}
+
+impl App {
+    /// Starts everything; returns when it listens.
+    pub async fn start(library: Library, clock: Clock) -> Result<Self, Error> {
+        let config = &library.config;
+        let store = Store::open(config.storage.reveal(), clock.clone()).await?;
+        let link_key = link_key(&library, store.engine())?;
+        let listener = TcpListener::bind(config.listen).await.map_err(|error| {
+            Error::new("Q0406", format!("could not listen on {}: {error}", config.listen))
+                .hint("choose another address under `listen:`, or stop what uses it")
+        })?;
+        let address = listener
+            .local_addr()
+            .map_err(|error| Error::new("Q0406", format!("could not listen: {error}")))?;
+        let (wake, reloads) = Wake::new();
+        let wake = Arc::new(wake);
+        let committed = Arc::clone(&wake);
+        let limit = config.ingest.max_waiting_alerts;
+        let (intake, writer) = Intake::new(store.clone(), limit, move || committed.intake.notify_one());
+        let tasks = TaskTracker::new();
+        // the writer outlives the tasks that feed it, so the tracker does not hold it
+        let writer = TaskTracker::new().spawn(writer);
+        let metrics = Arc::new(Metrics::default());
+        #[expect(clippy::cast_precision_loss, reason = "nobody has 2^52 rules")]
+        metrics.rules.set(library.rules.rules().len() as f64);
+        let engine = Engine {
+            store: store.clone(),
+            library: Arc::new(ArcSwap::from_pointee(library)),
+            wake: Arc::clone(&wake),
+            clock: clock.clone(),
+            metrics: Arc::clone(&metrics),
+            owner: owner(),
+            link_key: link_key.clone(),
+            intake: intake.clone(),
+            stop: CancellationToken::new(),
+            tasks,
+        };
+        // rules may have changed while quell was down, and holds may have ended
+        store.wake_all_episodes().await.map_err(unusable)?;
+        engine.start();
+        reload_on_request(&engine, reloads);
+        let state = api::State {
+            store,
+            library: Arc::clone(&engine.library),
+            intake,
+            wake,
+            metrics,
+            link_key,
+            clock,
+        };
+        let http = axum_server::Handle::new();
+        let server = serve(listener, api::router(state), http.clone())?;
+        Ok(Self { engine, address, http, server, writer })
+    }
+
+    /// Stops in order; returns when everything is on disk.
+    pub async fn stop(self) {
+        self.engine.wake.draining.store(true, Ordering::Release);
+        self.http.graceful_shutdown(Some(ANSWERS_WITHIN));
+        if let Ok(Err(error)) = self.server.await {
+            tracing::error!(%error, "the HTTP server ended badly");
+        }
+        self.engine.stop.cancel();
+        self.engine.tasks.close();
+        if tokio::time::timeout(STEPS_WITHIN, self.engine.tasks.wait()).await.is_err() {
+            tracing::warn!("steps were still under way; the next start finds them in flight");
+        }
+        let store = self.engine.store.clone();
+        // the writer ends when the last of those who feed it is gone
+        drop(self.engine);
+        if tokio::time::timeout(ANSWERS_WITHIN, self.writer).await.is_err() {
+            tracing::warn!("alerts were still waiting to be stored; their senders were not told 200");
+        }
+        store.close().await;
+    }
+
+    /// Loads the files again, as SIGHUP does.
+    pub async fn reload(&self) -> Reloaded {
+        let (answer, answered) = oneshot::channel();
+        if self.engine.wake.reload.send(answer).await.is_err() {
+            return Err("quell is stopping".into());
+        }
+        answered.await.unwrap_or_else(|_| Err("quell is stopping".into()))
+    }
+}
+
+fn unusable(error: crate::store::StoreError) -> Error {
+    Error::new("Q0404", format!("the database cannot be used: {error}"))
+}
+
+/// The HTTP server, with a deadline for headers, which `axum::serve` does not have.
+fn serve(
+    listener: TcpListener,
+    router: axum::Router,
+    handle: axum_server::Handle<SocketAddr>,
+) -> Result<JoinHandle<std::io::Result<()>>, Error> {
+    let failed = |error| Error::new("Q0406", format!("could not listen: {error}"));
+    let listener = listener.into_std().map_err(failed)?;
+    let mut server = axum_server::from_tcp(listener).map_err(failed)?.handle(handle);
+    server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN);
+    server.http_builder().http2().timer(TokioTimer::new());
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    Ok(TaskTracker::new().spawn(server.serve(service)))
+}
+
+/// Loads the files when asked; all or nothing.
+fn reload_on_request(engine: &Engine, mut requests: mpsc::Receiver<oneshot::Sender<Reloaded>>) {
+    let engine = engine.clone();
+    engine.tasks.clone().spawn(async move {
+        loop {
+            let request = tokio::select! {
+                () = engine.stop.cancelled() => return,
+                request = requests.recv() => request,
+            };
+            let Some(answer) = request else { return };
+            let reloaded = reload(&engine).await;
+            engine.metrics.reload_successful.set(i64::from(reloaded.is_ok()));
+            match &reloaded {
+                Ok(words) => tracing::info!("{words}"),
+                Err(diagnostics) => tracing::error!(
+                    diagnostics,
+                    "the files have errors; the set that was running stays in force"
+                ),
+            }
+            // whoever asked may have hung up; the reload counts all the same
+            drop(answer.send(reloaded));
+        }
+    });
+}
+
+async fn reload(engine: &Engine) -> Reloaded {
+    let before = engine.library.load_full();
+    let file = before.config.file.clone().map(PathBuf::from);
+    let environment = |name: &str| std::env::var(name).ok();
+    let loaded = library::load(file.as_deref(), &environment);
+    let Some(mut library) = loaded.library else { return Err(loaded.render(false)) };
+    // these are read once, at the start
+    let (now, then) = (&mut library.config, &before.config);
+    let mut fixed = Vec::new();
+    if now.listen != then.listen {
+        fixed.push("listen");
+    }
+    if now.storage != then.storage {
+        fixed.push("storage");
+    }
+    now.listen = then.listen;
+    now.storage.clone_from(&then.storage);
+    let mut words = format!(
+        "{} rules, {} playbooks, {} checks are in force",
+        library.rules.rules().len(),
+        library.playbooks.len(),
+        library.checks.len()
+    );
+    if !fixed.is_empty() {
+        words = format!("{words}; {} changes only with a restart", fixed.join(" and "));
+    }
+    #[expect(clippy::cast_precision_loss, reason = "nobody has 2^52 rules")]
+    engine.metrics.rules.set(library.rules.rules().len() as f64);
+    engine.library.store(Arc::new(library));
+    engine.store.wake_all_episodes().await.map_err(|error| error.to_string())?;
+    engine.wake.all();
+    Ok(words)
+}
+
+/// The key that signs links: configured, or a file beside the `SQLite` database, made when missing.
+fn link_key(library: &Library, database: Database) -> Result<Arc<[u8]>, Error> {
+    if let Some(key) = &library.config.link_key {
+        return Ok(key.reveal().as_bytes().into());
+    }
+    let storage = library.config.storage.reveal();
+    let file = match database {
+        Database::Sqlite => {
+            let file = storage.trim_start_matches("sqlite:").trim_start_matches("//");
+            PathBuf::from(format!("{file}.link-key"))
+        }
+        Database::Postgres => {
+            return Err(Error::new("Q0405", "`link_key` is missing: replicas must sign links alike")
+                .hint("add `link_key: \"${file:/etc/quell/link-key}\"` to quell.yml, with at least 32 random characters"));
+        }
+    };
+    read_or_make_key(&file).map_err(|error| {
+        Error::new("Q0405", format!("could not read or make the link key {}: {error}", file.display()))
+            .hint("the folder of the database must be writable")
+    })
+}
+
+fn read_or_make_key(file: &Path) -> std::io::Result<Arc<[u8]>> {
+    match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
+        Ok(mut new) => {
+            let key = random_key();
+            new.write_all(&key)?;
+            new.sync_all()?;
+            Ok(key.to_vec().into())
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            let key = fs::read(file)?;
+            if key.len() < 32 {
+                return Err(std::io::Error::other("it is shorter than 32 bytes; delete it to make a new one"));
+            }
+            Ok(key.into())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Names this process in claims: unique over restarts.
+fn owner() -> String {
+    let random: String =
+        random_key().iter().take(4).fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+    format!("{}-{random}", std::process::id())
+}

@@ -1,1 +1,205 @@
-//! x
+//! The command line. Exit codes: 0 fine, 1 found problems, 2 could not run.
+
+mod demo;
+mod explain;
+mod list;
+mod output;
+mod people;
+mod send;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::Subcommand;
+
+use crate::clock::Clock;
+use crate::demo::shop;
+use crate::error::Error;
+use crate::error::Exit;
+use crate::error::chain;
+use crate::library;
+use crate::library::Library;
+use crate::store::Store;
+
+/// Receives Prometheus alerts, decides whether a machine may act, runs the remedy, checks that it helped, tells people.
+#[derive(Debug, Parser)]
+#[command(name = "quell", version, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 fine, 1 found problems, 2 could not run.")]
+struct Cli {
+    /// Settings; without it, quell.yml in the working directory if there is one, else defaults.
+    #[arg(long, short, global = true, env = "QUELL_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Machine-readable output.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show quell at work on a small service with a real fault; needs no configuration and no network.
+    Demo(demo::Options),
+    /// Receive alerts, act, tell people.
+    Serve,
+    /// Check settings, rules and playbooks; every error at once.
+    Check {
+        /// quell.yml, folders, or single files; the configured set when silent.
+        paths: Vec<PathBuf>,
+    },
+    /// Say which rules an alert selects and why each other does not, and what the plan would be.
+    Explain(explain::Options),
+    /// Post a test alert to a running quell, and show match, verdicts and plan.
+    Send(send::Options),
+    /// List incidents, or show one with all that happened.
+    Incidents(list::Incidents),
+    /// List runs, or show one with its journal.
+    Runs(list::Runs),
+    /// List notifications that reached nobody, or those in another state.
+    Notifications(list::Notifications),
+    /// Acknowledge an incident: "mine". Stops escalation, and is told to all channels.
+    Ack(people::Ack),
+    /// Approve the plan of a run that waits for it.
+    Approve(people::Approve),
+    /// Reject the plan of a run that waits for approval.
+    Reject(people::Reject),
+    /// Stop a run before its next step.
+    Cancel(people::Cancel),
+    /// Say whether the step in doubt of a run happened.
+    Answer(people::Answer),
+    /// Stop all effects, or those of one rule, playbook or target. Needs neither server nor network.
+    Pause(people::Pause),
+    /// Clear a pause.
+    Resume(people::Resume),
+    /// Check what was recorded.
+    #[command(subcommand)]
+    Audit(list::AuditCommand),
+    #[command(name = "demo-shop", hide = true)]
+    DemoShop(shop::Options),
+    #[command(name = "demo-restart-shop", hide = true)]
+    DemoRestartShop {
+        #[arg(long)]
+        state: PathBuf,
+    },
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            return fail(&Error::new("Q0001", format!("could not start the runtime: {error}")));
+        }
+    };
+    let code = match runtime.block_on(run(cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    };
+    // a blocked thread, such as a name lookup, must not keep the process
+    runtime.shutdown_background();
+    code
+}
+
+async fn run(cli: Cli) -> Result<(), Error> {
+    let at = Place { config: cli.config, json: cli.json };
+    match cli.command {
+        Command::Demo(options) => demo::run(&options).await,
+        Command::Serve => serve::run(&at).await,
+        Command::Check { paths } => serve::check(&at, &paths),
+        Command::Explain(options) => explain::run(&at, &options),
+        Command::Send(options) => send::run(&at, &options).await,
+        Command::Incidents(options) => list::incidents(&at, &options).await,
+        Command::Runs(options) => list::runs(&at, &options).await,
+        Command::Notifications(options) => list::notifications(&at, &options).await,
+        Command::Ack(options) => people::ack(&at, &options).await,
+        Command::Approve(options) => people::approve(&at, &options).await,
+        Command::Reject(options) => people::reject(&at, &options).await,
+        Command::Cancel(options) => people::cancel(&at, &options).await,
+        Command::Answer(options) => people::answer(&at, &options).await,
+        Command::Pause(options) => people::pause(&at, &options).await,
+        Command::Resume(options) => people::resume(&at, &options).await,
+        Command::Audit(command) => list::audit(&at, &command).await,
+        Command::DemoShop(options) => shop::serve(options).await,
+        Command::DemoRestartShop { state } => {
+            let line = crate::demo::process::restart_shop(&state).await?;
+            output::line(&line);
+            Ok(())
+        }
+    }
+}
+
+fn fail(error: &Error) -> ExitCode {
+    output::error(error.code, &chain(error), &error.hint);
+    match error.exit {
+        Exit::Problems => ExitCode::from(1),
+        Exit::CouldNotRun => ExitCode::from(2),
+    }
+}
+
+/// Where a command looks, and how it prints.
+#[derive(Debug)]
+struct Place {
+    config: Option<PathBuf>,
+    json: bool,
+}
+
+impl Place {
+    /// The settings file: given, or quell.yml here, or none.
+    fn file(&self) -> Option<PathBuf> {
+        self.config.clone().or_else(|| {
+            let here = PathBuf::from("quell.yml");
+            here.is_file().then_some(here)
+        })
+    }
+
+    /// Loads the configured set; its errors are printed.
+    fn library(&self) -> Result<Library, Error> {
+        let mut loaded = library::load(self.file().as_deref(), &environment);
+        let found = loaded.library.take();
+        if !loaded.diagnostics.is_empty() {
+            output::diagnostics(&loaded);
+        }
+        found.ok_or_else(|| {
+            Error::new("Q0101", "the files have errors").hint("correct them, then `quell check`")
+        })
+    }
+
+    /// Opens the configured database, beside a running server or without one.
+    async fn store(&self) -> Result<(Library, Store), Error> {
+        let library = self.library()?;
+        let storage = library.config.storage.reveal();
+        if let Some(file) = storage.strip_prefix("sqlite:")
+            && !PathBuf::from(file.trim_start_matches("//")).exists()
+        {
+            return Err(Error::new("Q0407", format!("there is no database {file} yet"))
+                .hint("name the settings of the server with --config, or start `quell serve`"));
+        }
+        let store = Store::open(storage, Clock::System).await?;
+        Ok((library, store))
+    }
+}
+
+/// Variables that quell.yml may name.
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// Who acts on the command line: whoever is logged in.
+fn person() -> String {
+    ["SUDO_USER", "USER", "LOGNAME"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()))
+        .unwrap_or_else(|| "the command line".into())
+}
+
+/// A store error on the command line.
+fn store_error(error: crate::store::StoreError) -> Error {
+    use crate::store::StoreError;
+    match error {
+        StoreError::Missing(words) | StoreError::Conflict(words) => Error::problems("Q0408", words),
+        other => Error::new("Q0404", other.to_string()).hint("is the database reachable, and the disk not full?"),
+    }
+}

@@ -1,3 +1,7 @@
 //! Runs the command line, prints the error chain, chooses the exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    quell::cli::main()
+}

@@ -10,8 +10,12 @@ use crate::model::incident::Episode;
 use crate::model::incident::Incident;
 use crate::model::incident::Notice;
 use crate::model::incident::NoticeKind;
+use crate::model::playbook::Action;
+use crate::model::run::Event;
+use crate::model::run::Outcome;
 use crate::model::run::Plan;
 use crate::model::run::RunState;
+use crate::model::run::Stop;
 use crate::model::time::show_duration;
 use crate::model::time::since;
 
@@ -250,4 +254,80 @@ fn evidence(episode: &Episode) -> Vec<String> {
         ));
     }
     lines
+}
+
+/// One journal entry in words.
+pub fn event_line(plan: &Plan, event: &Event) -> String {
+    let name = |step: &usize| {
+        let steps = &plan.playbook.steps;
+        let name = steps.get(*step).map_or("?", |step| step.name.as_str());
+        format!("step {}/{} {name}", step + 1, steps.len())
+    };
+    match event {
+        Event::Planned { .. } => format!("planned: {} on {}", plan.playbook.name, plan.target),
+        Event::Approved { by, .. } => format!("approved by {by}"),
+        Event::Rejected { by, reason } => format!("rejected by {by}: {reason}"),
+        Event::Expired => "nobody approved in time".into(),
+        Event::Observed => "mode observe: it would have run".into(),
+        Event::StepStarted { step, attempt, intent } => {
+            let nth = if *attempt == 1 { String::new() } else { format!(", try {attempt}") };
+            let what = intent.action.as_ref().map_or_else(|| "looks".to_owned(), action_line);
+            format!("{}: {what}{nth}", name(step))
+        }
+        Event::StepEnded { step, outcome, .. } => format!("{}: {}", name(step), outcome_words(outcome)),
+        Event::StepSkipped { step, reason } => format!("{}: skipped: {reason}", name(step)),
+        Event::Interrupted => "quell stopped here and went on".into(),
+        Event::ReadBack { seen } => format!("read back: {} {}", seen.health.as_str(), seen.measured),
+        Event::Settled { by, happened: true } => format!("{by} says that it happened"),
+        Event::Settled { by, happened: false } => format!("{by} says that it did not happen"),
+        Event::Stopped { why } => format!("stopped: {}", stop_words(why)),
+        Event::VerifyStarted => "verifying".into(),
+        Event::Verified { seen } => format!("{}: {}", seen.health.as_str(), seen.measured),
+        Event::UndoStarted { step, intent } => {
+            let what = intent.action.as_ref().map(action_line).unwrap_or_default();
+            format!("undo {}: {what}", name(step))
+        }
+        Event::UndoEnded { step, outcome } => format!("undo {}: {}", name(step), outcome_words(outcome)),
+    }
+}
+
+fn outcome_words(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Done { summary, .. } => summary.clone(),
+        Outcome::Failed { reason, .. } => format!("failed: {reason}"),
+        Outcome::Unknown { reason } => format!("outcome unknown: {reason}"),
+    }
+}
+
+fn stop_words(why: &Stop) -> String {
+    match why {
+        Stop::Resolved => "the alert resolved".into(),
+        Stop::AlreadyHealthy { measured } => format!("already healthy: {measured}"),
+        Stop::Refused { guard, reason } => format!("{guard}: {reason}"),
+        Stop::Cancelled { by } => format!("by {by}"),
+    }
+}
+
+/// A rendered action in one line: `http DELETE http://127.0.0.1:8000/cache`.
+pub fn action_line(action: &Action) -> String {
+    let what = match action {
+        Action::Command(command) => match &command.shell {
+            Some(shell) => format!("sh: {shell}"),
+            None => command.argv.join(" "),
+        },
+        Action::Http(call) => {
+            let server = call.server.as_ref().map(|name| format!("{name} ")).unwrap_or_default();
+            format!("{} {server}{}", call.method, call.url)
+        }
+        Action::RedisFlush(flush) => {
+            let database = flush.database.map(|it| format!(" database {it}")).unwrap_or_default();
+            format!("{}{database}", flush.server)
+        }
+        Action::RedisDelete(delete) => {
+            let which = delete.pattern.clone().unwrap_or_else(|| delete.keys.join(" "));
+            format!("{} {which}", delete.server)
+        }
+    };
+    let line: String = what.chars().take(MAX_TEXT).collect();
+    format!("{} {line}", action.kind())
 }

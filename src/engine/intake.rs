@@ -327,7 +327,7 @@ async fn closed(engine: &Engine, episode: &Episode) -> Result<()> {
         if incident.status == IncidentStatus::Resolved {
             continue;
         }
-        let (tried, fixed_by) = people::tried(engine, &incident).await?;
+        let (tried, fixed_by) = engine.store.tried(incident.id).await?;
         let now = engine.clock.now();
         let notice = tell::resolved(&incident, tried, fixed_by.as_deref(), now);
         let told = engine.store.channels_told(incident.id).await?;

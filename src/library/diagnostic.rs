@@ -12,7 +12,8 @@ use codespan_reporting::term;
 use codespan_reporting::term::termcolor::Ansi;
 
 /// How bad it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// The files cannot be used.
     Error,
@@ -23,7 +24,7 @@ pub enum Severity {
 }
 
 /// A place in a file.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct Span {
     /// First byte.
     pub start: usize,
@@ -36,7 +37,7 @@ pub struct Span {
 }
 
 /// One thing wrong in a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Diagnostic {
     /// How bad it is.
     pub severity: Severity,

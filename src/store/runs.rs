@@ -362,6 +362,30 @@ impl Store {
         rows.iter().map(run_row).collect()
     }
 
+    /// What was tried for an incident, one line a run, and the playbook that was verified to help, if one was.
+    pub async fn tried(&self, incident: IncidentId) -> Result<(Vec<String>, Option<String>)> {
+        let (mut lines, mut fixed_by) = (Vec::new(), None);
+        let mut rows = self.runs(Some(incident), None, 1000).await?;
+        rows.reverse();
+        for row in rows.iter().filter(|row| row.remedy > 0) {
+            // nothing was done for these: they are decisions, not tries
+            if matches!(row.state, RunState::Superseded | RunState::Observed) {
+                continue;
+            }
+            if row.state == RunState::Fixed {
+                fixed_by = Some(row.playbook.clone());
+            }
+            let outcome = if row.outcome.is_empty() {
+                format!("{} on {}: {}", row.playbook, row.target, row.state.as_str())
+            } else {
+                row.outcome.clone()
+            };
+            let at = row.started_at.strftime("%H:%M:%S UTC");
+            lines.push(format!("{outcome} ({}, {at})", row.id));
+        }
+        Ok((lines, fixed_by))
+    }
+
     /// How many runs have each state.
     pub async fn run_counts(&self) -> Result<Vec<(String, i64)>> {
         let rows = sqlx::query("SELECT state, COUNT(*) AS count FROM runs GROUP BY state")

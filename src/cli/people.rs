@@ -1,0 +1,259 @@
+//! What people say on the command line. It goes into the database, which a running server reads; no network is needed.
+
+use clap::Args;
+use clap::ValueEnum;
+
+use crate::cli::Place;
+use crate::cli::output;
+use crate::cli::person;
+use crate::cli::store_error;
+use crate::decide::audience;
+use crate::decide::tell;
+use crate::error::Error;
+use crate::library::Library;
+use crate::model::incident::IncidentId;
+use crate::model::incident::RunId;
+use crate::store::Store;
+use crate::store::people::Word;
+use crate::store::runs::RunRow;
+
+#[derive(Debug, Args)]
+pub(super) struct Ack {
+    /// The incident: i-12.
+    incident: IncidentId,
+    /// Who; the logged-in user when silent.
+    #[arg(long)]
+    by: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Approve {
+    /// The run: r-12.
+    run: RunId,
+    /// Who: the name of an operator in quell.yml.
+    #[arg(long)]
+    by: String,
+    /// Digest of the plan that you looked at, as `quell runs RUN` shows it; its first 8 characters are enough.
+    #[arg(long)]
+    digest: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Reject {
+    /// The run: r-12.
+    run: RunId,
+    /// Why.
+    reason: String,
+    /// Who; the logged-in user when silent.
+    #[arg(long)]
+    by: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Cancel {
+    /// The run: r-12.
+    run: RunId,
+    /// Who; the logged-in user when silent.
+    #[arg(long)]
+    by: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Happened {
+    /// The step happened: go on after it.
+    Happened,
+    /// It did not: do it again.
+    DidNotHappen,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Answer {
+    /// The run: r-12.
+    run: RunId,
+    /// Whether the step in doubt happened.
+    happened: Happened,
+    /// Who; the logged-in user when silent.
+    #[arg(long)]
+    by: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Pause {
+    /// all, rule:NAME, playbook:NAME or target:NAME.
+    #[arg(default_value = "all", value_parser = scope)]
+    scope: String,
+    /// Why.
+    #[arg(long, default_value = "")]
+    reason: String,
+    /// Who; the logged-in user when silent.
+    #[arg(long)]
+    by: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Resume {
+    /// all, rule:NAME, playbook:NAME or target:NAME.
+    #[arg(default_value = "all", value_parser = scope)]
+    scope: String,
+}
+
+fn scope(text: &str) -> Result<String, String> {
+    let named = |prefix: &str| text.strip_prefix(prefix).is_some_and(|name| !name.is_empty());
+    if text == "all" || named("rule:") || named("playbook:") || named("target:") {
+        Ok(text.to_owned())
+    } else {
+        Err("write all, rule:NAME, playbook:NAME or target:NAME".into())
+    }
+}
+
+fn by(given: Option<&String>) -> String {
+    given.cloned().unwrap_or_else(person)
+}
+
+pub(super) async fn ack(at: &Place, options: &Ack) -> Result<(), Error> {
+    let (library, store) = at.store().await?;
+    let by = by(options.by.as_ref());
+    let told = store.channels_told(options.incident).await.map_err(store_error)?;
+    let now = store.clock().now();
+    let (incident, done) = store
+        .acknowledge(options.incident, &by, None, |incident| {
+            audience::to_channels(&library.config, &tell::acknowledged(incident, &by, now), &told)
+        })
+        .await
+        .map_err(store_error)?;
+    if at.json {
+        output::json(&incident);
+    } else if done {
+        output::line(&format!("{}: acknowledged by {by}; {}", incident.id, incident.title));
+    } else if incident.acked_by.is_empty() {
+        output::line(&format!("{}: {}; nothing to acknowledge", incident.id, incident.status.as_str()));
+    } else {
+        output::line(&format!("{}: already acknowledged by {}", incident.id, incident.acked_by));
+    }
+    Ok(())
+}
+
+pub(super) async fn approve(at: &Place, options: &Approve) -> Result<(), Error> {
+    let (library, store) = at.store().await?;
+    let row = find(&store, options.run).await?;
+    tier(&library, &store, &options.by, options.run).await?;
+    if options.digest.len() < 8 || !row.digest.starts_with(&options.digest) {
+        return Err(Error::problems(
+            "Q0409",
+            format!("the plan of {} has another digest: {}", row.id, row.digest),
+        )
+        .hint(format!("look at it with `quell runs {}`, then name its digest", row.id)));
+    }
+    let word = Word::Approve { digest: row.digest };
+    show(at, &store.say(options.run, &options.by, word).await.map_err(store_error)?)
+}
+
+/// The operator must exist and have the tier that the plan asks for.
+async fn tier(library: &Library, store: &Store, by: &str, run: RunId) -> Result<(), Error> {
+    let operator = library.config.operators.iter().find(|it| it.name == by);
+    let Some(operator) = operator else {
+        return Err(Error::problems("Q0410", format!("`{by}` is no operator in quell.yml"))
+            .hint("name one with --by, or add one under `operators:`"));
+    };
+    let plan = store.plan(run).await.map_err(store_error)?;
+    match plan {
+        Some(plan) if operator.tier < plan.tier => Err(Error::problems(
+            "Q0410",
+            format!("{run} needs tier {}, and {by} has tier {}", plan.tier, operator.tier),
+        )),
+        _ => Ok(()),
+    }
+}
+
+async fn find(store: &Store, run: RunId) -> Result<RunRow, Error> {
+    store
+        .run(run)
+        .await
+        .map_err(store_error)?
+        .ok_or_else(|| Error::problems("Q0408", format!("there is no run {run}")))
+}
+
+pub(super) async fn reject(at: &Place, options: &Reject) -> Result<(), Error> {
+    let (_, store) = at.store().await?;
+    let word = Word::Reject { reason: options.reason.clone() };
+    let by = by(options.by.as_ref());
+    show(at, &store.say(options.run, &by, word).await.map_err(store_error)?)
+}
+
+pub(super) async fn cancel(at: &Place, options: &Cancel) -> Result<(), Error> {
+    let (_, store) = at.store().await?;
+    let by = by(options.by.as_ref());
+    let row = store.cancel_run(options.run, &by).await.map_err(store_error)?;
+    if at.json {
+        output::json(&row);
+    } else {
+        output::line(&format!("{}: stops before its next step", row.id));
+    }
+    Ok(())
+}
+
+pub(super) async fn answer(at: &Place, options: &Answer) -> Result<(), Error> {
+    let (_, store) = at.store().await?;
+    let word = Word::Settle { happened: matches!(options.happened, Happened::Happened) };
+    let by = by(options.by.as_ref());
+    show(at, &store.say(options.run, &by, word).await.map_err(store_error)?)
+}
+
+fn show(at: &Place, row: &RunRow) -> Result<(), Error> {
+    if at.json {
+        output::json(row);
+    } else {
+        output::line(&format!("{}: {} on {} is {}", row.id, row.playbook, row.target, row.state.as_str()));
+    }
+    Ok(())
+}
+
+pub(super) async fn pause(at: &Place, options: &Pause) -> Result<(), Error> {
+    let by = by(options.by.as_ref());
+    match at.store().await {
+        Ok((_, store)) => {
+            let new = store.pause(&options.scope, &by, &options.reason).await.map_err(store_error)?;
+            let words = if new { "paused: nothing begins until `quell resume`" } else { "was paused already" };
+            output::line(&format!("{}: {words}", options.scope));
+            Ok(())
+        }
+        // without a database, the file still stops everything
+        Err(error) if options.scope == "all" => {
+            let library = at.library()?;
+            let file = &library.config.pause_file;
+            std::fs::write(file, format!("{by}: {}\n", options.reason)).map_err(|write| {
+                Error::new("Q0411", format!("could not pause: {error}; and not write {}: {write}", file.display()))
+                    .hint("stop the server, or create the pause file by hand")
+            })?;
+            output::line(&format!(
+                "all: paused by the file {} ({error}); delete it, or `quell resume`, to clear it",
+                file.display()
+            ));
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+pub(super) async fn resume(at: &Place, options: &Resume) -> Result<(), Error> {
+    let (library, store) = at.store().await?;
+    let mut cleared = store.resume(&options.scope).await.map_err(store_error)?;
+    let file = &library.config.pause_file;
+    if options.scope == "all" && file.exists() {
+        std::fs::remove_file(file).map_err(|error| {
+            Error::new("Q0411", format!("could not delete the pause file {}: {error}", file.display()))
+        })?;
+        cleared = true;
+    }
+    if cleared {
+        store.wake_all_episodes().await.map_err(store_error)?;
+        output::line(&format!("{}: resumed; what waited is judged again", options.scope));
+    } else {
+        output::line(&format!("{}: was not paused", options.scope));
+    }
+    let left = store.pauses().await.map_err(store_error)?;
+    for pause in left {
+        output::line(&format!("still paused: {} by {} {}", pause.scope, pause.by, pause.reason));
+    }
+    Ok(())
+}
