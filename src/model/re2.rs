@@ -5,6 +5,9 @@
 //! error here and text there. So a pattern is read here by Go's grammar (`regexp/syntax`, Perl flags) and
 //! written anew in the crate's, each literal escaped; what Go refuses is refused. Groups become
 //! non-capturing: the result answers whether a text matches, and nothing else.
+//!
+//! Refused here and accepted by Go, each on purpose: a pattern that closes the group Alertmanager puts around
+//! it (`a)|(?:b`), a repetition of what stands before flags (`a(?i)*`), and what takes more than 10 MiB.
 
 mod class;
 #[cfg(test)]
