@@ -194,7 +194,8 @@ fn request(call: Call<'_>) -> Result<reqwest::Request, Failure> {
     for (name, value) in call.headers {
         let key = HeaderName::from_bytes(name.as_bytes())
             .map_err(|_| invalid(format!("{name:?} is not a header name")))?;
-        let mut value = HeaderValue::from_str(value).map_err(|_| {
+        // any UTF-8 text but control characters: values of labels are not always ASCII
+        let mut value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| {
             invalid(format!("header `{name}` holds a line break or another control character"))
         })?;
         value.set_sensitive(true);
