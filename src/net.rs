@@ -150,7 +150,7 @@ pub async fn send(call: Call<'_>) -> Result<Answer, Failure> {
     let mut response = client()?
         .execute(request)
         .await
-        .map_err(|error| Failure::of(&error, timeout, began.elapsed(), roots_missing()))?;
+        .map_err(|error| Failure::of(&error, timeout, began.elapsed()))?;
     let status = response.status().as_u16();
     let headers = response.headers().clone();
     let (max, refuse) = match limit {
@@ -163,9 +163,11 @@ pub async fn send(call: Call<'_>) -> Result<Answer, Failure> {
     }
     let mut body = Vec::new();
     let mut cut = false;
-    while let Some(chunk) = response.chunk().await.map_err(|error| {
-        Failure::of(&error, timeout, began.elapsed(), roots_missing()).while_reading(status)
-    })? {
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(|error| Failure::of(&error, timeout, began.elapsed()).while_reading(status))?
+    {
         let room = max - body.len();
         body.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
         if chunk.len() > room {
@@ -192,7 +194,8 @@ fn request(call: Call<'_>) -> Result<reqwest::Request, Failure> {
     for (name, value) in call.headers {
         let key = HeaderName::from_bytes(name.as_bytes())
             .map_err(|_| invalid(format!("{name:?} is not a header name")))?;
-        let mut value = HeaderValue::from_str(value).map_err(|_| {
+        // any UTF-8 text but control characters: values of labels are not always ASCII
+        let mut value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| {
             invalid(format!("header `{name}` holds a line break or another control character"))
         })?;
         value.set_sensitive(true);
@@ -205,21 +208,14 @@ fn request(call: Call<'_>) -> Result<reqwest::Request, Failure> {
     builder.build().map_err(|_| invalid("the request could not be built".into()))
 }
 
-/// The client, and whether the system has no certificates to trust.
-struct Shared {
-    client: Client,
-    roots_missing: bool,
-}
-
-fn shared() -> &'static Result<Shared, String> {
-    static SHARED: OnceLock<Result<Shared, String>> = OnceLock::new();
-    SHARED.get_or_init(|| match builder().build() {
-        Ok(client) => Ok(Shared { client, roots_missing: false }),
-        // a system without certificates (an empty container): plain HTTP still works
-        Err(_) => match builder().tls_certs_only([]).build() {
-            Ok(client) => Ok(Shared { client, roots_missing: true }),
-            Err(error) => Err(chain(&error)),
-        },
+fn shared() -> &'static Result<Client, String> {
+    static SHARED: OnceLock<Result<Client, String>> = OnceLock::new();
+    SHARED.get_or_init(|| {
+        builder()
+            .build()
+            // a system without certificates (an empty container): plain HTTP still works
+            .or_else(|_| builder().tls_certs_only([]).build())
+            .map_err(|error| chain(&error))
     })
 }
 
@@ -237,14 +233,7 @@ fn builder() -> reqwest::ClientBuilder {
 
 /// The shared client, for callers that need more than [`send`].
 pub fn client() -> Result<&'static Client, Failure> {
-    match shared() {
-        Ok(shared) => Ok(&shared.client),
-        Err(reason) => Err(Failure::Invalid(format!("no HTTP client: {reason}"))),
-    }
-}
-
-fn roots_missing() -> bool {
-    shared().as_ref().is_ok_and(|shared| shared.roots_missing)
+    shared().as_ref().map_err(|reason| Failure::Invalid(format!("no HTTP client: {reason}")))
 }
 
 /// All causes in one line.

@@ -113,8 +113,8 @@ impl<'a> Request<'a> {
             },
             401 | 403 => super::failed(format!("{said}; {}", self.credential())),
             300..=399 => super::failed(format!(
-                "{said}; redirects are not followed: write the address it leads to, {}",
-                net::place(answer.header("location"))
+                "{said}; redirects are not followed: {}",
+                advice(answer.header("location"))
             )),
             // the gateway gave up on a server that may be doing it still
             504 if self.headers.contains_key("idempotency-key") => {
@@ -161,6 +161,15 @@ impl<'a> Request<'a> {
             )),
             failure => super::failed_for_now(format!("could not reach {name}: {failure}")),
         }
+    }
+}
+
+/// What to do about a redirect. Only the host is named: the path of a location may hold a credential.
+fn advice(location: &str) -> String {
+    if location.starts_with("http://") || location.starts_with("https://") {
+        format!("write the address it leads to, at {}", net::place(location))
+    } else {
+        "write the path it leads to".into()
     }
 }
 

@@ -50,19 +50,9 @@ impl Failure {
     }
 
     /// Reads a client's error. `took` is the time since the call began, `timeout` its longest.
-    pub(super) fn of(
-        error: &reqwest::Error,
-        timeout: Duration,
-        took: Duration,
-        roots_missing: bool,
-    ) -> Self {
+    pub(super) fn of(error: &reqwest::Error, timeout: Duration, took: Duration) -> Self {
         if let Some(reason) = find(error, tls) {
-            let hint = if roots_missing {
-                "; this system has no certificates to trust: install ca-certificates or set SSL_CERT_FILE"
-            } else {
-                ""
-            };
-            return Self::Tls(format!("{reason}{hint}"));
+            return Self::Tls(reason);
         }
         if error.is_dns() {
             return Self::Dns;
@@ -141,11 +131,35 @@ fn find<T>(
 }
 
 fn tls(cause: &(dyn StdError + 'static)) -> Option<String> {
-    cause.downcast_ref::<rustls::Error>().map(ToString::to_string)
+    let error = cause.downcast_ref::<rustls::Error>()?;
+    Some(match error {
+        rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer) => {
+            "the issuer of its certificate is not trusted; install ca-certificates, or name a file \
+             with the issuer in SSL_CERT_FILE"
+                .into()
+        }
+        other => other.to_string(),
+    })
 }
 
 /// The kind of an `io::Error` that hides no other.
 fn io_kind(cause: &(dyn StdError + 'static)) -> Option<io::ErrorKind> {
     let error = cause.downcast_ref::<io::Error>()?;
     error.get_ref().is_none().then(|| error.kind())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_untrusted_certificate_says_what_to_do() {
+        let unknown = rustls::CertificateError::UnknownIssuer;
+        let error = io::Error::other(rustls::Error::InvalidCertificate(unknown));
+        let hidden = error.get_ref().and_then(|it| tls(it)).unwrap();
+        assert!(hidden.ends_with("in SSL_CERT_FILE"), "{hidden}");
+        let expired = rustls::Error::InvalidCertificate(rustls::CertificateError::Expired);
+        assert_eq!(tls(&expired).unwrap(), "invalid peer certificate: Expired");
+        assert_eq!(tls(&io::Error::from(io::ErrorKind::ConnectionReset)), None);
+    }
 }

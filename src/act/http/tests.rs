@@ -117,7 +117,13 @@ async fn judges_by_the_status() {
             ("POST", 302, &[302], DONE, "`shop` answered 302"),
             ("POST", 409, &[409], DONE, "`shop` answered 409"),
             ("POST", 202, &[200], NEVER, "`shop` answered 202"),
-            ("POST", 302, &[], NEVER, "write the address it leads to, https://elsewhere.example"),
+            (
+                "POST",
+                302,
+                &[],
+                NEVER,
+                "write the address it leads to, at https://elsewhere.example",
+            ),
             ("POST", 400, &[], NEVER, "`shop` answered 400 \"{"),
             ("POST", 401, &[], NEVER, "refuses the credential in targets.http.shop of quell.yml"),
             ("POST", 403, &[], NEVER, "refuses the credential in targets.http.shop of quell.yml"),
@@ -216,6 +222,15 @@ async fn a_call_that_cannot_be_made_is_not_tried_again() {
         let outcome = go(&call, &targets, LONG).await;
         let Outcome::Failed { reason, retryable: false } = outcome else { panic!("{outcome:?}") };
         assert!(reason.contains(words), "{reason}");
+    }
+}
+
+#[test]
+fn a_redirect_names_no_more_than_a_host() {
+    let absolute = advice("https://user:s3cret@elsewhere.example/?token=s3cret");
+    assert_eq!(absolute, "write the address it leads to, at https://elsewhere.example");
+    for relative in ["/login?token=s3cret", "", "//elsewhere.example/s3cret"] {
+        assert_eq!(advice(relative), "write the path it leads to");
     }
 }
 

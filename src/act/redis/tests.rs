@@ -218,6 +218,17 @@ async fn a_server_that_is_away_is_named_and_tried_again() {
 }
 
 #[tokio::test]
+async fn a_server_that_does_not_speak_tls_is_not_reached() {
+    let server = Server::start().await;
+    server.fill(0, "a", 3).await;
+    let targets = named(&format!("rediss://127.0.0.1:{}", server.port));
+    let outcome = flush(&everything(None), Duration::from_secs(2), &targets).await;
+    let Outcome::Failed { reason, retryable: true } = outcome else { panic!("{outcome:?}") };
+    assert!(reason.starts_with("could not reach redis `cache`: "), "{reason}");
+    assert_eq!(server.size(0).await, 3);
+}
+
+#[tokio::test]
 async fn a_target_that_does_not_exist_is_not_tried_again() {
     let flush_other = RedisFlush { server: "cash".into(), database: None };
     let words = "no server `cash` in targets.redis of quell.yml; there are: cache";
