@@ -1,6 +1,6 @@
 //! x
-use std::sync::Arc;
 use arc_swap::ArcSwap;
+use std::sync::Arc;
 /// s
 #[derive(Debug, Clone)]
 pub struct State {

@@ -72,7 +72,8 @@ impl App {
         let wake = Arc::new(wake);
         let committed = Arc::clone(&wake);
         let limit = config.ingest.max_waiting_alerts;
-        let (intake, writer) = Intake::new(store.clone(), limit, move || committed.intake.notify_one());
+        let (intake, writer) =
+            Intake::new(store.clone(), limit, move || committed.intake.notify_one());
         let tasks = TaskTracker::new();
         // the writer outlives the tasks that feed it, so the tracker does not hold it
         let writer = TaskTracker::new().spawn(writer);
@@ -125,7 +126,9 @@ impl App {
         // the writer ends when the last of those who feed it is gone
         drop(self.engine);
         if tokio::time::timeout(ANSWERS_WITHIN, self.writer).await.is_err() {
-            tracing::warn!("alerts were still waiting to be stored; their senders were not told 200");
+            tracing::warn!(
+                "alerts were still waiting to be stored; their senders were not told 200"
+            );
         }
         store.close().await;
     }
@@ -235,8 +238,11 @@ fn link_key(library: &Library, database: Database) -> Result<Arc<[u8]>, Error> {
         }
     };
     read_or_make_key(&file).map_err(|error| {
-        Error::new("Q0405", format!("could not read or make the link key {}: {error}", file.display()))
-            .hint("the folder of the database must be writable")
+        Error::new(
+            "Q0405",
+            format!("could not read or make the link key {}: {error}", file.display()),
+        )
+        .hint("the folder of the database must be writable")
     })
 }
 
@@ -251,7 +257,9 @@ fn read_or_make_key(file: &Path) -> std::io::Result<Arc<[u8]>> {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             let key = fs::read(file)?;
             if key.len() < 32 {
-                return Err(std::io::Error::other("it is shorter than 32 bytes; delete it to make a new one"));
+                return Err(std::io::Error::other(
+                    "it is shorter than 32 bytes; delete it to make a new one",
+                ));
             }
             Ok(key.into())
         }

@@ -200,6 +200,7 @@ fn store_error(error: crate::store::StoreError) -> Error {
     use crate::store::StoreError;
     match error {
         StoreError::Missing(words) | StoreError::Conflict(words) => Error::problems("Q0408", words),
-        other => Error::new("Q0404", other.to_string()).hint("is the database reachable, and the disk not full?"),
+        other => Error::new("Q0404", other.to_string())
+            .hint("is the database reachable, and the disk not full?"),
     }
 }

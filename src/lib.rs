@@ -7,7 +7,7 @@
 //! library  store  act  probe  notify     one outside thing each; they do not know one another
 //! decide                            pure functions: no await, clock, randomness or logging
 //! model                             pure data
-//! clock, error, telemetry, exec, net, wake    leaves: time, errors, metrics, processes, HTTP client, signals
+//! clock, error, telemetry, exec, net, wake, crash    leaves: time, errors, metrics, processes, HTTP client, signals
 //! ```
 //!
 //! Imports point down, never sideways; `tests/it/tidy.rs` enforces it. ARCHITECTURE.md is the map.
@@ -17,6 +17,7 @@ pub mod api;
 pub mod app;
 pub mod cli;
 pub mod clock;
+mod crash;
 pub mod decide;
 pub mod demo;
 pub mod engine;

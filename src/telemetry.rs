@@ -34,6 +34,18 @@ pub struct By {
     pub kind: String,
 }
 
+/// The label of an incident.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByStatus {
+    status: String,
+}
+
+/// The label of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByState {
+    state: String,
+}
+
 /// Two labels of a notification.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Notified {
@@ -63,7 +75,7 @@ pub struct Metrics {
     /// Alerts by what they did: opened, reopened, updated, closed, unchanged.
     pub alerts: Family<By, Counter>,
     decisions: Family<By, Counter>,
-    runs: Family<By, Counter>,
+    runs: Family<ByState, Counter>,
     effects: Family<By, Counter>,
     notifications: Family<Notified, Counter>,
     checks: Family<Checked, Counter>,
@@ -72,8 +84,8 @@ pub struct Metrics {
     pub store_errors: Counter,
     /// Loops that died and were started again.
     pub loop_restarts: Counter,
-    /// Open incidents by status; set when scraped.
-    pub incidents_open: Family<By, Gauge>,
+    notifications_dead: Counter,
+    incidents_open: Family<ByStatus, Gauge>,
     /// Notifications by state; set when scraped.
     pub outbox: Family<By, Gauge>,
     /// Whether anything is paused; set when scraped.
@@ -100,6 +112,7 @@ impl Default for Metrics {
             events: Counter::default(),
             store_errors: Counter::default(),
             loop_restarts: Counter::default(),
+            notifications_dead: Counter::default(),
             incidents_open: Family::default(),
             outbox: Family::default(),
             paused: Gauge::default(),
@@ -119,7 +132,7 @@ impl Metrics {
         r.register("webhooks", "Webhook requests by result (kind)", self.webhooks.clone());
         r.register("alerts", "Alerts received by what they did (kind)", self.alerts.clone());
         r.register("decisions", "Judgements by verdict (kind)", self.decisions.clone());
-        r.register("runs", "Runs that ended, by state (kind)", self.runs.clone());
+        r.register("runs", "Runs that ended, by state", self.runs.clone());
         r.register("effects", "Actions begun, by action (kind)", self.effects.clone());
         r.register("notifications", "Deliveries by channel and result", self.notifications.clone());
         r.register("checks", "Observations of checks by health", self.checks.clone());
@@ -132,7 +145,7 @@ impl Metrics {
         );
         r.register(
             "incidents_open",
-            "Incidents that are not resolved, by status (kind)",
+            "Incidents that are not resolved, by status",
             self.incidents_open.clone(),
         );
         r.register(
@@ -174,7 +187,12 @@ impl Metrics {
 
     /// A run that ended, by the word of its state.
     pub fn run_ended(&self, state: &str) {
-        Self::count(&self.runs, state, 1);
+        self.runs.get_or_create(&ByState { state: state.to_owned() }).inc();
+    }
+
+    /// Open incidents of a status.
+    pub fn set_incidents_open(&self, status: &str, count: i64) {
+        self.incidents_open.get_or_create(&ByStatus { status: status.to_owned() }).set(count);
     }
 
     /// An action that begins.
@@ -191,6 +209,9 @@ impl Metrics {
     pub fn notified(&self, channel: &str, result: &str) {
         let labels = Notified { channel: channel.to_owned(), result: result.to_owned() };
         self.notifications.get_or_create(&labels).inc();
+        if result == "dead" {
+            self.notifications_dead.inc();
+        }
     }
 
     /// An observation of a check.

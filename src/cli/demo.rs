@@ -3,6 +3,7 @@
 //! Nothing is acted: the shop, its fault, the check, the run and the restart are real, and the lines are read from the
 //! same database that `quell incidents` and `quell runs` read.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Args;
@@ -92,14 +93,13 @@ async fn play(options: &Options) -> Result<(), Error> {
         options.fault.as_str().replace('-', " ")
     ));
     let folder = Folder::create()?;
-    let setup = Setup {
-        program: ourselves(&["demo-shop"])?,
-        folder: folder.path().to_owned(),
-        rate: RATE,
-    };
+    let setup =
+        Setup { program: ourselves(&["demo-shop"])?, folder: folder.path().to_owned(), rate: RATE };
     let shop = Supervisor::start(setup).await?;
     let watched_by = match &programs {
-        Some(_) => Watcher::Prometheus { prometheus: free_address()?, alertmanager: free_address()? },
+        Some(_) => {
+            Watcher::Prometheus { prometheus: free_address()?, alertmanager: free_address()? }
+        }
         None => Watcher::Check,
     };
     let socket = shop.socket().display().to_string();
@@ -113,22 +113,30 @@ async fn play(options: &Options) -> Result<(), Error> {
     let loaded = library::load(Some(&written.config), &environment);
     let Some(library) = loaded.library else {
         output::diagnostics(&loaded);
-        return Err(Error::new("Q0921", "the demo's own files have errors").hint("please report this"));
+        return Err(
+            Error::new("Q0921", "the demo's own files have errors").hint("please report this")
+        );
     };
     let app = App::start(library, Clock::System).await?;
     say(&Line {
         at: now(),
         actor: "shop",
-        text: &format!("listening on {}, {RATE} requests/s of traffic, about 0.1 % errors", shop.address()),
+        text: &format!(
+            "listening on {}, {RATE} requests/s of traffic, about 0.1 % errors",
+            shop.address()
+        ),
         tone: Tone::Plain,
     });
-    say(&Line { at: now(), actor: "quell", text: &format!("watching from http://{}", app.address), tone: Tone::Plain });
+    say(&Line {
+        at: now(),
+        actor: "quell",
+        text: &format!("watching it, on http://{}", app.address),
+        tone: Tone::Plain,
+    });
     let monitoring = monitor(programs.as_ref(), &folder, &written, watched_by).await?;
-    tokio::time::sleep(HEALTHY_FIRST).await;
-    options.fault.inject(shop.address()).await?;
-    say(&Line { at: now(), actor: "fault", text: options.fault.story(), tone: Tone::Bad });
     let within = if options.with_prometheus { ENDS_WITHIN_WITH_PROMETHEUS } else { ENDS_WITHIN };
-    let told = Narrator::new(app.engine.store.clone()).tell(within).await;
+    let told =
+        Narrator::new(app.engine.store.clone()).tell(options.fault, shop.address(), within).await;
     let result = match told {
         Ok(incident) => end(&app, &incident).await,
         Err(error) => Err(error),
@@ -152,7 +160,8 @@ async fn monitor(
     written: &Written,
     watched_by: Watcher,
 ) -> Result<Option<Monitoring>, Error> {
-    let (Some(programs), Some((prometheus_yml, alertmanager_yml))) = (programs, &written.watcher) else {
+    let (Some(programs), Some((prometheus_yml, alertmanager_yml))) = (programs, &written.watcher)
+    else {
         return Ok(None);
     };
     let Watcher::Prometheus { prometheus, alertmanager } = watched_by else { return Ok(None) };
@@ -163,7 +172,9 @@ async fn monitor(
         (alertmanager_yml, alertmanager),
     )
     .await?;
-    let text = format!("http://{prometheus} scrapes the shop; http://{alertmanager} sends alerts to quell");
+    let text = format!(
+        "http://{prometheus} scrapes the shop; http://{alertmanager} sends alerts to quell"
+    );
     say(&Line { at: now(), actor: "prometheus", text: &text, tone: Tone::Plain });
     Ok(Some(monitoring))
 }
@@ -188,8 +199,12 @@ fn next(app: &App) {
         "Next:  quell demo --keep             stay up, look around at http://{}",
         app.address
     ));
-    output::line("       quell demo --with-prometheus  the same with the real Prometheus and Alertmanager");
-    output::line("       quell check rules playbooks   the rules and playbooks that come with quell");
+    output::line(
+        "       quell demo --with-prometheus  the same with the real Prometheus and Alertmanager",
+    );
+    output::line(
+        "       quell check rules playbooks   the rules and playbooks that come with quell",
+    );
     output::line("       README.md                     how to connect your own Alertmanager");
 }
 
@@ -198,7 +213,9 @@ async fn stay(app: &App, written: &Written, fault: Fault) -> Result<(), Error> {
     output::line(&format!("\nStill running, until Ctrl-C. In another terminal:\n"));
     output::line(&format!("  quell --config {config} incidents 1"));
     output::line(&format!("  quell --config {config} runs 1"));
-    output::line(&format!("  quell --config {config} explain --label alertname=HighErrorRate --label service=shop"));
+    output::line(&format!(
+        "  quell --config {config} explain --label alertname=HighErrorRate --label service=shop"
+    ));
     output::line(&format!("  quell --config {config} pause"));
     output::line(&format!("  curl http://{at}/metrics"));
     output::line(&format!("  curl http://{at}/api/v1/incidents"));
@@ -233,123 +250,165 @@ struct Narrator {
     opened: bool,
     decisions: i64,
     journal: Vec<(i64, i64)>,
+    news: Vec<(Timestamp, String, String, Tone)>,
 }
 
 impl Narrator {
     fn new(store: Store) -> Self {
-        Self { store, check: None, firing: None, opened: false, decisions: 0, journal: Vec::new() }
+        Self {
+            store,
+            check: None,
+            firing: None,
+            opened: false,
+            decisions: 0,
+            journal: Vec::new(),
+            news: Vec::new(),
+        }
     }
 
-    /// Tells until the first incident is resolved; returns it.
-    async fn tell(mut self, within: Duration) -> Result<Incident, Error> {
-        let deadline = Instant::now() + within;
+    /// Breaks the shop after a while of health, and tells until the first incident is resolved; returns it.
+    async fn tell(
+        mut self,
+        fault: Fault,
+        shop: SocketAddr,
+        within: Duration,
+    ) -> Result<Incident, Error> {
+        let began = Instant::now();
+        let mut broken = false;
         loop {
-            self.checks().await.map_err(trouble)?;
-            self.alerts().await.map_err(trouble)?;
-            self.decisions().await.map_err(trouble)?;
-            self.runs().await.map_err(trouble)?;
-            let first = self.store.incident(IncidentId(1)).await.map_err(trouble)?;
-            if let Some(incident) = first
-                && incident.status == IncidentStatus::Resolved
-            {
-                self.runs().await.map_err(trouble)?;
+            if !broken && began.elapsed() >= HEALTHY_FIRST {
+                fault.inject(shop).await?;
+                broken = true;
+                self.note(Clock::System.now(), "fault", fault.story().to_owned(), Tone::Bad);
+            }
+            let resolved = self.look().await.map_err(trouble)?;
+            self.say_news();
+            if let Some(incident) = resolved {
                 self.resolved(&incident).await.map_err(trouble)?;
                 return Ok(incident);
             }
-            if Instant::now() >= deadline {
-                let hint = "is the machine very busy? try again, or look closer with --keep";
-                return Err(Error::problems("Q0923", format!("not over after {}", show_duration(within))).hint(hint));
+            if began.elapsed() >= within {
+                return Err(Error::problems(
+                    "Q0923",
+                    format!("not over after {}", show_duration(within)),
+                )
+                .hint("is the machine very busy? try again, or look closer with --keep"));
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 
+    /// Collects what is new; returns the first incident once it is resolved.
+    async fn look(&mut self) -> Result<Option<Incident>, StoreError> {
+        let first = self.store.incident(IncidentId(1)).await?;
+        self.checks().await?;
+        self.alerts(first.as_ref()).await?;
+        self.decisions().await?;
+        self.runs().await?;
+        Ok(first.filter(|incident| incident.status == IncidentStatus::Resolved))
+    }
+
+    fn note(&mut self, at: Timestamp, actor: &str, text: String, tone: Tone) {
+        self.news.push((at, actor.to_owned(), text, tone));
+    }
+
+    /// In the order in which it happened, as far as one look can know.
+    fn say_news(&mut self) {
+        self.news.sort_by_key(|(at, ..)| *at);
+        for (at, actor, text, tone) in self.news.drain(..) {
+            say(&Line { at: Some(local(at)), actor: &actor, text: &text, tone });
+        }
+    }
+
+    /// A healthy check is worth one line, at the beginning and after trouble; an unhealthy one until it fires.
     async fn checks(&mut self) -> Result<(), StoreError> {
         for state in self.store.checks().await? {
-            let seen = (state.health, state.streak);
-            let worth = state.streak <= 2 && !state.measured.is_empty();
-            let changed = self.check != Some(seen);
-            let first_healthy = self.check.is_none();
-            self.check = Some(seen);
-            // a healthy check is worth one line, at the beginning and after trouble
-            if !changed || !worth || (state.health == Health::Healthy && !first_healthy && self.firing.is_none()) {
+            if state.measured.is_empty() || self.check == Some((state.health, state.streak)) {
                 continue;
             }
-            let tone = if state.health == Health::Healthy { Tone::Good } else { Tone::Bad };
-            say(&Line {
-                at: Some(local(state.at)),
-                actor: "check",
-                text: &format!("{}  {} {} of 2: {}", state.name, state.health.as_str(), state.streak, state.measured),
-                tone,
-            });
+            let first = self.check.is_none();
+            self.check = Some((state.health, state.streak));
+            let healthy = state.health == Health::Healthy;
+            if state.streak > 2 || (healthy && !first && self.firing.is_none()) {
+                continue;
+            }
+            let count =
+                if healthy && first { String::new() } else { format!(" {} of 2", state.streak) };
+            let text =
+                format!("{}  {}{count}: {}", state.name, state.health.as_str(), state.measured);
+            self.note(state.at, "check", text, if healthy { Tone::Good } else { Tone::Bad });
         }
         Ok(())
     }
 
-    async fn alerts(&mut self) -> Result<(), StoreError> {
+    async fn alerts(&mut self, incident: Option<&Incident>) -> Result<(), StoreError> {
         let Some(episode) = self.store.episodes(false, None, 1).await?.pop() else { return Ok(()) };
         if self.firing != Some(episode.open) {
             self.firing = Some(episode.open);
-            let (word, tone) = if episode.open { ("firing", Tone::Bad) } else { ("resolved", Tone::Good) };
-            let text = format!("{} {word}", episode.labels);
-            say(&Line { at: now(), actor: "alert", text: &text, tone });
+            let (at, word, tone) = if episode.open {
+                (episode.opened_at, "firing", Tone::Bad)
+            } else {
+                (Clock::System.now(), "resolved", Tone::Good)
+            };
+            self.note(at, "alert", format!("{} {word}", episode.labels), tone);
         }
-        if !self.opened
-            && let Some(incident) = self.store.incident(IncidentId(1)).await?
-        {
+        if let Some(incident) = incident.filter(|_| !self.opened) {
             self.opened = true;
-            let text = format!("rule {} matches: {} opened", incident.rule, incident.id);
-            say(&Line { at: Some(local(incident.opened_at)), actor: "rule", text: &text, tone: Tone::Plain });
+            let text = format!("{} matches: incident {} opened", incident.rule, incident.id);
+            self.note(incident.opened_at, "rule", text, Tone::Plain);
         }
         Ok(())
     }
 
     async fn decisions(&mut self) -> Result<(), StoreError> {
-        let mut news = self.store.decisions(None, None, 20).await?;
-        news.reverse();
-        for stored in news.into_iter().filter(|it| it.id > self.decisions).collect::<Vec<_>>() {
-            self.decisions = stored.id;
-            let decision = stored.decision;
-            let tone = if decision.verdict.caution() == 0 { Tone::Act } else { Tone::Plain };
-            let text = format!("{} for {}: {}", decision.verdict.as_str(), decision.playbook, decision.reason);
-            say(&Line { at: Some(local(decision.at)), actor: "guards", text: &text, tone });
+        let stored = self.store.decisions(None, None, 20).await?;
+        for it in stored.into_iter().rev().filter(|it| it.id > self.decisions).collect::<Vec<_>>() {
+            self.decisions = it.id;
+            let decision = it.decision;
+            let what = match decision.playbook.as_str() {
+                "" => decision.reason,
+                playbook => {
+                    format!("{} {playbook}: {}", decision.verdict.as_str(), decision.reason)
+                }
+            };
+            self.note(decision.at, "guards", what, Tone::Plain);
         }
         Ok(())
     }
 
     async fn runs(&mut self) -> Result<(), StoreError> {
-        let mut runs = self.store.runs(None, None, 20).await?;
-        runs.reverse();
-        for run in runs {
-            let known = self.journal.iter().find(|(id, _)| *id == run.id.0).map_or(0, |(_, seq)| *seq);
+        for run in self.store.runs(None, None, 20).await?.into_iter().rev() {
+            let known =
+                self.journal.iter().find(|(id, _)| *id == run.id.0).map_or(0, |(_, seq)| *seq);
             let Some(plan) = self.store.plan(run.id).await? else { continue };
             let entries = self.store.journal(run.id).await?;
-            for entry in entries.iter().filter(|entry| entry.seq > known) {
-                let text = match &entry.event {
-                    Event::Planned { .. } => {
-                        format!("remedy {} of {}: {} on {}", plan.remedy, plan.remedies, plan.playbook.name, plan.target)
-                    }
-                    event => tell::event_line(&plan, event),
-                };
-                let tone = match &entry.event {
-                    Event::StepStarted { .. } | Event::UndoStarted { .. } => Tone::Act,
-                    Event::Verified { seen } if seen.health == Health::Healthy => Tone::Good,
-                    Event::Verified { .. } => Tone::Bad,
-                    _ => Tone::Plain,
-                };
-                let actor = format!("run {}", run.id);
-                say(&Line { at: Some(local(entry.at)), actor: &actor, text: &text, tone });
-            }
             let seq = entries.last().map_or(0, |entry| entry.seq);
-            if seq > known {
-                self.journal.retain(|(id, _)| *id != run.id.0);
-                self.journal.push((run.id.0, seq));
-                let ended = machine::fold(&plan, &entries).ok().filter(|state| state.summary().is_final());
-                if let Some(state) = ended {
-                    let tone = if run.state == crate::model::run::RunState::Fixed { Tone::Good } else { Tone::Bad };
-                    let text = format!("{}: {}", state.summary().as_str(), tell::outcome_line(&plan, &state));
-                    say(&Line { at: Some(local(state.last_at)), actor: &format!("run {}", run.id), text: &text, tone });
-                }
+            if seq == known {
+                continue;
+            }
+            self.journal.retain(|(id, _)| *id != run.id.0);
+            self.journal.push((run.id.0, seq));
+            let actor = format!("run {}", run.id);
+            let (which, target) =
+                (format!("remedy {} of {}", plan.remedy, plan.remedies), &plan.target);
+            for entry in entries.iter().filter(|entry| entry.seq > known) {
+                let (text, tone) = match &entry.event {
+                    Event::Planned { .. } => {
+                        (format!("{which}: {} on {target}", plan.playbook.name), Tone::Plain)
+                    }
+                    event @ (Event::StepStarted { .. } | Event::UndoStarted { .. }) => {
+                        (tell::event_line(&plan, event), Tone::Act)
+                    }
+                    event => (tell::event_line(&plan, event), Tone::Plain),
+                };
+                self.note(entry.at, &actor, text, tone);
+            }
+            let state =
+                machine::fold(&plan, &entries).ok().filter(|state| state.summary().is_final());
+            if let Some(state) = state {
+                let good = state.summary() == crate::model::run::RunState::Fixed;
+                let text = format!("{}: {}", state.summary().as_str(), state.reason);
+                self.note(state.last_at, &actor, text, if good { Tone::Good } else { Tone::Bad });
             }
         }
         Ok(())
@@ -359,17 +418,18 @@ impl Narrator {
         let at = incident.resolved_at.unwrap_or(incident.opened_at);
         let (tried, fixed_by) = self.store.tried(incident.id).await?;
         let notice = tell::resolved(incident, tried, fixed_by.as_deref(), at);
-        let text = format!(
-            "resolved in {}; nobody was paged. Mail and Slack would have said:\n\"{}: {}\"",
+        let mut text = format!(
+            "resolved in {}, nobody was paged; mail and Slack would have said:\n\"{}: {}\"",
             show_duration(since(at, incident.opened_at)),
             notice.title,
             notice.headline
         );
+        for line in &notice.tried {
+            text.push_str("\ntried: ");
+            text.push_str(line);
+        }
         let actor = format!("incident {}", incident.id);
         say(&Line { at: Some(local(at)), actor: &actor, text: &text, tone: Tone::Good });
-        for line in &notice.tried {
-            say(&Line { at: None, actor: "", text: &format!("tried: {line}"), tone: Tone::Plain });
-        }
         Ok(())
     }
 }

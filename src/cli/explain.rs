@@ -100,8 +100,9 @@ fn read(file: &PathBuf) -> Result<Vec<(Labels, Labels)>, Error> {
         Some((labels, serde_json::from_value(annotations).unwrap_or_default()))
     };
     let expected = || {
-        Error::new("Q0603", format!("{name} holds no alert"))
-            .hint("expected a webhook body with `alerts`, an alert with `labels`, or a map of labels")
+        Error::new("Q0603", format!("{name} holds no alert")).hint(
+            "expected a webhook body with `alerts`, an alert with `labels`, or a map of labels",
+        )
     };
     if let Some(alerts) = json.get("alerts").and_then(serde_json::Value::as_array) {
         return alerts.iter().map(|alert| one(alert).ok_or_else(expected)).collect();
@@ -142,7 +143,9 @@ fn explain(library: &Library, episode: &Episode, now: Timestamp) {
         match first_plan(library, rule, episode, now) {
             Ok(Some(plan)) => show_plan(rule, &plan),
             Ok(None) => output::line(&format!("rule {} has no remedy: people only", rule.name)),
-            Err(errors) => output::line(&format!("rule {} cannot plan: {}", rule.name, errors.join("; "))),
+            Err(errors) => {
+                output::line(&format!("rule {} cannot plan: {}", rule.name, errors.join("; ")))
+            }
         }
     }
 }
@@ -154,8 +157,12 @@ fn width<'a>(texts: impl Iterator<Item = &'a str>) -> usize {
 pub(super) fn why_words(why: &Match) -> String {
     match why {
         Match::Selected => "selected".into(),
-        Match::Matcher { matcher, value: Some(value) } => format!("no: {matcher}, the alert has {value:?}"),
-        Match::Matcher { matcher, value: None } => format!("no: {matcher}, the alert has no such label"),
+        Match::Matcher { matcher, value: Some(value) } => {
+            format!("no: {matcher}, the alert has {value:?}")
+        }
+        Match::Matcher { matcher, value: None } => {
+            format!("no: {matcher}, the alert has no such label")
+        }
         Match::When => "no: `when` is false".into(),
         Match::WhenUnknown(reason) => format!("no: `when` is unknown: {reason}"),
         Match::TakenBy(rule) => format!("no: rule {rule} takes it before"),
@@ -176,15 +183,8 @@ fn first_plan(
         .ok_or_else(|| vec![format!("there is no playbook {}", remedy.playbook)])?;
     let target = plan::target(rule, episode).map_err(|error| vec![error])?;
     let incident = IncidentId(0);
-    let subject = plan::subject(
-        &library.config,
-        rule,
-        (1, remedy),
-        playbook,
-        episode,
-        incident,
-        &target,
-    );
+    let subject =
+        plan::subject(&library.config, rule, (1, remedy), playbook, episode, incident, &target);
     plan::plan(rule, &subject, playbook, episode, now).map(Some)
 }
 
@@ -199,16 +199,20 @@ fn show_plan(rule: &Rule, plan: &Plan) {
     let context = plan::step_context(plan, "r-0", &State::empty(plan));
     for (index, step) in plan.playbook.steps.iter().enumerate() {
         let what = match &step.what {
-            What::Action(action) => plan::render_action(action, &context)
-                .map_or_else(|error| format!("{}: {error}", action.kind()), |it| tell::action_line(&it)),
+            What::Action(action) => plan::render_action(action, &context).map_or_else(
+                |error| format!("{}: {error}", action.kind()),
+                |it| tell::action_line(&it),
+            ),
             What::Probe { probe, within } => {
                 format!("probe {} within {}", probe.kind(), show_duration(*within))
             }
             What::Wait(time) => format!("wait {}", show_duration(*time)),
         };
         let undo = match &step.undo {
-            Some(undo) => plan::render_action(undo, &context)
-                .map_or_else(|error| format!("    undo: {error}"), |it| format!("    undo: {}", tell::action_line(&it))),
+            Some(undo) => plan::render_action(undo, &context).map_or_else(
+                |error| format!("    undo: {error}"),
+                |it| format!("    undo: {}", tell::action_line(&it)),
+            ),
             None => String::new(),
         };
         output::line(&format!("  {}  {}: {what}{undo}", index + 1, step.name));

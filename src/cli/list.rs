@@ -88,7 +88,11 @@ pub(super) async fn incidents(at: &Place, options: &Incidents) -> Result<(), Err
         return Ok(());
     }
     if incidents.is_empty() {
-        output::line(if options.all { "no incidents" } else { "no open incidents; --all shows resolved ones" });
+        output::line(if options.all {
+            "no incidents"
+        } else {
+            "no open incidents; --all shows resolved ones"
+        });
         return Ok(());
     }
     let now = store.clock().now();
@@ -138,29 +142,48 @@ async fn incident(at: &Place, store: &Store, id: IncidentId) -> Result<(), Error
     let now = store.clock().now();
     output::line(&format!("{}  {}  {}", incident.id, incident.title, standing(&incident)));
     output::line(&format!("  rule       {}", or_none(&incident.rule)));
-    output::line(&format!("  opened     {} ({} ago)", shown(incident.opened_at), show_duration(since(now, incident.opened_at))));
+    output::line(&format!(
+        "  opened     {} ({} ago)",
+        shown(incident.opened_at),
+        show_duration(since(now, incident.opened_at))
+    ));
     if let (Some(acked), by) = (incident.acked_at, &incident.acked_by) {
         output::line(&format!("  acked      {} by {by}", shown(acked)));
     }
     if let Some(resolved) = incident.resolved_at {
-        output::line(&format!("  resolved   {} (after {})", shown(resolved), show_duration(since(resolved, incident.opened_at))));
+        output::line(&format!(
+            "  resolved   {} (after {})",
+            shown(resolved),
+            show_duration(since(resolved, incident.opened_at))
+        ));
     }
     for episode in &episodes {
         let is = if episode.open { "firing" } else { "resolved" };
         output::line(&format!("  {}  {} {is}, by {}", episode.id, episode.labels, episode.source));
         if episode.truncated > 0 {
-            output::line(&format!("           evidence missing: the sender left {} alerts out", episode.truncated));
+            output::line(&format!(
+                "           evidence missing: the sender left {} alerts out",
+                episode.truncated
+            ));
         }
     }
     for decision in &decisions {
-        output::line(&format!("  decision   {} {}: {}", decision.playbook, decision.verdict.as_str(), decision.reason));
+        output::line(&format!(
+            "  decision   {} {}: {}",
+            decision.playbook,
+            decision.verdict.as_str(),
+            decision.reason
+        ));
     }
     for run in &runs {
         output::line(&format!("  {}  {}", run.id, headline(run)));
     }
     for it in &told {
         let error = if it.error.is_empty() { String::new() } else { format!(" ({})", it.error) };
-        output::line(&format!("  told       {} {}: {}{error}: {}", it.channel, it.recipient, it.state, it.notice.headline));
+        output::line(&format!(
+            "  told       {} {}: {}{error}: {}",
+            it.channel, it.recipient, it.state, it.notice.headline
+        ));
     }
     Ok(())
 }
@@ -229,8 +252,17 @@ async fn run(at: &Place, store: &Store, id: RunId) -> Result<(), Error> {
     }
     output::line(&format!("{}  {}", row.id, headline(&row)));
     output::line(&format!("  state      {}", row.state.as_str()));
-    output::line(&format!("  incident   {}, rule {}, remedy {} of {}", row.incident, row.rule, plan.remedy, plan.remedies));
-    output::line(&format!("  plan       {} mode {}, tier {}, digest {}", plan.playbook.name, plan.mode.as_str(), plan.tier, row.digest));
+    output::line(&format!(
+        "  incident   {}, rule {}, remedy {} of {}",
+        row.incident, row.rule, plan.remedy, plan.remedies
+    ));
+    output::line(&format!(
+        "  plan       {} mode {}, tier {}, digest {}",
+        plan.playbook.name,
+        plan.mode.as_str(),
+        plan.tier,
+        row.digest
+    ));
     for line in tell::plan_lines(&plan) {
         output::line(&format!("             {line}"));
     }
@@ -240,7 +272,12 @@ async fn run(at: &Place, store: &Store, id: RunId) -> Result<(), Error> {
         }
     }
     for entry in &entries {
-        output::line(&format!("  {:>3}  {}  {}", entry.seq, entry.at.strftime("%H:%M:%S%.3f"), tell::event_line(&plan, &entry.event)));
+        output::line(&format!(
+            "  {:>3}  {}  {}",
+            entry.seq,
+            entry.at.strftime("%H:%M:%S%.3f"),
+            tell::event_line(&plan, &entry.event)
+        ));
     }
     Ok(())
 }
@@ -288,12 +325,16 @@ pub(super) async fn audit(at: &Place, command: &AuditCommand) -> Result<(), Erro
         for broken in &audit.broken {
             output::line(&format!("{} entry {}: {}", broken.run, broken.seq, broken.what));
         }
-        let verdict = if audit.broken.is_empty() { "every chain holds" } else { "broken chains: see above" };
+        let verdict =
+            if audit.broken.is_empty() { "every chain holds" } else { "broken chains: see above" };
         output::line(&format!("{} runs, {} events: {verdict}", audit.runs, audit.events));
     }
     if audit.broken.is_empty() {
         Ok(())
     } else {
-        Err(Error::problems("Q0412", format!("{} of {} runs are not as they were written", audit.broken.len(), audit.runs)))
+        Err(Error::problems(
+            "Q0412",
+            format!("{} of {} runs are not as they were written", audit.broken.len(), audit.runs),
+        ))
     }
 }

@@ -1,5 +1,9 @@
 //! The one place that prints.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the command line prints here and nowhere else")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the command line prints here and nowhere else"
+)]
 
 use std::io::IsTerminal as _;
 

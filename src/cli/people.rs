@@ -126,7 +126,11 @@ pub(super) async fn ack(at: &Place, options: &Ack) -> Result<(), Error> {
     } else if done {
         output::line(&format!("{}: acknowledged by {by}; {}", incident.id, incident.title));
     } else if incident.acked_by.is_empty() {
-        output::line(&format!("{}: {}; nothing to acknowledge", incident.id, incident.status.as_str()));
+        output::line(&format!(
+            "{}: {}; nothing to acknowledge",
+            incident.id,
+            incident.status.as_str()
+        ));
     } else {
         output::line(&format!("{}: already acknowledged by {}", incident.id, incident.acked_by));
     }
@@ -203,7 +207,13 @@ fn show(at: &Place, row: &RunRow) -> Result<(), Error> {
     if at.json {
         output::json(row);
     } else {
-        output::line(&format!("{}: {} on {} is {}", row.id, row.playbook, row.target, row.state.as_str()));
+        output::line(&format!(
+            "{}: {} on {} is {}",
+            row.id,
+            row.playbook,
+            row.target,
+            row.state.as_str()
+        ));
     }
     Ok(())
 }
@@ -212,8 +222,13 @@ pub(super) async fn pause(at: &Place, options: &Pause) -> Result<(), Error> {
     let by = by(options.by.as_ref());
     match at.store().await {
         Ok((_, store)) => {
-            let new = store.pause(&options.scope, &by, &options.reason).await.map_err(store_error)?;
-            let words = if new { "paused: nothing begins until `quell resume`" } else { "was paused already" };
+            let new =
+                store.pause(&options.scope, &by, &options.reason).await.map_err(store_error)?;
+            let words = if new {
+                "paused: nothing begins until `quell resume`"
+            } else {
+                "was paused already"
+            };
             output::line(&format!("{}: {words}", options.scope));
             Ok(())
         }
@@ -222,8 +237,11 @@ pub(super) async fn pause(at: &Place, options: &Pause) -> Result<(), Error> {
             let library = at.library()?;
             let file = &library.config.pause_file;
             std::fs::write(file, format!("{by}: {}\n", options.reason)).map_err(|write| {
-                Error::new("Q0411", format!("could not pause: {error}; and not write {}: {write}", file.display()))
-                    .hint("stop the server, or create the pause file by hand")
+                Error::new(
+                    "Q0411",
+                    format!("could not pause: {error}; and not write {}: {write}", file.display()),
+                )
+                .hint("stop the server, or create the pause file by hand")
             })?;
             output::line(&format!(
                 "all: paused by the file {} ({error}); delete it, or `quell resume`, to clear it",
@@ -241,7 +259,10 @@ pub(super) async fn resume(at: &Place, options: &Resume) -> Result<(), Error> {
     let file = &library.config.pause_file;
     if options.scope == "all" && file.exists() {
         std::fs::remove_file(file).map_err(|error| {
-            Error::new("Q0411", format!("could not delete the pause file {}: {error}", file.display()))
+            Error::new(
+                "Q0411",
+                format!("could not delete the pause file {}: {error}", file.display()),
+            )
         })?;
         cleared = true;
     }

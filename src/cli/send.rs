@@ -42,7 +42,8 @@ pub(super) struct Options {
 
 pub(super) async fn run(at: &Place, options: &Options) -> Result<(), Error> {
     let library = at.library()?;
-    let server = options.server.clone().unwrap_or_else(|| format!("http://{}", library.config.listen));
+    let server =
+        options.server.clone().unwrap_or_else(|| format!("http://{}", library.config.listen));
     let token = options.token.clone().or_else(|| {
         let first = library.config.ingest.tokens.iter().find(|it| it.user.is_none())?;
         Some(first.token.reveal().to_owned())
@@ -84,7 +85,9 @@ pub(super) async fn run(at: &Place, options: &Options) -> Result<(), Error> {
 async fn decided(server: &str, fingerprint: &str) -> Result<(), Error> {
     let deadline = tokio::time::Instant::now() + DECIDED_WITHIN;
     loop {
-        let episodes = call(&format!("{server}/api/v1/episodes?fingerprint={fingerprint}"), None, None).await?;
+        let episodes =
+            call(&format!("{server}/api/v1/episodes?fingerprint={fingerprint}"), None, None)
+                .await?;
         let episode = text(&episodes, "/items/0/id");
         if !episode.is_empty() {
             let decisions =
@@ -95,8 +98,11 @@ async fn decided(server: &str, fingerprint: &str) -> Result<(), Error> {
             }
         }
         if tokio::time::Instant::now() >= deadline {
-            return Err(Error::problems("Q0701", format!("no decision within {}s", DECIDED_WITHIN.as_secs()))
-                .hint("is the server's intake running? see its log and /metrics"));
+            return Err(Error::problems(
+                "Q0701",
+                format!("no decision within {}s", DECIDED_WITHIN.as_secs()),
+            )
+            .hint("is the server's intake running? see its log and /metrics"));
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -104,7 +110,11 @@ async fn decided(server: &str, fingerprint: &str) -> Result<(), Error> {
 
 fn show(decision: &Value) {
     output::line("");
-    output::line(&format!("  verdict    {}: {}", text(decision, "/verdict/is"), text(decision, "/reason")));
+    output::line(&format!(
+        "  verdict    {}: {}",
+        text(decision, "/verdict/is"),
+        text(decision, "/reason")
+    ));
     for ruling in decision.pointer("/rulings").and_then(Value::as_array).into_iter().flatten() {
         output::line(&format!(
             "  {:20}  {:8}  {:34}  {:12}  {}",
@@ -175,5 +185,8 @@ async fn call(url: &str, token: Option<&str>, body: Option<Value>) -> Result<Val
     }
     let detail = json.pointer("/detail").or_else(|| json.pointer("/title")).unwrap_or(&json);
     let words = text(detail, "");
-    Err(Error::problems("Q0703", format!("{} answered {}: {words}", net::place(url), answer.status)))
+    Err(Error::problems(
+        "Q0703",
+        format!("{} answered {}: {words}", net::place(url), answer.status),
+    ))
 }

@@ -22,7 +22,9 @@ pub(super) async fn run(at: &Place) -> Result<(), Error> {
     let app = App::start(library, Clock::System).await?;
     tracing::info!(address = %app.address, rules, mode = mode.as_str(), "quell is ready");
     if mode == crate::model::playbook::Mode::Observe {
-        tracing::info!("mode observe: nothing acts until quell.yml says `mode: approve` or `mode: auto`");
+        tracing::info!(
+            "mode observe: nothing acts until quell.yml says `mode: approve` or `mode: auto`"
+        );
     }
     let failed = |error| Error::new("Q0002", format!("could not listen for signals: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;

@@ -274,10 +274,14 @@ pub fn event_line(plan: &Plan, event: &Event) -> String {
             let what = intent.action.as_ref().map_or_else(|| "looks".to_owned(), action_line);
             format!("{}: {what}{nth}", name(step))
         }
-        Event::StepEnded { step, outcome, .. } => format!("{}: {}", name(step), outcome_words(outcome)),
+        Event::StepEnded { step, outcome, .. } => {
+            format!("{}: {}", name(step), outcome_words(outcome))
+        }
         Event::StepSkipped { step, reason } => format!("{}: skipped: {reason}", name(step)),
         Event::Interrupted => "quell stopped here and went on".into(),
-        Event::ReadBack { seen } => format!("read back: {} {}", seen.health.as_str(), seen.measured),
+        Event::ReadBack { seen } => {
+            format!("read back: {} {}", seen.health.as_str(), seen.measured)
+        }
         Event::Settled { by, happened: true } => format!("{by} says that it happened"),
         Event::Settled { by, happened: false } => format!("{by} says that it did not happen"),
         Event::Stopped { why } => format!("stopped: {}", stop_words(why)),
@@ -287,7 +291,9 @@ pub fn event_line(plan: &Plan, event: &Event) -> String {
             let what = intent.action.as_ref().map(action_line).unwrap_or_default();
             format!("undo {}: {what}", name(step))
         }
-        Event::UndoEnded { step, outcome } => format!("undo {}: {}", name(step), outcome_words(outcome)),
+        Event::UndoEnded { step, outcome } => {
+            format!("undo {}: {}", name(step), outcome_words(outcome))
+        }
     }
 }
 

@@ -324,7 +324,10 @@ async fn closed(engine: &Engine, episode: &Episode) -> Result<()> {
     engine.wake.work.notify_one();
     let library = engine.library.load_full();
     for incident in engine.store.incidents_of(episode).await? {
-        if incident.status == IncidentStatus::Resolved {
+        // a run that is at work makes the episode due again when it ends; one in doubt keeps the incident open
+        if incident.status == IncidentStatus::Resolved
+            || engine.store.is_at_work(incident.id).await?
+        {
             continue;
         }
         let (tried, fixed_by) = engine.store.tried(incident.id).await?;

@@ -8,6 +8,7 @@ use sha2::Sha256;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
+use crate::crash;
 use crate::model::incident::EpisodeId;
 use crate::model::incident::IncidentId;
 use crate::model::incident::Owed;
@@ -150,7 +151,9 @@ impl Store {
         }
         write_event(&mut tx, id, &first, &event, &head).await?;
         owe(&mut tx, owed(id), now).await?;
+        crash::point();
         tx.commit().await?;
+        crash::point();
         Ok(id)
     }
 
@@ -228,7 +231,7 @@ impl Store {
                 .await?;
             // whoever waits for the end of this run: the episodes of its incident are judged again
             sqlx::query(
-                "UPDATE episodes SET due_at = $1, attempt = attempt + 1 WHERE is_open = 1 AND id IN
+                "UPDATE episodes SET due_at = $1, attempt = attempt + 1 WHERE id IN
                    (SELECT episode FROM incident_episodes WHERE incident = $2)",
             )
             .bind(micros(entry.at))
@@ -237,7 +240,9 @@ impl Store {
             .await?;
         }
         owe(&mut tx, owed, entry.at).await?;
+        crash::point();
         tx.commit().await?;
+        crash::point();
         claim.head = head;
         claim.entries.push(entry.clone());
         Ok(entry)
@@ -384,6 +389,15 @@ impl Store {
             lines.push(format!("{outcome} ({}, {at})", row.id));
         }
         Ok((lines, fixed_by))
+    }
+
+    /// Whether a run of the incident is at work, or waits for a person.
+    pub async fn is_at_work(&self, incident: IncidentId) -> Result<bool> {
+        let row = sqlx::query("SELECT 1 FROM runs WHERE incident = $1 AND is_final = 0 LIMIT 1")
+            .bind(incident.0)
+            .fetch_optional(&self.reader)
+            .await?;
+        Ok(row.is_some())
     }
 
     /// How many runs have each state.
