@@ -28,7 +28,7 @@ use crate::store::StoreError;
 use crate::store::episodes::DueEpisode;
 
 /// Claims last this long; judging asks outside for at most two times ten seconds.
-const LEASE: Duration = Duration::from_secs(60);
+const LEASE: Duration = Duration::from_mins(1);
 /// How often facts may change under a judgement before it is left for the next round.
 const TRIES: usize = 5;
 

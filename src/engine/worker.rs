@@ -38,7 +38,7 @@ const LEASE: Duration = Duration::from_secs(30);
 /// Time between observations while verification watches.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// A hold before a step that lasts longer than this gives the run up: what it was planned for is old.
-const GIVE_UP_AFTER: Duration = Duration::from_secs(15 * 60);
+const GIVE_UP_AFTER: Duration = Duration::from_mins(15);
 
 /// The loop.
 pub async fn run(engine: Engine) {
@@ -100,7 +100,7 @@ async fn advance(engine: &Engine, claim: &mut Claim) -> Result<()> {
                     return engine.store.release_run(claim, Some(until)).await;
                 }
             }
-            Effect::Write(event) => write(engine, claim, &mut state, event, LEASE).await?,
+            Effect::Write(event) => write(engine, claim, &mut state, *event, LEASE).await?,
             Effect::Begin { .. } | Effect::Undo { .. } if engine.stop.is_cancelled() => {
                 return engine.store.release_run(claim, Some(now)).await;
             }

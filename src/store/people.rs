@@ -70,7 +70,8 @@ impl Store {
             Word::Settle { happened } => Event::Settled { by, happened },
         };
         let mut claim = self.take_run(run, LEASE).await?;
-        let corrupt = |illegal: machine::IllegalEvent| StoreError::Conflict(illegal.to_string());
+        let corrupt =
+            |illegal: Box<machine::IllegalEvent>| StoreError::Conflict(illegal.to_string());
         let state = machine::fold(&claim.plan, &claim.entries).map_err(corrupt)?;
         let entry =
             crate::model::run::Entry { seq: state.seq + 1, at: self.now(), event: event.clone() };

@@ -1,5 +1,6 @@
 //! Runs: creation under unchanged facts, claims fenced by `attempt`, and the hash-chained journal.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -64,6 +65,7 @@ pub struct RunRow {
     pub ended_at: Option<Timestamp>,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
 fn state_word<S: serde::Serializer>(
     state: &RunState,
     to: S,
@@ -423,7 +425,11 @@ pub(super) fn link(head: &str, run: RunId, seq: i64, at: i64, body: &str) -> Str
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // writing to a String cannot fail
+        let _always = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 async fn write_event(
