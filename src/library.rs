@@ -153,3 +153,6 @@ fn digest(files: &BTreeMap<String, Vec<u8>>) -> String {
     }
     all.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests;

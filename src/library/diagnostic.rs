@@ -130,6 +130,13 @@ impl At<'_> {
         self.sink.push(Diagnostic { file: self.file.to_owned(), span, ..diagnostic });
     }
 
+    /// Whether something wrong was found within a place: what follows from it need not be reported too.
+    pub(crate) fn is_wrong(self, span: Span) -> bool {
+        let inside = |it: Span| it.start >= span.start && it.end <= span.end;
+        let found = self.sink.found.borrow();
+        found.iter().any(|it| it.file == self.file && it.span.is_some_and(inside))
+    }
+
     /// Records something wrong with this file as a whole; its message names the file.
     pub(crate) fn whole(self, diagnostic: Diagnostic) {
         self.report(Span::default(), diagnostic);

@@ -291,7 +291,7 @@ mod tests {
 
     #[test]
     fn a_rate_never_binds_when_the_global_one_is_always_reached_first() {
-        let rate = |count, minutes| Rate { count, per: Duration::from_secs(60 * minutes) };
+        let rate = |count, minutes: u64| Rate { count, per: Duration::from_secs(60 * minutes) };
         for (own, global, expected) in [
             (rate(3, 60), rate(30, 60), false),
             (rate(30, 60), rate(30, 60), false),

@@ -241,6 +241,9 @@ fn syntax(error: &ScanError, text: &str) -> (Span, Diagnostic) {
     if indent.contains('\t') || info.contains("tab") {
         found = found.note("YAML indents with spaces, never with tabs");
     }
+    if info.contains("quoted scalar") {
+        found = found.note("is a quote left open above?");
+    }
     if line.contains("{{") {
         found = found.note(QUOTE_TEMPLATES);
     }

@@ -43,6 +43,9 @@ pub(crate) fn probe(
     .into_iter()
     .filter_map(|(name, there)| there.then_some(name))
     .collect();
+    if named.is_empty() && at.is_wrong(span) {
+        return None;
+    }
     let [kind] = named.as_slice() else {
         let message = match named.as_slice() {
             [] => format!("{whose} observes nothing"),

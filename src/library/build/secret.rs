@@ -85,7 +85,7 @@ impl<'a> Secrets<'a> {
                 Some(value) => Ok(value),
                 None => refuse(
                     codes::NO_VARIABLE,
-                    format!("environment variable `{name}`, for `{key}`, is not set"),
+                    format!("environment variable `{name}`, for `{key}`, is not set, or empty"),
                 ),
             },
             Some(("file", path)) => {

@@ -53,6 +53,9 @@ pub(crate) fn step(at: At<'_>, found: Found<RawStep>, scope: &mut Scope<'_>) -> 
     let name = name.need(at, span, "a step", "name").and_then(|name| text::name(at, name));
     let place = name.as_ref().map_or(span, |name| name.span);
     let kinds = kinds(&raw);
+    if kinds.is_empty() && at.is_wrong(span) {
+        return None;
+    }
     let [kind] = kinds.as_slice() else {
         let message = match kinds.as_slice() {
             [] => "a step without an action, a `probe` or a `wait`".to_owned(),

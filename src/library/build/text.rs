@@ -74,11 +74,7 @@ pub(crate) fn check_template(
     variables: &[&str],
 ) {
     if let Err((reason, offset)) = render::check(text, variables) {
-        let mut found = Diagnostic::error(codes::TEMPLATE, reason);
-        if !variables.is_empty() {
-            found = found.note(format!("names here: {}", variables.join(", ")));
-        }
-        at.report(at.inside(span, written, offset), found);
+        at.report(at.inside(span, written, offset), Diagnostic::error(codes::TEMPLATE, reason));
     }
 }
 
@@ -86,8 +82,7 @@ pub(crate) fn check_template(
 pub(crate) fn condition(at: At<'_>, found: Found<ConditionText>, variables: &[&str]) -> String {
     if let Err((reason, offset)) = condition::check(&found.value.0, variables) {
         let span = at.inside(found.span, &found.written, offset);
-        let found = Diagnostic::error(codes::CONDITION, reason);
-        at.report(span, found.note(format!("names here: {}", variables.join(", "))));
+        at.report(span, Diagnostic::error(codes::CONDITION, reason));
     }
     found.value.0
 }
