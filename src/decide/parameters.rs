@@ -210,7 +210,11 @@ mod tests {
                 json!("shop; rm -rf /\n"),
                 Some("parameter `p`: `shop; rm -rf /\\n` does not match the pattern [a-z]+"),
             ),
-            (&pattern, json!("shop\n"), Some("parameter `p`: `shop\\n` does not match the pattern [a-z]+")),
+            (
+                &pattern,
+                json!("shop\n"),
+                Some("parameter `p`: `shop\\n` does not match the pattern [a-z]+"),
+            ),
             (&pattern, json!(""), Some("parameter `p`: `` does not match the pattern [a-z]+")),
             (&span, json!("5m"), None),
             (&span, json!("59s"), Some("parameter `p`: `59s` is below the minimum of 1m")),

@@ -8,12 +8,12 @@ use super::step::ServerUse;
 use super::text;
 use crate::decide::parameters::is_template;
 use crate::library::codes;
-use crate::library::decode::Entries;
-use crate::library::decode::Field;
-use crate::library::decode::Found;
 use crate::library::diagnostic::At;
 use crate::library::diagnostic::Diagnostic;
 use crate::library::diagnostic::Span;
+use crate::library::field::Entries;
+use crate::library::field::Field;
+use crate::library::field::Found;
 use crate::library::raw::TemplateText;
 use crate::library::raw::playbook::RawAction;
 use crate::library::raw::playbook::RawCommand;
@@ -34,7 +34,7 @@ pub(crate) fn action_of(at: At<'_>, found: Found<RawAction>, scope: &mut Scope<'
         RawAction::Command(value) => {
             Action::Command(command(at, Found { value, span, written }, scope.variables))
         }
-        RawAction::Http(value) => Action::Http(http(at, value, span, scope)),
+        RawAction::Http(value) => Action::Http(http(at, *value, span, scope)),
         RawAction::RedisFlush(RawRedisFlush { server, database }) => {
             Action::RedisFlush(RedisFlush {
                 server: redis_server(at, server, span, "`redis.flush`", scope),
@@ -114,9 +114,10 @@ fn http(at: At<'_>, raw: RawHttp, span: Span, scope: &mut Scope<'_>) -> HttpCall
     let RawHttp { server, method, url, headers, body, json, status } = raw;
     let server = server.and_then(Field::found);
     let method = method.need(at, span, "`http`", "method").map(|it| it.value);
-    let url = url.need(at, span, "`http`", "url").map(|url| match &server {
-        None => probe::http_url(at, url, scope.variables),
-        Some(_) => {
+    let url = url.need(at, span, "`http`", "url").map(|url| {
+        if server.is_none() {
+            probe::http_url(at, url, scope.variables)
+        } else {
             if !url.value.0.starts_with('/') && !url.value.0.starts_with("{{") {
                 let message = "expected a path that begins with /, since `server` gives the rest";
                 at.report(url.span, Diagnostic::error(codes::VALUE, message));

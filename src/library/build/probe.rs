@@ -6,11 +6,11 @@ use std::time::Duration;
 use super::action;
 use super::text;
 use crate::library::codes;
-use crate::library::decode::Field;
-use crate::library::decode::Found;
 use crate::library::diagnostic::At;
 use crate::library::diagnostic::Diagnostic;
 use crate::library::diagnostic::Span;
+use crate::library::field::Field;
+use crate::library::field::Found;
 use crate::library::raw::TemplateText;
 use crate::library::raw::probe::RawHttpProbe;
 use crate::library::raw::probe::RawProbe;
@@ -19,8 +19,8 @@ use crate::model::playbook::HttpProbe;
 use crate::model::playbook::Probe;
 use crate::model::playbook::Verification;
 
-const WITHIN: Duration = Duration::from_secs(5 * 60);
-const HOLD: Duration = Duration::from_secs(60);
+const WITHIN: Duration = Duration::from_mins(5);
+const HOLD: Duration = Duration::from_mins(1);
 const HTTP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a probe observes, over templates that may name `variables`.

@@ -4,10 +4,10 @@ use std::cell::RefCell;
 use std::path::Path;
 
 use crate::library::codes;
-use crate::library::decode::Found;
 use crate::library::diagnostic::At;
 use crate::library::diagnostic::Diagnostic;
 use crate::library::diagnostic::Span;
+use crate::library::field::Found;
 use crate::library::raw::SecretText;
 use crate::library::yaml::Node;
 use crate::library::yaml::Value;
@@ -118,7 +118,9 @@ impl<'a> Secrets<'a> {
             }
             Value::List(items) => items.iter().for_each(|item| self.refuse_elsewhere(item)),
             Value::Map(entries) => {
-                entries.iter().for_each(|(_, value)| self.refuse_elsewhere(value));
+                for (_, value) in entries {
+                    self.refuse_elsewhere(value);
+                }
             }
             Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text => {}
         }

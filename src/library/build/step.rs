@@ -6,11 +6,11 @@ use super::action::action_of;
 use super::probe;
 use super::text;
 use crate::library::codes;
-use crate::library::decode::Field;
-use crate::library::decode::Found;
 use crate::library::diagnostic::At;
 use crate::library::diagnostic::Diagnostic;
 use crate::library::diagnostic::Span;
+use crate::library::field::Field;
+use crate::library::field::Found;
 use crate::library::raw::playbook::RawAction;
 use crate::library::raw::playbook::RawCommand;
 use crate::library::raw::playbook::RawHttp;
@@ -26,7 +26,7 @@ use crate::model::playbook::Retry;
 use crate::model::playbook::Step;
 use crate::model::playbook::What;
 
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 const BACKOFF: Duration = Duration::from_secs(5);
 const MOST_RETRIES: u32 = 20;
 
@@ -171,7 +171,7 @@ fn undo(at: At<'_>, found: Found<RawUndo>, kind: &str, scope: &mut Scope<'_>) ->
             None
         }
         RawUndo::Command(it) => it.found().map(|it| it.map(RawAction::Command)),
-        RawUndo::Http(it) => it.found().map(|it| it.map(RawAction::Http)),
+        RawUndo::Http(it) => it.found().map(|it| it.map(|it| RawAction::Http(Box::new(it)))),
         RawUndo::RedisFlush(it) => it.found().map(|it| it.map(RawAction::RedisFlush)),
         RawUndo::RedisDelete(it) => it.found().map(|it| it.map(RawAction::RedisDelete)),
     };
@@ -185,7 +185,7 @@ fn raw_action(
     delete: Option<Field<RawRedisDelete>>,
 ) -> Option<Found<RawAction>> {
     let command = command.and_then(Field::found).map(|it| it.map(RawAction::Command));
-    let http = http.and_then(Field::found).map(|it| it.map(RawAction::Http));
+    let http = http.and_then(Field::found).map(|it| it.map(|it| RawAction::Http(Box::new(it))));
     let flush = flush.and_then(Field::found).map(|it| it.map(RawAction::RedisFlush));
     let delete = delete.and_then(Field::found).map(|it| it.map(RawAction::RedisDelete));
     command.or(http).or(flush).or(delete)

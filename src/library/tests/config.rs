@@ -18,13 +18,13 @@ channels:
 operators:
   - { name: \"${env:SET}\", token: \"x-${env:TOKEN\" }
 ")]), @r#"
-    error[Q0130]: environment variable `NOT_SET`, for `token`, is not set
+    error[Q0130]: environment variable `NOT_SET`, for `token`, is not set, or empty
       ┌─ quell.yml:1:40
       │
     1 │ ingest: { tokens: [{ name: am, token: "${env:NOT_SET}" }, { name: b, token: "${env:EMPTY}" }] }
       │                                        ^^^^^^^^^^^^^^
 
-    error[Q0130]: environment variable `EMPTY`, for `token`, is not set
+    error[Q0130]: environment variable `EMPTY`, for `token`, is not set, or empty
       ┌─ quell.yml:1:78
       │
     1 │ ingest: { tokens: [{ name: am, token: "${env:NOT_SET}" }, { name: b, token: "${env:EMPTY}" }] }
@@ -137,6 +137,8 @@ link_key: \"nobody sees this
       │
     3 │
       │ ^
+      │
+      = is a quote left open above?
 
     1 file, 0 rules, 0 playbooks: 1 error
     ");
@@ -295,8 +297,8 @@ operators: [{ name: dana, email: dana@example.com, tier: 3, token: '${env:TOKEN}
     assert_eq!(to.len(), 2);
     assert!(ca_file.as_ref().is_some_and(|it| it.is_absolute() && it.ends_with("ca.pem")));
     assert_eq!(config.channels["pager"].kind(), "pagerduty");
-    assert_eq!(config.severities["critical"].ack_within, Some(Duration::from_secs(900)));
-    assert_eq!(config.limits.rate.value.per, Duration::from_secs(1800));
+    assert_eq!(config.severities["critical"].ack_within, Some(Duration::from_mins(15)));
+    assert_eq!(config.limits.rate.value.per, Duration::from_mins(30));
     assert_eq!((config.limits.concurrent.value, config.limits.max_age.value.as_secs()), (2, 120));
     assert_eq!(config.operators[0].tier, 3);
     assert!(!format!("{library:?}").contains("nobody"), "Debug shows a secret");

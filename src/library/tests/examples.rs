@@ -149,12 +149,12 @@ fn the_documented_files_load() {
         [r#"alertname="HighErrorRate""#, r#"severity=~"critical|high""#, r#"service!="""#]
     );
     assert_eq!(rule.response.len(), 2);
-    assert_eq!((rule.response[1].tier, rule.response[1].place.line), (Some(3), 13));
+    assert_eq!((rule.response[1].tier, rule.response[1].place.line), (Some(3), 12));
     let verify = rule.verify.as_ref().expect("verify");
     let Probe::Promql { query, .. } = &verify.probe else { panic!("{verify:?}") };
-    assert!(query.contains(r#"[1m])) / sum("#), "{query}");
+    assert!(query.contains("[1m])) / sum("), "{query}");
     let cooldown = rule.limits.cooldown.as_ref().expect("cooldown");
-    assert_eq!((cooldown.value.as_secs(), cooldown.place.line), (900, 25));
+    assert_eq!((cooldown.value.as_secs(), cooldown.place.line), (900, 24));
     assert_eq!(library.checks[0].consecutive, 3);
     assert_eq!(library.checks[0].labels.get("alertname"), "occ_down");
     assert_eq!(library.playbooks["restart"].line, 2);
@@ -165,9 +165,10 @@ fn steps_have_the_defaults_of_their_kind() {
     let library = documented();
     let steps = &library.playbooks["restart"].steps;
     let unknown: Vec<OnUnknown> = steps.iter().map(|step| step.on_unknown).collect();
-    use OnUnknown::Ask;
-    use OnUnknown::Retry;
-    assert_eq!(unknown, [Retry, Ask, Ask, Retry, Retry]);
+    assert_eq!(
+        unknown,
+        [OnUnknown::Retry, OnUnknown::Ask, OnUnknown::Ask, OnUnknown::Retry, OnUnknown::Retry]
+    );
     assert_eq!(steps[0].timeout.as_secs(), 60);
     assert_eq!((steps[1].retry.times, steps[1].retry.backoff.as_secs()), (2, 10));
     assert!(matches!(steps[1].undo, Some(Action::Command(_))));
@@ -199,7 +200,5 @@ fn tests_of_rules_and_examples_are_not_read_as_rules() {
         ("rules/.hidden.yml", "nonsense\n"),
         ("quell.example.yml", "nonsense: true\n"),
         ("rules/a.yml", "rules: []\n"),
-    ]), @r"
-    1 file, 0 rules, 0 playbooks: no problems
-    ");
+    ]), @"1 file, 0 rules, 0 playbooks: no problems");
 }

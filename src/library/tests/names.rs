@@ -79,7 +79,7 @@ fn values_of_parameters_are_checked() {
     9 │         with: { unit: 'nginx; rm -rf /', grace: 10m, count: many, how: gently }
       │                       ^^^^^^^^^^^^^^^^^
 
-    error[Q0125]: parameter `grace`: `10m` is above the maximum of 300 s
+    error[Q0125]: parameter `grace`: `10m` is above the maximum of 5m
       ┌─ rules/a.yml:9:49
       │
     9 │         with: { unit: 'nginx; rm -rf /', grace: 10m, count: many, how: gently }
@@ -97,7 +97,7 @@ fn values_of_parameters_are_checked() {
     9 │         with: { unit: 'nginx; rm -rf /', grace: 10m, count: many, how: gently }
       │                                                                        ^^^^^^
 
-    error[Q0125]: parameter `unit`: `[\"nginx\"]` is not text
+    error[Q0125]: parameter `unit`: `["nginx"]` is not text
        ┌─ rules/a.yml:11:23
        │
     11 │         with: { unit: [nginx], count: 7, grace: 5 }

@@ -70,9 +70,27 @@ fn a_template_that_names_an_unknown_variable_is_located() {
         ("rules/a.yml", "rules:\n  - name: a\n    match: [a=\"b\"]\n    target: x/{{ lables.service }}\n"),
         ("playbooks/p.yml", &step("    command: { argv: [systemctl, restart, \"{{ untt }}\"] }\n")),
         ("playbooks/q.yml", &step("    command:\n      argv: [\"{{ unit\"]\n").replace("fix", "fix2")),
-    ]), @r"
-    3 files, 1 rule, 2 playbooks: no problems
-    ");
+    ]), @r#"
+    error[Q0115]: unknown variable `untt`, did you mean `unit`?; there are: unit, labels, annotations, steps, run
+      ┌─ playbooks/p.yml:6:47
+      │
+    6 │     command: { argv: [systemctl, restart, "{{ untt }}"] }
+      │                                               ^^^^
+
+    error[Q0115]: the template does not parse: unexpected end of input, expected end of variable block
+      ┌─ playbooks/q.yml:7:18
+      │
+    7 │       argv: ["{{ unit"]
+      │                  ^^^^
+
+    error[Q0115]: unknown variable `lables`, did you mean `labels`?; there are: labels, annotations
+      ┌─ rules/a.yml:4:18
+      │
+    4 │     target: x/{{ lables.service }}
+      │                  ^^^^^^
+
+    3 files, 1 rule, 2 playbooks: 3 errors
+    "#);
 }
 
 #[test]
@@ -83,16 +101,12 @@ fn a_condition_that_does_not_parse_is_located() {
       │
     5 │     when: labels.env ==
       │                        ^
-      │
-      = names here: labels, annotations
 
     error[Q0116]: unknown variable `valeu`; there are: value, labels
       ┌─ rules/a.yml:6:36
       │
     6 │     verify: { promql: up, healthy: valeu < 5 }
-      │                                    ^
-      │
-      = names here: value, labels
+      │                                    ^^^^^
 
     1 file, 1 rule, 0 playbooks: 2 errors
     ");
@@ -197,12 +211,6 @@ checks:
     6 │   - { name: e, cron: '@hourly', probe: { http: { url: localhost, status: 99 } } }
       │                                                                          ^^
 
-    error[Q0129]: the probe observes nothing
-      ┌─ rules/a.yml:7:40
-      │
-    7 │   - { name: f, cron: '@hourly', probe: { tls: { address: 'a:443' } } }
-      │                                        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ expected exactly one of promql, scrape, http, tcp, command, alert
-
     error[Q0105]: `tls` is not supported yet
       ┌─ rules/a.yml:7:42
       │
@@ -221,7 +229,7 @@ checks:
     8 │   - { name: g, cron: '@hourly', unknown: maybe, consecutive: 0, probe: { alert: {} } }
       │                                                              ^
 
-    1 file, 0 rules, 7 checks, 0 playbooks: 11 errors
+    1 file, 0 rules, 7 checks, 0 playbooks: 10 errors
     ");
 }
 
@@ -289,7 +297,7 @@ steps: [{ name: w, wait: 1s }]
     9 │   low: { type: integer, default: 3, min: 5 }
       │                                  ^
 
-    error[Q0125]: parameter `span`: `5m` is below the minimum of 600 s
+    error[Q0125]: parameter `span`: `5m` is below the minimum of 10m
        ┌─ playbooks/a.yml:10:36
        │
     10 │   span: { type: duration, default: 5m, min: 10m, max: 1m }
@@ -369,6 +377,12 @@ steps:
     9 │     http: { method: FETCH, url: 'example.com/{{ unit }}', body: a, json: { a: '{{ nothing }}' } }
       │                                                                 ^ keep one
 
+    error[Q0115]: unknown variable `nothing`; there are: unit, labels, annotations, steps, run
+      ┌─ playbooks/a.yml:9:74
+      │
+    9 │     http: { method: FETCH, url: 'example.com/{{ unit }}', body: a, json: { a: '{{ nothing }}' } }
+      │                                                                          ^
+
     error[Q0134]: `http` does not know its own reverse
        ┌─ playbooks/a.yml:12:11
        │
@@ -393,6 +407,6 @@ steps:
     16 │     redis.flush: { database: -1 }
        │                              ^^
 
-    1 file, 0 rules, 1 playbook: 10 errors
+    1 file, 0 rules, 1 playbook: 11 errors
     "#);
 }
