@@ -11,6 +11,7 @@ use serde::de;
 use serde::de::IntoDeserializer;
 use serde::de::Visitor;
 
+use super::build::secret::is_word;
 use super::codes;
 use super::diagnostic::At;
 use super::diagnostic::Diagnostic;
@@ -411,7 +412,13 @@ impl Pairs<'_> {
         if later::is_planned(known.name, &key.text) {
             return not_yet(&key.text).report(at, key.span);
         }
-        let message = format!("unknown key `{}`", short(&key.text));
+        // A key with white space in it may be a value whose colon is missing, and that value a credential.
+        let message = if is_word(&key.text) {
+            format!("unknown key `{}`", short(&key.text))
+        } else {
+            at.mask(key.span);
+            "unknown key: a word was expected, with a colon after it".to_owned()
+        };
         let label = did_you_mean(&key.text, known.fields.iter().copied());
         let takes = format!("{} takes: {}", known.name, known.fields.join(", "));
         let mut found = Diagnostic::error(codes::UNKNOWN_KEY, message).label(label).note(takes);

@@ -193,7 +193,7 @@ impl<'a> Reader<'a> {
         };
         let documents = filled(&documents);
         let [node] = documents.as_slice() else { return not_one(at, &documents) };
-        secret::mask(at, node, false);
+        secret::mask(at, node);
         let Some(raw) = decode::decode::<RawConfig>(node, at).found() else { return };
         let secrets = Secrets::new(at, self.env, folder);
         let (mut config, paths) = build::config::config(&secrets, raw, folder);
