@@ -156,6 +156,10 @@ fn kind(value: &Value) -> &'static str {
 }
 
 /// Why an evaluation failed, for people.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the crate may add errors, and each prints itself"
+)]
 fn describe(error: &ExecutionError) -> String {
     let text = match error {
         ExecutionError::NoSuchKey(key) => {

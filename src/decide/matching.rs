@@ -81,7 +81,7 @@ impl Index {
                 None => rest.push(position),
             }
         }
-        Self { whens, keyed, rest, rules }
+        Self { rules, whens, keyed, rest }
     }
 
     /// All rules in order.

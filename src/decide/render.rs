@@ -36,7 +36,7 @@ pub enum Escape {
     None,
     /// Values are percent-encoded; the template's own text is not. No value makes a `.` or `..` of a path.
     Url,
-    /// Values are escaped for the inside of a double-quoted PromQL or selector string.
+    /// Values are escaped for the inside of a double-quoted `PromQL` or selector string.
     Quoted,
 }
 
@@ -139,8 +139,12 @@ fn build(escape: Escape) -> Environment<'static> {
         environment.set_syntax(syntax);
     }
     let globals: Vec<String> = environment.globals().map(|(name, _)| name.to_owned()).collect();
-    globals.iter().for_each(|name| environment.remove_global(name));
-    scan::BANNED_FILTERS.iter().for_each(|name| environment.remove_filter(name));
+    for name in &globals {
+        environment.remove_global(name);
+    }
+    for name in scan::BANNED_FILTERS {
+        environment.remove_filter(name);
+    }
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     environment.set_formatter(move |output, _, value| {
         if value.is_undefined() {
@@ -152,14 +156,17 @@ fn build(escape: Escape) -> Environment<'static> {
         if value.is_none() {
             return Err(minijinja::Error::new(ErrorKind::InvalidOperation, "a value is null"));
         }
-        let text = match value.kind() {
-            // the engine prints Python: `True`, `{'a': None}`
-            ValueKind::Bool | ValueKind::Seq | ValueKind::Iterable | ValueKind::Map => {
-                serde_json::to_string(value).map_err(|error| {
-                    minijinja::Error::new(ErrorKind::BadSerialization, error.to_string())
-                })?
-            }
-            _ => value.to_string(),
+        // the engine prints Python: `True`, `{'a': None}`
+        let is_json = matches!(
+            value.kind(),
+            ValueKind::Bool | ValueKind::Seq | ValueKind::Iterable | ValueKind::Map
+        );
+        let text = if is_json {
+            serde_json::to_string(value).map_err(|error| {
+                minijinja::Error::new(ErrorKind::BadSerialization, error.to_string())
+            })?
+        } else {
+            value.to_string()
         };
         output.write_str(&escaped(&text, escape)).map_err(minijinja::Error::from)
     });
@@ -206,17 +213,18 @@ fn has_test(environment: &Environment<'_>, name: &str) -> bool {
 
 /// Why a rendering failed, for people.
 fn reason(error: &minijinja::Error, context: &serde_json::Value) -> String {
-    let detail = error.detail().unwrap_or_default();
-    match error.kind() {
-        ErrorKind::OutOfFuel => "the template takes too long".to_owned(),
-        ErrorKind::UndefinedError => match detail.split('`').nth(1) {
+    let (kind, detail) = (error.kind(), error.detail().unwrap_or_default());
+    if kind == ErrorKind::OutOfFuel {
+        return "the template takes too long".to_owned();
+    }
+    if kind == ErrorKind::UndefinedError {
+        return match detail.split('`').nth(1) {
             Some(path) if detail.contains("is undefined") => undefined(path, context),
             _ if detail.is_empty() => "something in it is undefined".to_owned(),
             _ => detail.to_owned(),
-        },
-        kind if detail.is_empty() => kind.to_string(),
-        kind => format!("{kind}: {detail}"),
+        };
     }
+    if detail.is_empty() { kind.to_string() } else { format!("{kind}: {detail}") }
 }
 
 /// Names the path that is undefined, the nearest one that is not, and what it would have been.

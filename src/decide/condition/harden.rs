@@ -37,12 +37,11 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn expression(&mut self, it: &mut IdedExpr) -> Result<(), Wrong> {
         match &mut it.expr {
-            Expr::Unspecified => Ok(()),
             Expr::Ident(name) => self.name(name),
             Expr::Literal(LiteralValue::Double(number)) if !number.inner().is_finite() => {
                 Err(Wrong { message: "a number here is too large".into(), word: None })
             }
-            Expr::Literal(_) => Ok(()),
+            Expr::Unspecified | Expr::Literal(_) => Ok(()),
             Expr::Select(select) => self.expression(&mut select.operand),
             Expr::List(list) => list.elements.iter_mut().try_for_each(|it| self.expression(it)),
             Expr::Map(map) => map.entries.iter_mut().try_for_each(|it| self.entry(&mut it.expr)),

@@ -1,5 +1,7 @@
 //! The UTF-8 grammar (`matcher/parse`): any name and value; those with reserved characters in double quotes.
 
+use std::fmt::Write;
+
 use super::Matcher;
 use super::Op;
 use super::ParseError;
@@ -237,9 +239,10 @@ pub(super) fn quote(text: &str) -> String {
             '\t' => out.push_str(r"\t"),
             '\x0B' => out.push_str(r"\v"),
             _ if is_printable(c) => out.push(c),
-            _ if code < 0x80 => out.push_str(&format!("\\x{code:02x}")),
-            _ if code < 0x1_0000 => out.push_str(&format!("\\u{code:04x}")),
-            _ => out.push_str(&format!("\\U{code:08x}")),
+            // writing to a String does not fail
+            _ if code < 0x80 => write!(out, "\\x{code:02x}").unwrap_or_default(),
+            _ if code < 0x1_0000 => write!(out, "\\u{code:04x}").unwrap_or_default(),
+            _ => write!(out, "\\U{code:08x}").unwrap_or_default(),
         }
     }
     out.push('"');
