@@ -112,7 +112,8 @@ pub fn load(config_file: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) ->
 }
 
 /// Reads files and folders for `quell check`: each file tells by its content whether it is quell.yml, rules or a playbook.
-/// Without a quell.yml among them, servers and global limits are not looked at.
+/// Without a quell.yml among them, servers and global limits are not looked at, and the library has default settings:
+/// it is for looking at, not for serving.
 pub fn check_paths(paths: &[PathBuf], env: &dyn Fn(&str) -> Option<String>) -> Loaded {
     let sink = Sink::default();
     let mut reader = Reader::new(&sink, env);

@@ -333,6 +333,26 @@ mod tests {
     }
 
     #[test]
+    fn colour_changes_nothing_but_colour() {
+        let mut sources = Sources::default();
+        sources.add("f", "a: b\n");
+        let span = Some(Span { start: 3, end: 4, line: 1, column: 4 });
+        let found = Diagnostic::error("Q0107", "wrong").label("here").note("do this");
+        let found = [Diagnostic { file: "f".into(), span, ..found }];
+        let plain = render_diagnostics(&found, &sources, false);
+        let coloured = render_diagnostics(&found, &sources, true);
+        assert!(!plain.contains('\u{1b}') && coloured.contains('\u{1b}'), "{coloured}");
+        let mut stripped = String::new();
+        for (at, part) in coloured.split('\u{1b}').enumerate() {
+            let rest = if at == 0 { part } else { part.split_once('m').map_or("", |(_, it)| it) };
+            stripped.push_str(rest);
+        }
+        let lines =
+            |text: &str| text.lines().map(|it| it.trim_end().to_owned()).collect::<Vec<_>>();
+        assert_eq!(lines(&stripped), lines(&plain));
+    }
+
+    #[test]
     fn only_the_first_line_of_a_span_is_underlined() {
         let text = "a: |\n  b\nc";
         assert_eq!(underlined(text, Span { start: 3, end: 9, line: 1, column: 4 }), 3..4);

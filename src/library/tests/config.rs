@@ -117,7 +117,7 @@ targets: { redis: { cache: { url: 'redis://:nobody@cache', x: y } } }
     error[Q0104]: unknown key `x`
       ┌─ quell.yml:6:60
       │
-    6 │ targets: { redis: { cache: { url: 'redis://*******@cache', x: * } } }
+    6 │ targets: { redis: { cache: { url: ***********************, x: * } } }
       │                                                            ^
       │
       = a Redis server takes: url
@@ -210,19 +210,19 @@ operators: [{ name: dana }, { name: dana }]
     error[Q0108]: expected pagerduty, email, slack or webhook, got `pagerdty`
       ┌─ quell.yml:9:22
       │
-    9 │ channels: { pager: { pagerdty: {} }, chat: slack, both: { slack: {}, webhook: {} } }
+    9 │ channels: { pager: { pagerdty: {} }, chat: *****, both: { slack: {}, webhook: {} } }
       │                      ^^^^^^^^ did you mean `pagerduty`?
 
     error[Q0129]: `slack` needs its settings: write `slack: { … }`
       ┌─ quell.yml:9:44
       │
-    9 │ channels: { pager: { pagerdty: {} }, chat: slack, both: { slack: {}, webhook: {} } }
+    9 │ channels: { pager: { pagerdty: {} }, chat: *****, both: { slack: {}, webhook: {} } }
       │                                            ^^^^^
 
     error[Q0129]: expected exactly one of pagerduty, email, slack or webhook, got 2 keys
       ┌─ quell.yml:9:57
       │
-    9 │ channels: { pager: { pagerdty: {} }, chat: slack, both: { slack: {}, webhook: {} } }
+    9 │ channels: { pager: { pagerdty: {} }, chat: *****, both: { slack: {}, webhook: {} } }
       │                                                         ^^^^^^^^^^^^^^^^^^^^^^^^^^
 
     error[Q0120]: expected a number above zero, got 0

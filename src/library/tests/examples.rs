@@ -8,6 +8,7 @@ use super::library;
 use crate::decide::parameters::resolve;
 use crate::library::load;
 use crate::model::playbook::Action;
+use crate::model::playbook::Mode;
 use crate::model::playbook::OnUnknown;
 use crate::model::playbook::Probe;
 use crate::model::playbook::What;
@@ -33,6 +34,24 @@ fn the_shipped_set_loads_without_error_or_warning() {
             assert!(resolved.is_ok(), "{}: {resolved:?}", rule.name);
         }
     }
+}
+
+#[test]
+fn without_a_file_the_folders_of_the_working_directory_are_read_and_nothing_may_act() {
+    // The working directory of tests is the package's, which ships both folders.
+    let loaded = load(None, &|_| None);
+    let library = loaded.library.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
+    assert_eq!(library.config.mode.value, Mode::Observe);
+    assert_eq!(library.config.file, None);
+    assert!(library.playbooks.contains_key("restart"), "{:?}", library.files);
+    assert!(library.files.iter().any(|file| file == "rules/service.yml"), "{:?}", library.files);
+}
+
+#[test]
+fn settings_that_cannot_be_read_give_no_library() {
+    let loaded = load(Some(Path::new("no/such/quell.yml")), &|_| None);
+    assert!(loaded.library.is_none());
+    assert!(loaded.render(false).contains("cannot read no/such/quell.yml: no such file"));
 }
 
 /// formats.md's quell.yml, without what later versions take.

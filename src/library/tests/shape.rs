@@ -361,6 +361,28 @@ fn a_second_document_is_for_playbooks_only() {
 }
 
 #[test]
+fn settings_among_the_rules_are_refused_and_slipped_indentation_is_seen() {
+    insta::assert_snapshot!(super::check_config(&[
+        ("quell.yml", "mode: auto\n"),
+        ("rules/other.yml", "mode: auto\nlisten: 0.0.0.0:1\n"),
+        ("rules/slipped.yml", "rules:\n  - name: a\n    match: ['a=\"b\"']\n    target: x\nlimits: { cooldown: 1h }\n"),
+    ]), @r"
+    error[Q0111]: rules/other.yml has settings, and there is one file of settings
+     = rules have `rules:` or `checks:` at the top of their file, a playbook has `playbook:`
+
+    error[Q0104]: unknown key `limits`
+      ┌─ rules/slipped.yml:5:1
+      │
+    5 │ limits: { cooldown: 1h }
+      │ ^^^^^^
+      │
+      = a rule file takes: rules, checks
+
+    3 files, 1 rule, 0 playbooks: 2 errors
+    ");
+}
+
+#[test]
 fn a_path_that_does_not_exist_is_named() {
     let folder = super::folder(&[("empty/readme.txt", "")]);
     let paths = [folder.path().join("nope.yml"), folder.path().join("empty")];
