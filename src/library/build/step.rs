@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::action::action_of;
 use super::probe;
 use super::text;
+use super::text::Names;
 use crate::library::codes;
 use crate::library::diagnostic::At;
 use crate::library::diagnostic::Diagnostic;
@@ -39,10 +40,10 @@ pub(crate) struct ServerUse {
     pub(crate) span: Span,
 }
 
-/// What the steps of one playbook may name, and what they use.
+/// What a step may name, and what it uses.
 #[derive(Debug)]
 pub(crate) struct Scope<'a> {
-    pub(crate) variables: &'a [&'a str],
+    pub(crate) names: Names<'a>,
     pub(crate) servers: Vec<ServerUse>,
 }
 
@@ -73,7 +74,7 @@ pub(crate) fn step(at: At<'_>, found: Found<RawStep>, scope: &mut Scope<'_>) -> 
         wait.found().and_then(|wait| text::duration(at, &wait)).map(What::Wait)
     } else if let Some(raw_probe) = raw.probe {
         raw_probe.found().and_then(|it| {
-            let probe = probe::probe(at, "the probe", it.span, it.value, scope.variables)?;
+            let probe = probe::probe(at, "the probe", it.span, it.value, scope.names)?;
             Some(What::Probe { probe, within })
         })
     } else {
@@ -82,9 +83,15 @@ pub(crate) fn step(at: At<'_>, found: Found<RawStep>, scope: &mut Scope<'_>) -> 
     };
     let retry = raw.retry.and_then(Field::found).map(|it| retry(at, it)).unwrap_or_default();
     let condition =
-        raw.condition.and_then(Field::found).map(|it| text::condition(at, it, scope.variables));
+        raw.condition.and_then(Field::found).map(|it| text::condition(at, it, scope.names));
     let timeout = text::duration_or(at, raw.timeout.and_then(Field::found), TIMEOUT);
-    let undo = raw.undo.and_then(Field::found).and_then(|it| undo(at, it, kind, scope));
+    // An undo comes after its own step.
+    let mut known = scope.names.steps.unwrap_or_default().to_vec();
+    known.extend(name.iter().map(|name| name.value.clone()));
+    let names = Names { steps: Some(&known), ..scope.names };
+    let mut after = Scope { names, servers: Vec::new() };
+    let undo = raw.undo.and_then(Field::found).and_then(|it| undo(at, it, kind, &mut after));
+    scope.servers.append(&mut after.servers);
     let what = what?;
     let on_unknown = raw
         .on_unknown

@@ -94,6 +94,34 @@ fn a_template_that_names_an_unknown_variable_is_located() {
 }
 
 #[test]
+fn a_step_reads_only_steps_before_it() {
+    insta::assert_snapshot!(check(&[("playbooks/a.yml", "\
+playbook: a
+steps:
+  - { name: look around, command: { argv: [uptime] } }
+  - { name: say, command: { argv: [echo, '{{ steps[\"look around\"].output }}', '{{ steps.later.output }}'] } }
+  - { name: later, command: { argv: [echo, '{{ steps.sya.output }}', '{{ steps.say.output }}'] } }
+  - { name: own, command: { argv: [ls] }, undo: { command: { argv: [echo, '{{ steps.own.output }}'] } } }
+on_resolve:
+  - { name: end, command: { argv: [echo, '{{ steps.later.output }}'] } }
+")]), @r#"
+    error[Q0115]: no step `later` comes before this one
+      ┌─ playbooks/a.yml:4:79
+      │
+    4 │   - { name: say, command: { argv: [echo, '{{ steps["look around"].output }}', '{{ steps.later.output }}'] } }
+      │                                                                               ^^^^^^^^^^^^^^^^^^^^^^^^^^
+
+    error[Q0115]: no step `sya` comes before this one
+      ┌─ playbooks/a.yml:5:44
+      │
+    5 │   - { name: later, command: { argv: [echo, '{{ steps.sya.output }}', '{{ steps.say.output }}'] } }
+      │                                            ^^^^^^^^^^^^^^^^^^^^^^^^ did you mean `say`?
+
+    1 file, 0 rules, 1 playbook: 2 errors
+    "#);
+}
+
+#[test]
 fn a_condition_that_does_not_parse_is_located() {
     insta::assert_snapshot!(check(&[("rules/a.yml", &rule("    when: labels.env ==\n    verify: { promql: up, healthy: valeu < 5 }\n"))]), @r"
     error[Q0116]: the condition ends too early
