@@ -197,12 +197,10 @@ impl Store {
     pub async fn append(
         &self,
         claim: &mut Claim,
-        event: Event,
+        entry: Entry,
         row: &Row,
         owed: Vec<Owed>,
-    ) -> Result<Entry> {
-        let last = claim.entries.last().map_or(0, |entry| entry.seq);
-        let entry = Entry { seq: last + 1, at: self.now(), event };
+    ) -> Result<()> {
         let (body, head) = chained(claim.run, &claim.head, &entry)?;
         let mut tx = self.begin().await?;
         let ended = row.state.is_final();
@@ -220,7 +218,7 @@ impl Store {
         .bind(if ended { micros(entry.at) } else { 0 })
         .bind(claim.run.0)
         .bind(claim.attempt)
-        .bind(last)
+        .bind(entry.seq - 1)
         .execute(&mut *tx)
         .await?;
         if held.rows_affected() != 1 {
@@ -246,8 +244,8 @@ impl Store {
         tx.commit().await?;
         crash::point();
         claim.head = head;
-        claim.entries.push(entry.clone());
-        Ok(entry)
+        claim.entries.push(entry);
+        Ok(())
     }
 
     /// Lets go of a claimed run until `due_at`. Without effect when another worker holds it.
