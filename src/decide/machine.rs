@@ -555,7 +555,7 @@ fn in_doubt(
         return Phase::Final(RunState::Stuck);
     };
     match definition.on_unknown {
-        OnUnknown::Retry if attempt < definition.retry.times + 1 + UNKNOWN_TRIES => {
+        OnUnknown::Retry if attempt <= definition.retry.times.saturating_add(UNKNOWN_TRIES) => {
             Phase::Ready { step, attempt: attempt + 1, at }
         }
         OnUnknown::Retry => {
