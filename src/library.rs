@@ -48,7 +48,7 @@ pub use self::diagnostic::render_diagnostics;
 pub use self::diagnostic::summary;
 
 /// Settings, rules, checks and playbooks that fit together. Never changed: a reload makes another one.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Library {
     /// quell.yml, or the defaults without one.
     pub config: Config,

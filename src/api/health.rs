@@ -138,7 +138,7 @@ impl Counts {
     /// Sets the gauges; a word that has no row any more goes back to zero.
     fn show(&self, metrics: &Metrics) {
         for status in ["open", "acknowledged"] {
-            Metrics::set(&metrics.incidents_open, status, Self::of(&self.incidents, status));
+            metrics.set_incidents_open(status, Self::of(&self.incidents, status));
         }
         for state in ["pending", "sent", "dead"] {
             Metrics::set(&metrics.outbox, state, self.notifications(state));

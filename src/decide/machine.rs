@@ -167,9 +167,10 @@ pub enum Phase {
 
 /// What a state asks for: exactly one thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "one lives at a time")]
 pub enum Effect {
     /// Write this entry; no outside effect.
-    Write(Box<Event>),
+    Write(Event),
     /// Check that the run is still wanted, render the step, write its intent, do it, write the outcome.
     Begin {
         /// Index from 0.
@@ -428,9 +429,9 @@ pub fn apply(plan: &Plan, mut state: State, entry: &Entry) -> Result<State, Box<
 /// is alive never asks while it performs.
 pub fn next(plan: &Plan, state: &State, now: Timestamp) -> Effect {
     match &state.phase {
-        Phase::Observing => Effect::Write(Box::new(Event::Observed)),
+        Phase::Observing => Effect::Write(Event::Observed),
         Phase::AwaitingApproval => match plan.approve_until {
-            Some(until) if now >= until => Effect::Write(Box::new(Event::Expired)),
+            Some(until) if now >= until => Effect::Write(Event::Expired),
             Some(until) => Effect::Sleep { until },
             None => Effect::AskPerson,
         },
@@ -443,24 +444,24 @@ pub fn next(plan: &Plan, state: &State, now: Timestamp) -> Effect {
         }
         Phase::Waiting { step, until } => {
             if now >= *until {
-                Effect::Write(Box::new(Event::StepEnded {
+                Effect::Write(Event::StepEnded {
                     step: *step,
                     outcome: Outcome::Done {
                         summary: "waited".into(),
                         output: serde_json::Value::Null,
                     },
                     jitter: 0,
-                }))
+                })
             } else {
                 Effect::Sleep { until: *until }
             }
         }
         Phase::InFlight { .. } | Phase::UndoInFlight { .. } => {
-            Effect::Write(Box::new(Event::Interrupted))
+            Effect::Write(Event::Interrupted)
         }
         Phase::ReadingBack { .. } => Effect::ReadBack,
         Phase::InDoubt { .. } => Effect::AskPerson,
-        Phase::ToVerify => Effect::Write(Box::new(Event::VerifyStarted)),
+        Phase::ToVerify => Effect::Write(Event::VerifyStarted),
         Phase::Verifying { .. } => Effect::Verify,
         Phase::Undoing { left } => {
             left.first().map_or(Effect::Over, |step| Effect::Undo { step: *step })

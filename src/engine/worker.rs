@@ -101,7 +101,7 @@ async fn advance(engine: &Engine, claim: &mut Claim) -> Result<()> {
                     return engine.store.release_run(claim, Some(until)).await;
                 }
             }
-            Effect::Write(event) => write(engine, claim, &mut state, *event, LEASE).await?,
+            Effect::Write(event) => write(engine, claim, &mut state, event, LEASE).await?,
             Effect::Begin { .. } | Effect::Undo { .. } if engine.stop.is_cancelled() => {
                 return engine.store.release_run(claim, Some(now)).await;
             }
