@@ -11,6 +11,7 @@ use crate::model::incident::Incident;
 use crate::model::incident::Notice;
 use crate::model::incident::NoticeKind;
 use crate::model::playbook::Action;
+use crate::model::playbook::What;
 use crate::model::run::Event;
 use crate::model::run::Outcome;
 use crate::model::run::Plan;
@@ -203,18 +204,20 @@ pub fn plan_lines(plan: &Plan) -> Vec<String> {
         .iter()
         .enumerate()
         .map(|(index, step)| {
-            let kind = match &step.what {
-                crate::model::playbook::What::Action(action) => action.kind().to_owned(),
-                crate::model::playbook::What::Probe { probe, .. } => {
-                    format!("probe {}", probe.kind())
-                }
-                crate::model::playbook::What::Wait(time) => {
-                    format!("wait {}", show_duration(*time))
-                }
-            };
+            let kind = kind_line(&step.what);
             format!("step {} {}: {kind}", index + 1, step.name)
         })
         .collect()
+}
+
+fn kind_line(what: &What) -> String {
+    match what {
+        What::Action(action) => action.kind().to_owned(),
+        What::Probe { probe, within } => {
+            format!("probe {} within {}", probe.kind(), show_duration(*within))
+        }
+        What::Wait(time) => format!("wait {}", show_duration(*time)),
+    }
 }
 
 fn name(labels: &crate::model::labels::Labels) -> String {
@@ -274,7 +277,8 @@ pub fn event_line(plan: &Plan, event: &Event) -> String {
         Event::Observed => "mode observe: it would have run".into(),
         Event::StepStarted { step, attempt, intent } => {
             let nth = if *attempt == 1 { String::new() } else { format!(", try {attempt}") };
-            let what = intent.action.as_ref().map_or_else(|| "looks".to_owned(), action_line);
+            let kind = || plan.playbook.steps.get(*step).map(|it| kind_line(&it.what)).unwrap_or_default();
+            let what = intent.action.as_ref().map_or_else(kind, action_line);
             format!("{}: {what}{nth}", name(step))
         }
         Event::StepEnded { step, outcome, .. } => {
