@@ -243,7 +243,7 @@ impl Quell {
         self.awaiting_approval().await;
         let store = &self.state.store;
         let digest = store.run(RunId(1)).await.unwrap().unwrap().digest;
-        let claim = store.claim_run("test", Duration::from_secs(60)).await.unwrap();
+        let claim = store.claim_run("test", Duration::from_mins(1)).await.unwrap();
         let mut claim = claim.unwrap();
         let intent = Intent { action: None, timeout: Duration::ZERO, key: "r-1/1".into() };
         let by = "erin".to_owned();

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use serde_json::Value;
 use serde_json::json;
 
@@ -47,7 +49,7 @@ async fn a_resolved_incident_takes_no_acknowledgement() {
     assert_eq!(quell.webhook(resolved.to_string()).await.json()["closed"], 1);
     assert!(quell.state.store.resolve_incident(IncidentId(1), Vec::new()).await.unwrap());
     let reply = quell.post("/api/v1/incidents/i-1/ack", "").await;
-    insta::assert_snapshot!(reply.problem(), @"409 /errors/Q0509 not in the state it is in: i-1 is resolved: there is nothing to acknowledge");
+    insta::assert_snapshot!(reply.problem(), @"409 /errors/Q0509 not possible now: i-1 is resolved: there is nothing to acknowledge");
 }
 
 #[tokio::test]
@@ -58,7 +60,7 @@ async fn an_approval_needs_the_tier_and_the_digest_of_what_was_looked_at() {
     let path = "/api/v1/runs/r-1/approve";
     insta::assert_snapshot!(erin(&quell, path, &body).await.problem(), @"403 /errors/Q0506 not allowed: r-1 needs one person of tier 3, and erin has tier 1");
     let other = json!({ "digest": "0".repeat(64) }).to_string();
-    insta::assert_snapshot!(quell.post(path, &other).await.problem(), @"409 /errors/Q0509 not in the state it is in: the plan of r-1 is not the one that was looked at; look again");
+    insta::assert_snapshot!(quell.post(path, &other).await.problem(), @"409 /errors/Q0509 not possible now: the plan of r-1 is not the one that was looked at; look again");
     insta::assert_snapshot!(quell.post(path, "{}").await.problem(), @"400 /errors/Q0513 request not understood: missing field `digest` at line 1 column 2");
     insta::assert_snapshot!(quell.post(path, "{\"digest\":").await.problem(), @"400 /errors/Q0501 not JSON: expected JSON: EOF while parsing a value at line 1 column 10, byte 10 of 10");
     insta::assert_snapshot!(quell.post("/api/v1/runs/r-9/approve", &body).await.problem(), @"404 /errors/Q0507 no such thing: there is no run r-9");
@@ -70,7 +72,7 @@ async fn an_approval_needs_the_tier_and_the_digest_of_what_was_looked_at() {
         panic!("{journal:?}")
     };
     assert_eq!((by.as_str(), to), ("dana", &digest));
-    insta::assert_snapshot!(quell.post(path, &body).await.problem(), @"409 /errors/Q0509 not in the state it is in: r-1 is running, not awaiting approval");
+    insta::assert_snapshot!(quell.post(path, &body).await.problem(), @"409 /errors/Q0509 not possible now: r-1 is running, not awaiting approval");
 }
 
 #[tokio::test]
@@ -107,7 +109,7 @@ async fn a_cancellation_is_asked_for_and_shown() {
     assert_eq!(erin(&quell, "/api/v1/runs/r-1/cancel", "").await.status, 200);
     assert_eq!(quell.get("/api/v1/runs/r-1").await.json()["cancelled_by"], "erin");
     assert_eq!(quell.post("/api/v1/runs/r-1/reject", "").await.status, 200);
-    insta::assert_snapshot!(quell.post("/api/v1/runs/r-1/cancel", "").await.problem(), @"409 /errors/Q0509 not in the state it is in: r-1 has ended: rejected");
+    insta::assert_snapshot!(quell.post("/api/v1/runs/r-1/cancel", "").await.problem(), @"409 /errors/Q0509 not possible now: r-1 has ended: rejected");
 }
 
 #[tokio::test]
@@ -132,19 +134,18 @@ async fn pause_and_resume_are_the_kill_switch() {
     let resumed = quell.post("/api/v1/resume", r#"{"scope":"all"}"#).await;
     assert_eq!(resumed.json()["paused"], true, "two scopes still are");
     let again = quell.post("/api/v1/resume", r#"{"scope":"all"}"#).await;
-    insta::assert_snapshot!(again.problem(), @"409 /errors/Q0509 not in the state it is in: `all` is not paused; paused now: playbook:restart, target:kubernetes/prod/deployment/api");
+    insta::assert_snapshot!(again.problem(), @"409 /errors/Q0509 not possible now: `all` is not paused; paused now: playbook:restart, target:kubernetes/prod/deployment/api");
 }
 
 #[tokio::test]
 async fn a_resume_makes_open_episodes_due() {
     let quell = plain().await;
     quell.incident().await;
-    let claimed =
-        quell.state.store.claim_episode(std::time::Duration::from_secs(60)).await.unwrap();
+    let claimed = quell.state.store.claim_episode(Duration::from_mins(1)).await.unwrap();
     quell.state.store.episode_due(&claimed.unwrap(), None).await.unwrap();
     quell.post("/api/v1/pause", r#"{"scope":"all"}"#).await;
     quell.post("/api/v1/resume", r#"{"scope":"all"}"#).await;
-    let due = quell.state.store.claim_episode(std::time::Duration::from_secs(60)).await.unwrap();
+    let due = quell.state.store.claim_episode(Duration::from_mins(1)).await.unwrap();
     assert_eq!(due.unwrap().episode.id.to_string(), "e-1");
 }
 

@@ -26,7 +26,7 @@ async fn reading_is_for_this_machine_and_for_operators() {
         assert!(!reply.text.contains("token\""), "no token is echoed");
     }
     let reply = quell.send("GET", INCIDENTS, &[proxied], "").await;
-    assert_eq!(reply.header("www-authenticate"), "Bearer realm=\"quell\", Basic realm=\"quell\"");
+    assert_eq!(reply.header("www-authenticate"), "Bearer realm=\"quell\"");
     insta::assert_snapshot!(reply.problem(), @"401 /errors/Q0505 credentials needed: reading needs an operator (`Authorization: Bearer` with the token of one of operators in quell.yml) or a request from this machine: the header x-forwarded-for says that a proxy forwarded it");
 }
 

@@ -23,7 +23,7 @@ async fn plain() -> (Quell, String) {
 }
 
 fn link(quell: &Quell, incident: IncidentId) -> String {
-    let expires_at = after(at(START), Duration::from_secs(3600));
+    let expires_at = after(at(START), Duration::from_hours(1));
     let link = Link { act: Act::Ack, incident, channel: "slack".into(), expires_at };
     format!("/act/{}", sign(&link, &quell.state.link_key))
 }
@@ -149,7 +149,7 @@ async fn a_link_acknowledges_once_and_says_by_whom() {
             2,
             "told"
         );
-        quell.state.clock.advance(Duration::from_secs(60));
+        quell.state.clock.advance(Duration::from_mins(1));
         let again = quell.send("POST", &path, &[FORM], "name=eve").await;
         assert_eq!(again.status, 409);
         assert!(again.text.contains("Already acknowledged by"), "{}", again.text);
@@ -208,7 +208,7 @@ async fn scripts_get_json() {
     let done = quell.send("POST", &path, &[json, FORM], "").await;
     assert_eq!(done.json()["acknowledged"], true);
     let again = quell.send("POST", &path, &[json, FORM], "").await;
-    insta::assert_snapshot!(again.problem(), @"409 /errors/Q0509 not in the state it is in: already acknowledged by the link in slack at 2026-11-21 02:40:00 UTC");
+    insta::assert_snapshot!(again.problem(), @"409 /errors/Q0509 not possible now: already acknowledged by the link in slack at 2026-11-21 02:40:00 UTC");
     insta::assert_snapshot!(quell.send("GET", "/act/x", &[json], "").await.problem(), @"403 /errors/Q0515 link not valid: this quell did not make this link; copy all of it, or use the newest message");
     assert_eq!(again.header("cache-control"), "no-store");
 }

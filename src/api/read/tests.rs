@@ -1,13 +1,28 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use serde_json::json;
 
 use crate::api::testing::Quell;
+use crate::api::testing::at;
 use crate::api::testing::config;
 use crate::api::testing::playbook;
+use crate::decide::matching::Index;
 use crate::library::Library;
-use crate::model::incident::IncidentId;
+use crate::model::labels::Labels;
+use crate::model::matcher::Matcher;
+use crate::model::matcher::Op;
+use crate::model::playbook::Mode;
+use crate::model::playbook::Probe;
+use crate::model::playbook::Rate;
+use crate::model::playbook::Verification;
+use crate::model::rule::Check;
+use crate::model::rule::Place;
+use crate::model::rule::Remedy;
+use crate::model::rule::Rule;
+use crate::model::rule::RuleLimits;
+use crate::model::rule::Set;
 
 async fn plain() -> Quell {
     Quell::configured(config()).await
@@ -64,7 +79,7 @@ async fn a_filter_that_is_not_known_is_refused() {
         assert_eq!(reply.status, 400, "{path}: {}", reply.text);
         assert!(reply.problem().starts_with("400 /errors/Q0513 "), "{path}");
     }
-    insta::assert_snapshot!(quell.get("/api/v1/incidents?status=closed").await.problem(), @"400 /errors/Q0513 request not understood: Failed to deserialize query string: status: unknown variant `closed`, expected one of `open`, `acknowledged`, `resolved`");
+    insta::assert_snapshot!(quell.get("/api/v1/incidents?status=closed").await.problem(), @"400 /errors/Q0513 request not understood: in the query: status: unknown variant `closed`, expected one of `open`, `acknowledged`, `resolved`");
     insta::assert_snapshot!(quell.get("/api/v1/incidents?limit=501").await.problem(), @"400 /errors/Q0513 request not understood: limit is 501; expected 1 to 500");
     insta::assert_snapshot!(quell.get("/api/v1/runs/x").await.problem(), @"400 /errors/Q0513 request not understood: `x` is not an id like r-12");
     insta::assert_snapshot!(quell.get("/api/v1/runs/r-7").await.problem(), @"404 /errors/Q0507 no such thing: there is no run r-7");
@@ -115,12 +130,30 @@ async fn a_run_shows_its_plan_its_journal_and_both_in_words() {
 #[tokio::test]
 async fn rules_playbooks_and_checks_in_force_are_shown_in_words() {
     let playbooks = [("restart".to_owned(), Arc::new(playbook(Vec::new())))].into();
-    let quell = Quell::start(Library { config: config(), playbooks, ..Library::default() }).await;
+    let rules = Arc::new(Index::new(vec![Arc::new(rule())]));
+    let probe = Probe::Scrape {
+        url: "http://user:secret@occ/metrics".into(),
+        select: "errors".into(),
+        healthy: "value < 1".into(),
+    };
+    let checks = vec![Arc::new(Check {
+        name: "occ-health".into(),
+        cron: "*/30 * * * * *".into(),
+        timezone: "UTC".into(),
+        probe,
+        consecutive: 3,
+        unknown_alerts: true,
+        labels: [("alertname", "occ_down")].into_iter().collect(),
+        annotations: Labels::default(),
+        place: Place { file: "rules/occ.yml".into(), line: 3 },
+    })];
+    let library = Library { config: config(), playbooks, rules, checks, ..Library::default() };
+    let quell = Quell::start(library).await;
+    quell.state.store.know_check("occ-health", at("2026-11-21T02:40:30Z")).await.unwrap();
     insta::assert_snapshot!(quell.get("/api/v1/playbooks").await.text, @r#"{"items":[{"name":"restart","description":"Restart the service.","tier":3,"mode":"auto","parameters":[],"limits":{},"steps":[],"on_resolve":[],"place":"playbooks/restart.yml:1"}],"next":null}"#);
-    insta::assert_snapshot!(quell.get("/api/v1/rules").await.text, @r#"{"items":[],"next":null}"#);
-    insta::assert_snapshot!(quell.get("/api/v1/checks").await.text, @r#"{"items":[],"next":null}"#);
+    insta::assert_snapshot!(quell.get("/api/v1/rules").await.text, @r#"{"items":[{"name":"api-error-rate","description":"Restart the API.","match":["alertname=\"HighErrorRate\""],"when":"labels.env != \"dev\"","group_by":["service"],"target":"kubernetes/prod/deployment/{{ labels.service }}","mode":"auto","response":[{"playbook":"restart","with":{"namespace":"shop"},"mode":"approve","tier":3}],"verify":{"probe":"promql up, healthy: value == 1","within":"5m","hold":"1m"},"limits":{"cooldown":"15m","rate":"3 per 1h"},"continue":false,"place":"rules/api.yml:12"}],"next":null}"#);
+    insta::assert_snapshot!(quell.get("/api/v1/checks").await.text, @r#"{"items":[{"name":"occ-health","cron":"*/30 * * * * *","timezone":"UTC","probe":"scrape errors, healthy: value < 1","consecutive":3,"labels":{"alertname":"occ_down"},"place":"rules/occ.yml:3","state":{"name":"occ-health","due_at":"2026-11-21T02:40:30Z","health":"unknown","streak":0,"firing":false,"blind":false,"measured":"","at":"2026-11-21T02:40:00Z"}}],"next":null}"#);
     insta::assert_snapshot!(quell.get("/api/v1/decisions").await.text, @r#"{"items":[],"next":null}"#);
-    assert_eq!(quell.state.store.incident(IncidentId(1)).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -130,4 +163,36 @@ async fn a_store_that_fails_says_so_without_its_words() {
     let reply = quell.get("/api/v1/incidents").await;
     assert_eq!(reply.header("retry-after"), "5");
     insta::assert_snapshot!(reply.problem(), @"503 /errors/Q0512 could not be stored or read: the database could not be asked; the log says more under this request id");
+}
+
+fn rule() -> Rule {
+    let set = |value| Set { value, place: Place::default() };
+    Rule {
+        name: "api-error-rate".into(),
+        description: "Restart the API.".into(),
+        matchers: vec![Matcher::new("alertname", Op::Equal, "HighErrorRate").unwrap()],
+        when: Some("labels.env != \"dev\"".into()),
+        group_by: vec!["service".into()],
+        target: "kubernetes/prod/deployment/{{ labels.service }}".into(),
+        response: vec![Remedy {
+            playbook: "restart".into(),
+            with: [("namespace".to_owned(), "shop".into())].into(),
+            mode: Some(Set::default_of(Mode::Approve)),
+            tier: Some(3),
+            place: Place::default(),
+        }],
+        verify: Some(Verification {
+            probe: Probe::Promql { query: "up".into(), healthy: "value == 1".into() },
+            within: Duration::from_mins(5),
+            hold: Duration::from_mins(1),
+        }),
+        limits: RuleLimits {
+            settle: None,
+            cooldown: Some(set(Duration::from_mins(15))),
+            rate: Some(Set::default_of(Rate { count: 3, per: Duration::from_hours(1) })),
+        },
+        mode: Set::default_of(Mode::Auto),
+        go_on: false,
+        place: Place { file: "rules/api.yml".into(), line: 12 },
+    }
 }
