@@ -44,7 +44,7 @@ table! {
     FORBIDDEN        "Q0506" FORBIDDEN              "not allowed"
     NO_SUCH          "Q0507" NOT_FOUND              "no such thing"
     METHOD           "Q0508" METHOD_NOT_ALLOWED     "method not allowed"
-    CONFLICT         "Q0509" CONFLICT               "not in the state it is in"
+    CONFLICT         "Q0509" CONFLICT               "not possible now"
     // 503 and never 429, which Alertmanager does not retry (protocols.md §1)
     OVERLOADED       "Q0510" SERVICE_UNAVAILABLE    "overloaded"
     STOPPING         "Q0511" SERVICE_UNAVAILABLE    "stopping"
@@ -111,9 +111,8 @@ impl Problem {
         let mut response = body.into_response();
         *response.status_mut() = self.kind.status;
         if self.kind == WHO {
-            // both are understood where tokens are configured; a browser shows no prompt for the first
-            let challenge =
-                HeaderValue::from_static("Bearer realm=\"quell\", Basic realm=\"quell\"");
+            // Basic is understood for ingest tokens too, but naming it makes a browser ask for a password
+            let challenge = HeaderValue::from_static("Bearer realm=\"quell\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         }
         if let Some(seconds) = self.retry_after {
