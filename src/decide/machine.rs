@@ -456,9 +456,7 @@ pub fn next(plan: &Plan, state: &State, now: Timestamp) -> Effect {
                 Effect::Sleep { until: *until }
             }
         }
-        Phase::InFlight { .. } | Phase::UndoInFlight { .. } => {
-            Effect::Write(Event::Interrupted)
-        }
+        Phase::InFlight { .. } | Phase::UndoInFlight { .. } => Effect::Write(Event::Interrupted),
         Phase::ReadingBack { .. } => Effect::ReadBack,
         Phase::InDoubt { .. } => Effect::AskPerson,
         Phase::ToVerify => Effect::Write(Event::VerifyStarted),
