@@ -14,6 +14,7 @@ use crate::model::incident::EpisodeId;
 use crate::model::incident::IncidentId;
 use crate::model::incident::Owed;
 use crate::model::incident::RunId;
+use crate::model::playbook::Mode;
 use crate::model::run::Entry;
 use crate::model::run::Event;
 use crate::model::run::Plan;
@@ -125,6 +126,11 @@ impl Store {
         }
         let id = RunId(next_ids(&mut tx, "run", 1).await?);
         let first = Entry { seq: 1, at: now, event: Event::Planned { digest: digest.clone() } };
+        // no later entry says that it waits: a person's word is the next one
+        let state = match plan.mode {
+            Mode::Approve => RunState::AwaitingApproval,
+            Mode::Observe | Mode::Auto => RunState::Planned,
+        };
         let (event, head) = chained(id, "", &first)?;
         let created = sqlx::query(
             "INSERT INTO runs (id, incident, episode, rule, playbook, target, remedy, round, state, is_final,
@@ -140,7 +146,7 @@ impl Store {
         .bind(plan.target.as_str())
         .bind(i64::from(plan.remedy))
         .bind(i64::from(round))
-        .bind(RunState::Planned.as_str())
+        .bind(state.as_str())
         .bind(body)
         .bind(digest)
         .bind(head.as_str())

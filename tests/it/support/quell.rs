@@ -114,6 +114,18 @@ impl Quell {
         self.process.take().unwrap().terminate().await
     }
 
+    /// Sends SIGTERM, and gives back the process that is stopping: wait for its end.
+    pub(crate) fn begin_to_stop(&mut self) -> Process {
+        let process = self.process.take().unwrap();
+        process.ask_to_end();
+        process
+    }
+
+    /// SIGHUP: it loads its files again.
+    pub(crate) fn hang_up(&self) {
+        self.process.as_ref().unwrap().hang_up();
+    }
+
     /// Stops in good order and serves again.
     pub(crate) async fn restart(&mut self) {
         let status = self.stop().await;

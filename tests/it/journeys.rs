@@ -1,0 +1,7 @@
+//! Whole journeys of an alert through the real binary, beside real servers: what quell promises, seen from outside.
+
+mod control;
+mod fixture;
+mod incident;
+mod once;
+mod restraint;
