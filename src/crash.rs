@@ -1,5 +1,5 @@
-//! Crash points, for tests of debug builds: `QUELL_CRASH_AT=n` kills the process with SIGKILL at the n-th point, which
-//! lie before and after each commit of a journal. Release builds have none.
+//! Crash points, for tests of debug builds: `QUELL_CRASH_AT=n` kills the process with SIGKILL at the n-th point. They
+//! lie before and after each commit of the store. Release builds have none.
 
 #[cfg(debug_assertions)]
 mod points {
@@ -15,7 +15,7 @@ mod points {
         if *at == Some(SEEN.fetch_add(1, Ordering::AcqRel) + 1) {
             let me = rustix::process::getpid();
             // nothing can be done when even this fails: the test will see that it lives
-            drop(rustix::process::kill_process(me, rustix::process::Signal::KILL));
+            let _alive = rustix::process::kill_process(me, rustix::process::Signal::KILL);
         }
     }
 }
