@@ -1,26 +1,93 @@
-//! x
-use arc_swap::ArcSwap;
+//! The HTTP edge: takes alerts, shows what is stored, and takes the words of people.
+//!
+//! It never acts: it writes to the store and wakes the engine. Who may do what is decided in [`auth`], every
+//! refusal is a [`problem`], and every reply carries the id of its request.
+
+mod act;
+mod auth;
+mod body;
+mod edge;
+mod health;
+mod links;
+mod problem;
+mod read;
+mod views;
+mod webhook;
+
+#[cfg(test)]
+mod testing;
+
+use std::fmt;
 use std::sync::Arc;
-/// s
-#[derive(Debug, Clone)]
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use axum::routing::get;
+use axum::routing::post;
+
+use crate::clock::Clock;
+use crate::library::Library;
+use crate::store::Store;
+use crate::store::alerts::Intake;
+use crate::telemetry::Metrics;
+use crate::wake::Wake;
+
+/// What the handlers share. Cheap to clone.
+#[derive(Clone)]
 pub struct State {
-    /// x
-    pub store: crate::store::Store,
-    /// x
-    pub library: Arc<ArcSwap<crate::library::Library>>,
-    /// x
-    pub intake: crate::store::alerts::Intake,
-    /// x
-    pub wake: Arc<crate::wake::Wake>,
-    /// x
-    pub metrics: Arc<crate::telemetry::Metrics>,
-    /// x
+    /// The database.
+    pub store: Store,
+    /// Rules, playbooks and settings that are in force.
+    pub library: Arc<ArcSwap<Library>>,
+    /// Takes alerts; answers after they are on disk.
+    pub intake: Intake,
+    /// Wakes the engine, drains, reloads.
+    pub wake: Arc<Wake>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Signs links: a credential.
     pub link_key: Arc<[u8]>,
-    /// x
-    pub clock: crate::clock::Clock,
+    /// Time.
+    pub clock: Clock,
 }
-/// r
-pub fn router(state: State) -> axum::Router {
-    let _ = state;
-    axum::Router::new()
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").field("store", &self.store).finish_non_exhaustive()
+    }
+}
+
+/// All paths. Serve it with `into_make_service_with_connect_info::<SocketAddr>()`: without the peer's address
+/// nobody counts as local.
+pub fn router(state: State) -> Router {
+    let routes = Router::new()
+        .route("/api/v1/webhook/alertmanager", post(webhook::receive))
+        .route("/api/v1/incidents", get(read::incidents))
+        .route("/api/v1/incidents/{id}", get(read::incident))
+        .route("/api/v1/incidents/{id}/ack", post(act::acknowledge))
+        .route("/api/v1/episodes", get(read::episodes))
+        .route("/api/v1/runs", get(read::runs))
+        .route("/api/v1/runs/{id}", get(read::run))
+        .route("/api/v1/runs/{id}/approve", post(act::approve))
+        .route("/api/v1/runs/{id}/reject", post(act::reject))
+        .route("/api/v1/runs/{id}/cancel", post(act::cancel))
+        .route("/api/v1/runs/{id}/answer", post(act::answer))
+        .route("/api/v1/decisions", get(read::decisions))
+        .route("/api/v1/rules", get(read::rules))
+        .route("/api/v1/playbooks", get(read::playbooks))
+        .route("/api/v1/checks", get(read::checks))
+        .route("/api/v1/notifications", get(read::notifications))
+        .route("/api/v1/audit", get(read::audit))
+        .route("/api/v1/pause", get(read::pauses).post(act::pause))
+        .route("/api/v1/resume", post(act::resume))
+        .route("/act/{token}", get(links::show).post(links::act))
+        .route("/health", get(health::health))
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .route("/version", get(health::version))
+        .route("/admin/drain", post(health::drain))
+        .route("/-/reload", post(health::reload))
+        .with_state(state);
+    edge::around(routes)
 }

@@ -44,7 +44,7 @@ const HEADERS_WITHIN: Duration = Duration::from_secs(10);
 /// Requests under way may take this long to end when the server stops.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 /// Steps under way may take this long to end when the server stops; then they are killed, and found in flight.
-const STEPS_WITHIN: Duration = Duration::from_secs(60);
+const STEPS_WITHIN: Duration = Duration::from_mins(1);
 
 /// A quell that runs.
 #[derive(Debug)]
@@ -99,9 +99,9 @@ impl App {
             tasks,
         };
         // rules may have changed while quell was down, and holds may have ended
-        store.wake_all_episodes().await.map_err(unusable)?;
+        store.wake_all_episodes().await.map_err(|error| unusable(&error))?;
         if alone.is_some() {
-            let held = store.release_abandoned().await.map_err(unusable)?;
+            let held = store.release_abandoned().await.map_err(|error| unusable(&error))?;
             if held > 0 {
                 tracing::warn!(held, "the process before died at work; going on where it was");
             }
@@ -156,7 +156,7 @@ impl App {
     }
 }
 
-fn unusable(error: crate::store::StoreError) -> Error {
+fn unusable(error: &crate::store::StoreError) -> Error {
     Error::new("Q0404", format!("the database cannot be used: {error}"))
 }
 

@@ -133,7 +133,10 @@ async fn run(cli: Cli) -> Result<(), Error> {
 }
 
 fn fail(error: &Error) -> ExitCode {
-    output::error(error.code, &chain(error), &error.hint);
+    // without a message, what was found is printed already
+    if !error.message.is_empty() {
+        output::error(error.code, &chain(error), &error.hint);
+    }
     match error.exit {
         Exit::Problems => ExitCode::from(1),
         Exit::CouldNotRun => ExitCode::from(2),

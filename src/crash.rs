@@ -15,7 +15,7 @@ mod points {
         if *at == Some(SEEN.fetch_add(1, Ordering::AcqRel) + 1) {
             let me = rustix::process::getpid();
             // nothing can be done when even this fails: the test will see that it lives
-            let _alive = rustix::process::kill_process(me, rustix::process::Signal::KILL);
+            let _killed = rustix::process::kill_process(me, rustix::process::Signal::KILL);
         }
     }
 }

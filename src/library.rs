@@ -2,9 +2,12 @@
 //!
 //! ```text
 //! files      which files, and what each is
-//! yaml       text → tree with places           decode   tree → raw types, every error recorded
-//! raw        the files as written              build    raw types → model, each value checked
-//! link       what spans files                  diagnostic, codes   how errors look
+//! yaml       text → tree with places
+//! decode     tree → raw types, every error recorded; field is what they are made of
+//! raw        the files as written
+//! build      raw types → model, each value checked
+//! link       what spans files
+//! diagnostic, codes, suggest    how errors look
 //! ```
 //!
 //! All errors of all files are found at once; with one error there is no [`Library`].
@@ -29,6 +32,7 @@ mod build;
 pub mod codes;
 mod decode;
 pub mod diagnostic;
+mod field;
 mod files;
 mod later;
 mod link;
@@ -44,7 +48,7 @@ pub use self::diagnostic::render_diagnostics;
 pub use self::diagnostic::summary;
 
 /// Settings, rules, checks and playbooks that fit together. Never changed: a reload makes another one.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Library {
     /// quell.yml, or the defaults without one.
     pub config: Config,
@@ -98,18 +102,18 @@ impl Loaded {
 pub fn load(config_file: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
     let sink = Sink::default();
     let mut reader = Reader::new(&sink, env);
-    match config_file {
-        Some(path) => reader.config_file(path),
-        None => {
-            reader.default_folders(Path::new(""));
-            reader.config = Some(Config::default());
-        }
+    if let Some(path) = config_file {
+        reader.config_file(path);
+    } else {
+        reader.config = Some(Config::default());
+        reader.default_folders(Path::new(""));
     }
     finish(reader)
 }
 
 /// Reads files and folders for `quell check`: each file tells by its content whether it is quell.yml, rules or a playbook.
-/// Without a quell.yml among them, servers and global limits are not looked at.
+/// Without a quell.yml among them, servers and global limits are not looked at, and the library has default settings:
+/// it is for looking at, not for serving.
 pub fn check_paths(paths: &[PathBuf], env: &dyn Fn(&str) -> Option<String>) -> Loaded {
     let sink = Sink::default();
     let mut reader = Reader::new(&sink, env);
@@ -135,9 +139,9 @@ fn finish(reader: Reader<'_>) -> Loaded {
     });
     let mut diagnostics = sink.take();
     diagnostics.sort_by(|a, b| (&a.file, a.span).cmp(&(&b.file, b.span)));
-    for (file, span) in sink.take_masked() {
+    for (file, spans) in sink.take_masked() {
         if secretive.contains(&file) {
-            sources.mask(&file, span);
+            sources.mask(&file, &spans);
         }
     }
     Loaded { library, diagnostics, counts, sources }
@@ -151,5 +155,9 @@ fn digest(files: &BTreeMap<String, Vec<u8>>) -> String {
         all.update(name.as_bytes());
         all.update(digest);
     }
-    all.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
+    all.finalize().iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
 }
+
+#[cfg(test)]
+mod tests;

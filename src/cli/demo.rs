@@ -119,7 +119,7 @@ async fn play(options: &Options) -> Result<(), Error> {
     };
     let app = App::start(library, Clock::System).await?;
     say(&Line {
-        at: now(),
+        at: Some(now()),
         actor: "shop",
         text: &format!(
             "listening on {}, {RATE} requests/s of traffic, about 0.1 % errors",
@@ -128,7 +128,7 @@ async fn play(options: &Options) -> Result<(), Error> {
         tone: Tone::Plain,
     });
     say(&Line {
-        at: now(),
+        at: Some(now()),
         actor: "quell",
         text: &format!("watching it, on http://{}", app.address),
         tone: Tone::Plain,
@@ -175,16 +175,16 @@ async fn monitor(
     let text = format!(
         "http://{prometheus} scrapes the shop; http://{alertmanager} sends alerts to quell"
     );
-    say(&Line { at: now(), actor: "prometheus", text: &text, tone: Tone::Plain });
+    say(&Line { at: Some(now()), actor: "prometheus", text: &text, tone: Tone::Plain });
     Ok(Some(monitoring))
 }
 
 async fn end(app: &App, incident: &Incident) -> Result<(), Error> {
     let store = &app.engine.store;
-    let audit = store.audit(None).await.map_err(trouble)?;
+    let audit = store.audit(None).await.map_err(|error| trouble(&error))?;
     let chain = if audit.broken.is_empty() { "every chain verified" } else { "a chain is BROKEN" };
     say(&Line {
-        at: now(),
+        at: Some(now()),
         actor: "audit",
         text: &format!("{} runs, {} events, {chain}", audit.runs, audit.events),
         tone: if audit.broken.is_empty() { Tone::Good } else { Tone::Bad },
@@ -210,7 +210,7 @@ fn next(app: &App) {
 
 async fn stay(app: &App, written: &Written, fault: Fault) -> Result<(), Error> {
     let (config, at) = (written.config.display(), app.address);
-    output::line(&format!("\nStill running, until Ctrl-C. In another terminal:\n"));
+    output::line("\nStill running, until Ctrl-C. In another terminal:\n");
     output::line(&format!("  quell --config {config} incidents 1"));
     output::line(&format!("  quell --config {config} runs 1"));
     output::line(&format!(
@@ -226,12 +226,12 @@ async fn stay(app: &App, written: &Written, fault: Fault) -> Result<(), Error> {
     Ok(())
 }
 
-fn trouble(error: StoreError) -> Error {
+fn trouble(error: &StoreError) -> Error {
     Error::new("Q0404", format!("the demo's database: {error}"))
 }
 
-fn now() -> Option<jiff::civil::Time> {
-    Some(local(Clock::System.now()))
+fn now() -> jiff::civil::Time {
+    local(Clock::System.now())
 }
 
 fn local(at: Timestamp) -> jiff::civil::Time {
@@ -281,10 +281,10 @@ impl Narrator {
                 broken = true;
                 self.note(Clock::System.now(), "fault", fault.story().to_owned(), Tone::Bad);
             }
-            let resolved = self.look().await.map_err(trouble)?;
+            let resolved = self.look().await.map_err(|error| trouble(&error))?;
             self.say_news();
             if let Some(incident) = resolved {
-                self.resolved(&incident).await.map_err(trouble)?;
+                self.resolved(&incident).await.map_err(|error| trouble(&error))?;
                 return Ok(incident);
             }
             if began.elapsed() >= within {

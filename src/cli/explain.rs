@@ -144,7 +144,7 @@ fn explain(library: &Library, episode: &Episode, now: Timestamp) {
             Ok(Some(plan)) => show_plan(rule, &plan),
             Ok(None) => output::line(&format!("rule {} has no remedy: people only", rule.name)),
             Err(errors) => {
-                output::line(&format!("rule {} cannot plan: {}", rule.name, errors.join("; ")))
+                output::line(&format!("rule {} cannot plan: {}", rule.name, errors.join("; ")));
             }
         }
     }

@@ -53,9 +53,9 @@ pub(super) fn table(headings: &[&str], rows: &[Vec<String>]) {
     };
     let widths: Vec<usize> = (0..headings.len()).map(width).collect();
     let show = |cells: &mut dyn Iterator<Item = &str>| {
-        let line: String =
-            cells.zip(&widths).map(|(cell, width)| format!("{cell:width$}  ")).collect();
-        println!("{}", line.trim_end());
+        let cells: Vec<String> =
+            cells.zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        println!("{}", cells.join("  ").trim_end());
     };
     show(&mut headings.iter().copied());
     for row in rows {

@@ -149,7 +149,8 @@ pub(super) async fn approve(at: &Place, options: &Approve) -> Result<(), Error> 
         .hint(format!("look at it with `quell runs {}`, then name its digest", row.id)));
     }
     let word = Word::Approve { digest: row.digest };
-    show(at, &store.say(options.run, &options.by, word).await.map_err(store_error)?)
+    show(at, &store.say(options.run, &options.by, word).await.map_err(store_error)?);
+    Ok(())
 }
 
 /// The operator must exist and have the tier that the plan asks for.
@@ -181,7 +182,8 @@ pub(super) async fn reject(at: &Place, options: &Reject) -> Result<(), Error> {
     let (_, store) = at.store().await?;
     let word = Word::Reject { reason: options.reason.clone() };
     let by = by(options.by.as_ref());
-    show(at, &store.say(options.run, &by, word).await.map_err(store_error)?)
+    show(at, &store.say(options.run, &by, word).await.map_err(store_error)?);
+    Ok(())
 }
 
 pub(super) async fn cancel(at: &Place, options: &Cancel) -> Result<(), Error> {
@@ -200,10 +202,11 @@ pub(super) async fn answer(at: &Place, options: &Answer) -> Result<(), Error> {
     let (_, store) = at.store().await?;
     let word = Word::Settle { happened: matches!(options.happened, Happened::Happened) };
     let by = by(options.by.as_ref());
-    show(at, &store.say(options.run, &by, word).await.map_err(store_error)?)
+    show(at, &store.say(options.run, &by, word).await.map_err(store_error)?);
+    Ok(())
 }
 
-fn show(at: &Place, row: &RunRow) -> Result<(), Error> {
+fn show(at: &Place, row: &RunRow) {
     if at.json {
         output::json(row);
     } else {
@@ -215,7 +218,6 @@ fn show(at: &Place, row: &RunRow) -> Result<(), Error> {
             row.state.as_str()
         ));
     }
-    Ok(())
 }
 
 pub(super) async fn pause(at: &Place, options: &Pause) -> Result<(), Error> {

@@ -19,7 +19,7 @@ use crate::model::incident::Episode;
 use crate::model::time::since;
 
 /// A repeat refreshes `seen_at` only this often, so that most repeats write nothing.
-pub const SEEN_EVERY: Duration = Duration::from_secs(60);
+pub const SEEN_EVERY: Duration = Duration::from_mins(1);
 
 /// What an alert does to the latest episode of its fingerprint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -36,7 +36,7 @@ use crate::model::time::since;
 /// Tries beyond `retry.times` that an unknown outcome may add, so that every run ends.
 const UNKNOWN_TRIES: u32 = 3;
 /// Longest delay between tries.
-const MAX_BACKOFF: Duration = Duration::from_secs(300);
+const MAX_BACKOFF: Duration = Duration::from_mins(5);
 
 /// Where a run stands, with what later decisions need.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -167,6 +167,7 @@ pub enum Phase {
 
 /// What a state asks for: exactly one thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "one lives at a time")]
 pub enum Effect {
     /// Write this entry; no outside effect.
     Write(Event),
@@ -254,7 +255,7 @@ impl State {
 }
 
 /// Folds a whole journal.
-pub fn fold(plan: &Plan, entries: &[Entry]) -> Result<State, IllegalEvent> {
+pub fn fold(plan: &Plan, entries: &[Entry]) -> Result<State, Box<IllegalEvent>> {
     let mut state = State::empty(plan);
     for entry in entries {
         state = apply(plan, state, entry)?;
@@ -268,16 +269,17 @@ pub fn step(
     state: State,
     entry: &Entry,
     now: Timestamp,
-) -> Result<(State, Effect), IllegalEvent> {
+) -> Result<(State, Effect), Box<IllegalEvent>> {
     let state = apply(plan, state, entry)?;
     let effect = next(plan, &state, now);
     Ok((state, effect))
 }
 
 /// The legal transitions; everything else is an [`IllegalEvent`].
-pub fn apply(plan: &Plan, mut state: State, entry: &Entry) -> Result<State, IllegalEvent> {
+#[expect(clippy::too_many_lines, reason = "one table of all transitions reads better than several")]
+pub fn apply(plan: &Plan, mut state: State, entry: &Entry) -> Result<State, Box<IllegalEvent>> {
     let at = entry.at;
-    let illegal = |phase: Phase| Err(IllegalEvent { phase, event: entry.event.clone() });
+    let illegal = |phase: Phase| Err(Box::new(IllegalEvent { phase, event: entry.event.clone() }));
     state.seq += 1;
     state.last_at = at;
     let phase = std::mem::replace(&mut state.phase, Phase::Empty);
@@ -427,7 +429,6 @@ pub fn apply(plan: &Plan, mut state: State, entry: &Entry) -> Result<State, Ille
 /// is alive never asks while it performs.
 pub fn next(plan: &Plan, state: &State, now: Timestamp) -> Effect {
     match &state.phase {
-        Phase::Empty => Effect::Over,
         Phase::Observing => Effect::Write(Event::Observed),
         Phase::AwaitingApproval => match plan.approve_until {
             Some(until) if now >= until => Effect::Write(Event::Expired),
@@ -463,7 +464,7 @@ pub fn next(plan: &Plan, state: &State, now: Timestamp) -> Effect {
         Phase::Undoing { left } => {
             left.first().map_or(Effect::Over, |step| Effect::Undo { step: *step })
         }
-        Phase::Final(_) => Effect::Over,
+        Phase::Empty | Phase::Final(_) => Effect::Over,
     }
 }
 
@@ -553,7 +554,7 @@ fn in_doubt(
         return Phase::Final(RunState::Stuck);
     };
     match definition.on_unknown {
-        OnUnknown::Retry if attempt < definition.retry.times + 1 + UNKNOWN_TRIES => {
+        OnUnknown::Retry if attempt <= definition.retry.times.saturating_add(UNKNOWN_TRIES) => {
             Phase::Ready { step, attempt: attempt + 1, at }
         }
         OnUnknown::Retry => {
@@ -576,9 +577,25 @@ fn stopped(plan: &Plan, state: &mut State, phase: &Phase, why: &Stop) -> Phase {
             match phase {
                 // it is being watched already: go on watching
                 Phase::Verifying { .. } | Phase::ToVerify => phase.clone(),
-                _ if free => Phase::Final(RunState::Superseded),
-                _ if plan.verify.is_some() => Phase::ToVerify,
-                _ => Phase::Final(RunState::Cancelled),
+                Phase::Empty
+                | Phase::AwaitingApproval
+                | Phase::Observing
+                | Phase::Ready { .. }
+                | Phase::InFlight { .. }
+                | Phase::Waiting { .. }
+                | Phase::ReadingBack { .. }
+                | Phase::InDoubt { .. }
+                | Phase::Undoing { .. }
+                | Phase::UndoInFlight { .. }
+                | Phase::Final(_) => {
+                    if free {
+                        Phase::Final(RunState::Superseded)
+                    } else if plan.verify.is_some() {
+                        Phase::ToVerify
+                    } else {
+                        Phase::Final(RunState::Cancelled)
+                    }
+                }
             }
         }
         Stop::AlreadyHealthy { measured } => {

@@ -1,6 +1,7 @@
 //! Parameters of a playbook: templates rendered, types and bounds checked.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -10,6 +11,7 @@ use crate::model::playbook::ParameterKind;
 use crate::model::playbook::Playbook;
 use crate::model::re2;
 use crate::model::time::parse_duration;
+use crate::model::time::show_duration;
 
 /// Characters of a refused value that a message shows.
 const SHOWN: usize = 60;
@@ -117,13 +119,16 @@ fn within(parameter: &Parameter, value: Value) -> Result<Value, String> {
         }
         _ => None,
     };
-    let unit = if parameter.kind == ParameterKind::Duration { " s" } else { "" };
+    let bound = |bound: f64| match (&parameter.kind, Duration::try_from_secs_f64(bound)) {
+        (ParameterKind::Duration, Ok(duration)) => show_duration(duration),
+        _ => bound.to_string(),
+    };
     if let Some(measure) = measure {
         if let Some(min) = parameter.min.filter(|min| measure < *min) {
-            return Err(format!("is below the minimum of {min}{unit}"));
+            return Err(format!("is below the minimum of {}", bound(min)));
         }
         if let Some(max) = parameter.max.filter(|max| measure > *max) {
-            return Err(format!("is above the maximum of {max}{unit}"));
+            return Err(format!("is above the maximum of {}", bound(max)));
         }
     }
     Ok(value)
@@ -133,10 +138,151 @@ fn within(parameter: &Parameter, value: Value) -> Result<Value, String> {
 fn shown(value: &Value) -> String {
     let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
     let escaped: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
+    let escaped = escaped.replace("\\\"", "\"").replace("\\'", "'");
     let rest = text.chars().count().saturating_sub(SHOWN);
     if rest > 0 {
         format!("`{escaped}…` ({rest} more characters)")
     } else {
         format!("`{escaped}`")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::playbook::Mode;
+    use crate::model::playbook::PlaybookLimits;
+
+    fn of(kind: ParameterKind) -> Parameter {
+        Parameter {
+            kind,
+            required: true,
+            default: None,
+            pattern: None,
+            min: None,
+            max: None,
+            description: String::new(),
+        }
+    }
+
+    #[test]
+    fn values_take_the_type_of_their_parameter() {
+        let words = || ParameterKind::Enum(vec!["soft".into(), "5".into()]);
+        for (kind, value, expected) in [
+            (ParameterKind::String, json!("a b"), Some(json!("a b"))),
+            (ParameterKind::String, json!(8080), Some(json!("8080"))),
+            (ParameterKind::String, json!(null), None),
+            (ParameterKind::String, json!(["a"]), None),
+            (ParameterKind::Integer, json!("5"), Some(json!(5))),
+            (ParameterKind::Integer, json!("-5"), Some(json!(-5))),
+            (ParameterKind::Integer, json!(5), Some(json!(5))),
+            (ParameterKind::Integer, json!(5.5), None),
+            (ParameterKind::Integer, json!("5 "), None),
+            (ParameterKind::Integer, json!("9223372036854775808"), None),
+            (ParameterKind::Number, json!("0.5"), Some(json!(0.5))),
+            (ParameterKind::Number, json!("inf"), None),
+            (ParameterKind::Number, json!("NaN"), None),
+            (ParameterKind::Boolean, json!("true"), Some(json!(true))),
+            (ParameterKind::Boolean, json!("yes"), None),
+            (ParameterKind::Duration, json!("1h30m"), Some(json!("1h30m"))),
+            (ParameterKind::Duration, json!(0), Some(json!("0"))),
+            (ParameterKind::Duration, json!(5), None),
+            (words(), json!("soft"), Some(json!("soft"))),
+            (words(), json!(5), Some(json!("5"))),
+            (words(), json!("SOFT"), None),
+        ] {
+            let result = check("p", &of(kind.clone()), &value);
+            assert_eq!(result.clone().ok(), expected, "{kind:?} {value} {result:?}");
+        }
+    }
+
+    #[test]
+    fn bounds_hold_for_the_whole_value() {
+        let pattern = Parameter { pattern: Some("[a-z]+".into()), ..of(ParameterKind::String) };
+        let span = Parameter { min: Some(60.0), max: Some(300.0), ..of(ParameterKind::Duration) };
+        let count = Parameter { min: Some(1.0), max: Some(3.0), ..of(ParameterKind::Integer) };
+        for (parameter, value, expected) in [
+            (&pattern, json!("shop"), None),
+            (
+                &pattern,
+                json!("shop; rm -rf /\n"),
+                Some("parameter `p`: `shop; rm -rf /\\n` does not match the pattern [a-z]+"),
+            ),
+            (
+                &pattern,
+                json!("shop\n"),
+                Some("parameter `p`: `shop\\n` does not match the pattern [a-z]+"),
+            ),
+            (&pattern, json!(""), Some("parameter `p`: `` does not match the pattern [a-z]+")),
+            (&span, json!("5m"), None),
+            (&span, json!("59s"), Some("parameter `p`: `59s` is below the minimum of 1m")),
+            (&span, json!("6m"), Some("parameter `p`: `6m` is above the maximum of 5m")),
+            (&count, json!("3"), None),
+            (&count, json!(4), Some("parameter `p`: `4` is above the maximum of 3")),
+        ] {
+            assert_eq!(check("p", parameter, &value).err().as_deref(), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_long_value_is_shortened_in_the_message() {
+        let parameter = Parameter { pattern: Some("x".into()), ..of(ParameterKind::String) };
+        let message = check("p", &parameter, &json!("é".repeat(100))).expect_err("too long");
+        assert!(message.contains("…` (40 more characters)"), "{message}");
+    }
+
+    #[test]
+    fn a_pattern_that_does_not_compile_lets_nothing_through() {
+        let parameter = Parameter { pattern: Some("[".into()), ..of(ParameterKind::String) };
+        assert!(check("p", &parameter, &json!("x")).is_err());
+    }
+
+    #[test]
+    fn resolving_renders_defaults_and_reports_everything() {
+        let unit = Parameter { pattern: Some("[a-z]+".into()), ..of(ParameterKind::String) };
+        let grace = Parameter {
+            default: Some(json!("30s")),
+            required: false,
+            ..of(ParameterKind::Duration)
+        };
+        let playbook = Playbook {
+            name: "restart".into(),
+            description: String::new(),
+            parameters: BTreeMap::from([
+                ("unit".into(), unit),
+                ("grace".into(), grace),
+                ("count".into(), of(ParameterKind::Integer)),
+            ]),
+            tier: 1,
+            mode: Mode::Auto,
+            limits: PlaybookLimits::default(),
+            steps: Vec::new(),
+            on_resolve: Vec::new(),
+            file: String::new(),
+            line: 1,
+        };
+        let context = |service: &str| json!({ "labels": { "service": service, "n": "2" } });
+        let with = BTreeMap::from([
+            ("unit".to_owned(), json!("{{ labels.service }}")),
+            ("count".to_owned(), json!("{{ labels.n }}")),
+        ]);
+        let resolved = resolve(&playbook, &with, &context("shop")).expect("resolved");
+        let expected = [("count", json!(2)), ("grace", json!("30s")), ("unit", json!("shop"))];
+        assert_eq!(resolved, expected.map(|(name, value)| (name.to_owned(), value)).into());
+
+        let refused = resolve(&playbook, &with, &context("a b")).expect_err("refused");
+        assert_eq!(refused, ["parameter `unit`: `a b` does not match the pattern [a-z]+"]);
+
+        let wrong = BTreeMap::from([
+            ("unit".to_owned(), json!("{{ labels.nothing }}")),
+            ("other".to_owned(), json!(1)),
+        ]);
+        let all = resolve(&playbook, &wrong, &context("shop")).expect_err("refused");
+        assert_eq!(all.len(), 3, "{all:?}");
+        assert!(all[0].contains("no parameter `other`"), "{all:?}");
+        assert!(all[1].contains("`count` is missing"), "{all:?}");
+        assert!(all[2].contains("parameter `unit`") && all[2].contains("nothing"), "{all:?}");
     }
 }

@@ -117,7 +117,7 @@ pub fn subject(
 }
 
 /// An approval is of use this long: the plan was made for what was seen then.
-const APPROVAL_LASTS: Duration = Duration::from_secs(60 * 60);
+const APPROVAL_LASTS: Duration = Duration::from_hours(1);
 
 /// The plan of one remedy. Errors are sentences that name the parameter or template.
 pub fn plan(
@@ -199,7 +199,7 @@ pub fn subject_of(plan: &Plan, limits: &crate::model::config::Limits, since: Tim
 
 /// When a rule names no verification, the alert itself must go away.
 pub fn default_verification() -> Verification {
-    Verification { probe: Probe::Alert, within: Duration::from_secs(600), hold: Duration::ZERO }
+    Verification { probe: Probe::Alert, within: Duration::from_mins(10), hold: Duration::ZERO }
 }
 
 /// Variables that steps see: parameters by name, `labels`, `annotations`, `run`, and the `steps` before.

@@ -11,7 +11,7 @@ use crate::model::time::after;
 
 /// After a verified fix the alert may go on firing this long before it counts as not fixed: rates look back
 /// over minutes, and Alertmanager reports a resolution only at its next group interval.
-pub const DECAY: Duration = Duration::from_secs(15 * 60);
+pub const DECAY: Duration = Duration::from_mins(15);
 
 /// What the response asks for now.
 #[derive(Debug, Clone, PartialEq, Eq)]

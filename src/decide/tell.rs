@@ -154,7 +154,6 @@ pub fn outcome_line(plan: &Plan, state: &State) -> String {
         }
         RunState::Fixed => format!("{what}: verified: {reason}"),
         RunState::Failed if undone(state) => format!("{what}: {reason}; undone"),
-        RunState::Failed | RunState::Superseded => format!("{what}: {reason}"),
         RunState::Stuck => {
             format!("{what}: stuck: {reason}; what was done stands, look before anything else")
         }
@@ -162,7 +161,11 @@ pub fn outcome_line(plan: &Plan, state: &State) -> String {
         RunState::Cancelled => {
             format!("{what}: stopped between steps: {reason}{}", left(plan, state))
         }
-        RunState::Expired | RunState::Rejected | RunState::Observed => format!("{what}: {reason}"),
+        RunState::Failed
+        | RunState::Superseded
+        | RunState::Expired
+        | RunState::Rejected
+        | RunState::Observed => format!("{what}: {reason}"),
         RunState::Planned
         | RunState::AwaitingApproval
         | RunState::Running

@@ -23,7 +23,7 @@ use crate::store::outbox::Notification;
 /// A claim outlives the longest delivery.
 const LEASE: Duration = Duration::from_secs(90);
 /// Longest time one delivery may take.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 /// Notifications sent at once.
 const AT_ONCE: usize = 16;
 /// First delay between tries; doubles up to five minutes.
@@ -31,7 +31,7 @@ const FIRST_DELAY: Duration = Duration::from_secs(1);
 /// Tries before a notification is dead: about ten minutes.
 const MAX_TRIES: u32 = 10;
 /// An acknowledge link works this long.
-const LINK_LASTS: Duration = Duration::from_secs(24 * 3600);
+const LINK_LASTS: Duration = Duration::from_hours(24);
 
 /// The loop.
 pub async fn run(engine: Engine) {

@@ -1,8 +1,10 @@
 //! Takes each due episode: selects rules, opens incidents, judges, creates runs, resolves incidents.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::Semaphore;
 
 use crate::decide::audience;
 use crate::decide::guard;
@@ -28,32 +30,45 @@ use crate::store::StoreError;
 use crate::store::episodes::DueEpisode;
 
 /// Claims last this long; judging asks outside for at most two times ten seconds.
-const LEASE: Duration = Duration::from_secs(60);
+const LEASE: Duration = Duration::from_mins(1);
 /// How often facts may change under a judgement before it is left for the next round.
 const TRIES: usize = 5;
 
+/// Episodes judged at once: one whose evidence is slow to come must not keep the others waiting.
+const AT_ONCE: usize = 16;
+
 /// The loop.
 pub async fn run(engine: Engine) {
+    let slots = Arc::new(Semaphore::new(AT_ONCE));
     while !engine.stop.is_cancelled() {
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
         match engine.store.claim_episode(LEASE).await {
             Ok(Some(due)) => {
-                let result = if due.episode.open {
-                    firing(&engine, &due.episode).await
-                } else {
-                    closed(&engine, &due.episode).await
-                };
-                match result {
-                    Ok(again) => {
-                        if let Err(error) = engine.store.episode_due(&due, again).await {
-                            engine.trouble("intake", &error).await;
-                        }
-                    }
-                    Err(error) => put_back(&engine, &due, &error).await,
-                }
+                let engine = engine.clone();
+                engine.tasks.clone().spawn(async move {
+                    take(&engine, &due).await;
+                    drop(slot);
+                });
             }
             Ok(None) => engine.idle(&engine.wake.intake).await,
             Err(error) => engine.trouble("intake", &error).await,
         }
+    }
+}
+
+/// Does what a due episode asks for, and says when it is due again.
+async fn take(engine: &Engine, due: &DueEpisode) {
+    let result = if due.episode.open {
+        firing(engine, &due.episode).await
+    } else {
+        closed(engine, &due.episode).await
+    };
+    let written = match result {
+        Ok(again) => engine.store.episode_due(due, again).await,
+        Err(error) => return put_back(engine, due, &error).await,
+    };
+    if let Err(error) = written {
+        engine.trouble("intake", &error).await;
     }
 }
 

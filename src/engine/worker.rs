@@ -22,6 +22,7 @@ use crate::engine::act_on;
 use crate::engine::act_on::StillTrue;
 use crate::engine::facts;
 use crate::model::incident::Owed;
+use crate::model::run::Entry;
 use crate::model::run::Event;
 use crate::model::run::Health;
 use crate::model::run::Observation;
@@ -38,7 +39,7 @@ const LEASE: Duration = Duration::from_secs(30);
 /// Time between observations while verification watches.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// A hold before a step that lasts longer than this gives the run up: what it was planned for is old.
-const GIVE_UP_AFTER: Duration = Duration::from_secs(15 * 60);
+const GIVE_UP_AFTER: Duration = Duration::from_mins(15);
 
 /// The loop.
 pub async fn run(engine: Engine) {
@@ -213,8 +214,8 @@ pub(super) async fn write(
 ) -> Result<()> {
     let now = engine.clock.now();
     // the state after the event decides what is written with it, so it is applied first
-    let probe = crate::model::run::Entry { seq: state.seq + 1, at: now, event: event.clone() };
-    let after_event = machine::apply(&claim.plan, state.clone(), &probe)
+    let entry = Entry { seq: state.seq + 1, at: now, event };
+    let after_event = machine::apply(&claim.plan, state.clone(), &entry)
         .map_err(|illegal| StoreError::Corrupt(illegal.to_string()))?;
     let summary = after_event.summary();
     let waits_or_ended =
@@ -230,9 +231,8 @@ pub(super) async fn write(
         due_at: (!summary.is_final()).then(|| after(now, lease)),
     };
     let owed = owed(engine, claim, state, &after_event, now).await?;
-    let entry = engine.store.append(claim, event, &row, owed).await?;
-    *state = machine::apply(&claim.plan, state.clone(), &entry)
-        .map_err(|illegal| StoreError::Corrupt(illegal.to_string()))?;
+    engine.store.append(claim, entry, &row, owed).await?;
+    *state = after_event;
     engine.metrics.event();
     if summary.is_final() {
         engine.metrics.run_ended(summary.as_str());

@@ -1,7 +1,6 @@
 //! Tree to raw types: a `serde::Deserializer` that reports what is wrong and goes on.
 //!
-//! Raw types stay plain `#[derive(Deserialize)]` structs. Each field is a [`Field`]: when its value does not fit, the
-//! error is recorded with its place, the field is empty, and reading goes on with the next one.
+//! A value that does not fit is recorded with its place, its [`Field`] is empty, and reading goes on with the next one.
 
 use std::fmt;
 use std::rc::Rc;
@@ -12,137 +11,19 @@ use serde::de;
 use serde::de::IntoDeserializer;
 use serde::de::Visitor;
 
+use super::build::secret::is_word;
 use super::codes;
 use super::diagnostic::At;
 use super::diagnostic::Diagnostic;
 use super::diagnostic::Span;
+use super::field::FIELD;
+use super::field::Field;
 use super::later;
 use super::suggest::did_you_mean;
+use super::suggest::short;
+use super::suggest::words;
 use super::yaml::Node;
 use super::yaml::Value;
-
-/// How [`Field`] asks [`Decoder`] for a value together with its place.
-const FIELD: &str = "$field";
-
-/// A value out of a file, and its place. Empty when it was missing or wrong; what was wrong is reported.
-#[derive(Debug, Clone)]
-pub(crate) struct Field<T> {
-    value: Option<T>,
-    missing: bool,
-    span: Span,
-    written: String,
-}
-
-/// A value that is there and has its type.
-#[derive(Debug, Clone)]
-pub(crate) struct Found<T> {
-    pub(crate) value: T,
-    /// Where it stands.
-    pub(crate) span: Span,
-    /// A scalar as it was written, without quotes.
-    pub(crate) written: String,
-}
-
-impl<T> Found<T> {
-    /// The same place with another value.
-    pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Found<U> {
-        Found { value: change(self.value), span: self.span, written: self.written }
-    }
-}
-
-impl<T> Field<T> {
-    /// A field that stands for one that was taken out.
-    pub(crate) fn empty() -> Self {
-        Self { value: None, missing: false, span: Span::default(), written: String::new() }
-    }
-
-    /// The value, unless it was missing or wrong.
-    pub(crate) fn get(&self) -> Option<&T> {
-        self.value.as_ref()
-    }
-
-    /// Where it stands.
-    pub(crate) fn span(&self) -> Span {
-        self.span
-    }
-
-    /// The value with its place, unless it was missing or wrong.
-    pub(crate) fn found(self) -> Option<Found<T>> {
-        let Self { value, span, written, .. } = self;
-        value.map(|value| Found { value, span, written })
-    }
-
-    /// The same, and reports the key when it is missing.
-    pub(crate) fn need(self, at: At<'_>, owner: Span, whose: &str, key: &str) -> Option<Found<T>> {
-        if self.missing {
-            let diagnostic = Diagnostic::error(codes::MISSING_KEY, format!("missing key `{key}`"));
-            at.report(owner, diagnostic.label(format!("{whose} needs `{key}`")));
-        }
-        self.found()
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Field<T> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        // A missing key is deserialized from "none", so a required field learns that it is missing.
-        from.deserialize_option(FieldVisitor(std::marker::PhantomData))
-    }
-}
-
-struct FieldVisitor<T>(std::marker::PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for FieldVisitor<T> {
-    type Value = Field<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_none<E: de::Error>(self) -> Result<Self::Value, E> {
-        Ok(Field { value: None, missing: true, span: Span::default(), written: String::new() })
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
-        from.deserialize_newtype_struct(FIELD, self)
-    }
-
-    fn visit_seq<A: de::SeqAccess<'de>>(self, mut parts: A) -> Result<Self::Value, A::Error> {
-        let value = parts.next_element::<T>()?;
-        let (start, end, line, column) = parts.next_element()?.unwrap_or_default();
-        let written = parts.next_element()?.unwrap_or_default();
-        Ok(Field { value, missing: false, span: Span { start, end, line, column }, written })
-    }
-}
-
-/// Entries of a mapping with keys that people choose, in their order.
-#[derive(Debug, Clone)]
-pub(crate) struct Entries<T>(pub(crate) Vec<(Field<String>, Field<T>)>);
-
-impl<T> Default for Entries<T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entries<T> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct EntriesVisitor<T>(std::marker::PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for EntriesVisitor<T> {
-            type Value = Entries<T>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a mapping")
-            }
-            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    entries.push(entry);
-                }
-                Ok(Entries(entries))
-            }
-        }
-        from.deserialize_map(EntriesVisitor(std::marker::PhantomData))
-    }
-}
 
 /// Reads a whole document; everything wrong goes to `at`.
 pub(crate) fn decode<'de, T: Deserialize<'de>>(node: &'de Node, at: At<'de>) -> Field<T> {
@@ -165,7 +46,7 @@ impl Fault {
         let mut fault =
             Self::new(codes::WRONG_TYPE, format!("expected {wants}, got {}", got.kind()));
         if got.value == Value::Null {
-            fault.0.1.label = "nothing is written here".to_owned();
+            fault = fault.label("nothing is written here");
         }
         fault.at(got.span)
     }
@@ -432,19 +313,19 @@ impl<'de> Deserializer<'de> for Decoder<'de> {
         let list = words(variants, "or");
         let (word, value) = match &self.node.value {
             Value::Text | Value::Bool(_) | Value::Int(_) | Value::Float(_) => (self.node, None),
-            Value::Map(entries) => match entries.as_slice() {
-                [(key, value)] => (key.as_ref(), Some(value.as_ref())),
-                _ => {
+            Value::Map(entries) => {
+                let [(key, value)] = entries.as_slice() else {
                     let message =
                         format!("expected exactly one of {list}, got {} keys", entries.len());
                     return Err(Fault::new(codes::SHAPE, message).at(self.node.span));
-                }
-            },
+                };
+                (key.as_ref(), Some(value.as_ref()))
+            }
             Value::Null | Value::List(_) => return self.expected(&list),
         };
-        if let Some(variant) = variants.iter().find(|it| **it == word.text) {
+        if let Some(word) = variants.iter().find(|it| **it == word.text) {
             return visitor
-                .visit_enum(Variant { variant, value, decoder: self })
+                .visit_enum(Variant { word, value, decoder: self })
                 .map_err(|fault| fault.at(self.node.span));
         }
         if later::is_planned(name, &word.text) {
@@ -459,24 +340,6 @@ impl<'de> Deserializer<'de> for Decoder<'de> {
 fn not_yet(key: &str) -> Fault {
     Fault::new(codes::NOT_YET, format!("`{key}` is not supported yet"))
         .label("remove it: it would do nothing")
-}
-
-/// `a, b or c`.
-pub(crate) fn words(list: &[&str], last: &str) -> String {
-    match list {
-        [] => String::new(),
-        [one] => (*one).to_owned(),
-        [most @ .., end] => format!("{} {last} {end}", most.join(", ")),
-    }
-}
-
-/// Text of a file inside a message: on one line, and not too long.
-pub(crate) fn short(text: &str) -> String {
-    let mut out: String = text.chars().take(60).flat_map(char::escape_debug).collect();
-    if text.chars().nth(60).is_some() {
-        out.push('…');
-    }
-    out.replace("\\\"", "\"").replace("\\'", "'")
 }
 
 /// The value of a field, its place, and its text; what is wrong with the value is reported here.
@@ -549,7 +412,13 @@ impl Pairs<'_> {
         if later::is_planned(known.name, &key.text) {
             return not_yet(&key.text).report(at, key.span);
         }
-        let message = format!("unknown key `{}`", short(&key.text));
+        // A key with white space in it may be a value whose colon is missing, and that value a credential.
+        let message = if is_word(&key.text) {
+            format!("unknown key `{}`", short(&key.text))
+        } else {
+            at.mask(key.span);
+            "unknown key: a word was expected, with a colon after it".to_owned()
+        };
         let label = did_you_mean(&key.text, known.fields.iter().copied());
         let takes = format!("{} takes: {}", known.name, known.fields.join(", "));
         let mut found = Diagnostic::error(codes::UNKNOWN_KEY, message).label(label).note(takes);
@@ -589,7 +458,7 @@ impl<'de> de::MapAccess<'de> for Pairs<'de> {
 }
 
 struct Variant<'de> {
-    variant: &'static str,
+    word: &'static str,
     value: Option<&'de Node>,
     decoder: Decoder<'de>,
 }
@@ -599,7 +468,7 @@ impl<'de> de::EnumAccess<'de> for Variant<'de> {
     type Variant = Self;
 
     fn variant_seed<T: de::DeserializeSeed<'de>>(self, seed: T) -> Result<(T::Value, Self), Fault> {
-        let name: de::value::StrDeserializer<'_, Fault> = self.variant.into_deserializer();
+        let name: de::value::StrDeserializer<'_, Fault> = self.word.into_deserializer();
         Ok((seed.deserialize(name)?, self))
     }
 }
@@ -611,21 +480,18 @@ impl<'de> de::VariantAccess<'de> for Variant<'de> {
         match self.value {
             None => Ok(()),
             Some(value) => {
-                let message = format!("`{}` is a word here, and takes nothing", self.variant);
+                let message = format!("`{}` is a word here, and takes nothing", self.word);
                 Err(Fault::new(codes::SHAPE, message).at(value.span))
             }
         }
     }
 
     fn newtype_variant_seed<T: de::DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Fault> {
-        match self.value {
-            Some(value) => seed.deserialize(self.decoder.of(value)),
-            None => {
-                let message =
-                    format!("`{}` needs its settings: write `{0}: {{ … }}`", self.variant);
-                Err(Fault::new(codes::SHAPE, message).at(self.decoder.node.span))
-            }
-        }
+        let Some(value) = self.value else {
+            let message = format!("`{}` needs its settings: write `{0}: {{ … }}`", self.word);
+            return Err(Fault::new(codes::SHAPE, message).at(self.decoder.node.span));
+        };
+        seed.deserialize(self.decoder.of(value))
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, _: usize, _visitor: V) -> Result<V::Value, Fault> {

@@ -1,7 +1,9 @@
 //! What is wrong in a file, where, and how it is shown to people.
 
+use std::cell::Cell;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use codespan_reporting::diagnostic::Diagnostic as Shown;
@@ -87,31 +89,44 @@ impl Diagnostic {
     }
 }
 
+/// Messages by first byte and end.
+type Places = BTreeMap<(usize, usize), BTreeSet<String>>;
+
 /// Collects what is wrong, over all files.
 #[derive(Debug, Default)]
 pub(crate) struct Sink {
     found: RefCell<Vec<Diagnostic>>,
+    /// What was found where: an alias repeats its value, and need not repeat what is wrong with it.
+    places: RefCell<BTreeMap<String, Places>>,
+    errors: Cell<usize>,
     /// Places whose text must not be shown, since it may be a credential.
-    masked: RefCell<Vec<(String, Span)>>,
+    masked: RefCell<BTreeMap<String, Vec<Span>>>,
 }
 
 impl Sink {
     pub(crate) fn push(&self, diagnostic: Diagnostic) {
-        let mut found = self.found.borrow_mut();
-        if !found.contains(&diagnostic) {
-            found.push(diagnostic);
+        let place = diagnostic.span.map(|span| (span.start, span.end)).unwrap_or_default();
+        let mut places = self.places.borrow_mut();
+        let messages = places.entry(diagnostic.file.clone()).or_default().entry(place).or_default();
+        if !messages.insert(diagnostic.message.clone()) {
+            return;
         }
+        if diagnostic.severity == Severity::Error {
+            self.errors.set(self.errors.get() + 1);
+        }
+        self.found.borrow_mut().push(diagnostic);
     }
 
+    /// How many errors were found.
     pub(crate) fn errors(&self) -> usize {
-        self.found.borrow().iter().filter(|it| it.severity == Severity::Error).count()
+        self.errors.get()
     }
 
     pub(crate) fn take(&self) -> Vec<Diagnostic> {
         self.found.take()
     }
 
-    pub(crate) fn take_masked(&self) -> Vec<(String, Span)> {
+    pub(crate) fn take_masked(&self) -> BTreeMap<String, Vec<Span>> {
         self.masked.take()
     }
 }
@@ -131,6 +146,13 @@ impl At<'_> {
         self.sink.push(Diagnostic { file: self.file.to_owned(), span, ..diagnostic });
     }
 
+    /// Whether something wrong was found within a place: what follows from it need not be reported too.
+    pub(crate) fn is_wrong(self, span: Span) -> bool {
+        let places = self.sink.places.borrow();
+        let Some(places) = places.get(self.file) else { return false };
+        places.range((span.start, 0)..(span.end, 0)).any(|((_, end), _)| *end <= span.end)
+    }
+
     /// Records something wrong with this file as a whole; its message names the file.
     pub(crate) fn whole(self, diagnostic: Diagnostic) {
         self.report(Span::default(), diagnostic);
@@ -146,8 +168,9 @@ impl At<'_> {
             return span;
         };
         let before = scalar.get(..offset).unwrap_or(scalar);
-        let width =
-            scalar.get(offset..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
+        let rest = scalar.get(offset..).unwrap_or_default();
+        let word = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+        let width = word.max(rest.chars().next().map_or(0, char::len_utf8));
         let start = span.start + quote + before.len();
         let narrow = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         let lines = before.matches('\n').count();
@@ -160,7 +183,7 @@ impl At<'_> {
 
     /// Keeps a place from being shown.
     pub(crate) fn mask(self, span: Span) {
-        self.sink.masked.borrow_mut().push((self.file.to_owned(), span));
+        self.sink.masked.borrow_mut().entry(self.file.to_owned()).or_default().push(span);
     }
 }
 
@@ -173,18 +196,21 @@ impl Sources {
         self.0.insert(file.to_owned(), text.to_owned());
     }
 
-    /// Replaces a place by asterisks, byte for byte, so that other places keep their offsets.
-    pub(crate) fn mask(&mut self, file: &str, span: Span) {
+    /// Replaces places of a file by asterisks, byte for byte, so that other places keep their offsets.
+    pub(crate) fn mask(&mut self, file: &str, spans: &[Span]) {
         let Some(text) = self.0.get_mut(file) else { return };
-        let Some(secret) = text.get(span.start..span.end) else { return };
-        let hidden: String = secret
-            .chars()
-            .flat_map(|c| {
-                let shown = if c == '\n' || c == '\r' { c } else { '*' };
-                std::iter::repeat_n(shown, c.len_utf8())
-            })
-            .collect();
-        text.replace_range(span.start..span.end, &hidden);
+        let whole = |span: &&Span| text.get(span.start..span.end).is_some();
+        let spans: Vec<Span> = spans.iter().filter(whole).copied().collect();
+        let mut bytes = std::mem::take(text).into_bytes();
+        for span in spans {
+            for byte in bytes.get_mut(span.start..span.end).unwrap_or_default() {
+                if !matches!(*byte, b'\n' | b'\r') {
+                    *byte = b'*';
+                }
+            }
+        }
+        // Whole characters were replaced, so the text is what it was; a lossy read costs nothing.
+        *text = String::from_utf8_lossy(&bytes).into_owned();
     }
 
     /// The text of a file.
@@ -303,8 +329,28 @@ mod tests {
     fn masking_keeps_offsets_and_lines() {
         let mut sources = Sources::default();
         sources.add("f", "token: gé\nheim # x");
-        sources.mask("f", Span { start: 7, end: 14, line: 1, column: 8 });
+        sources.mask("f", &[Span { start: 7, end: 14, line: 1, column: 8 }]);
         assert_eq!(sources.get("f"), Some("token: ***\n***m # x"));
+    }
+
+    #[test]
+    fn colour_changes_nothing_but_colour() {
+        let mut sources = Sources::default();
+        sources.add("f", "a: b\n");
+        let span = Some(Span { start: 3, end: 4, line: 1, column: 4 });
+        let found = Diagnostic::error("Q0107", "wrong").label("here").note("do this");
+        let found = [Diagnostic { file: "f".into(), span, ..found }];
+        let plain = render_diagnostics(&found, &sources, false);
+        let coloured = render_diagnostics(&found, &sources, true);
+        assert!(!plain.contains('\u{1b}') && coloured.contains('\u{1b}'), "{coloured}");
+        let mut stripped = String::new();
+        for (at, part) in coloured.split('\u{1b}').enumerate() {
+            let rest = if at == 0 { part } else { part.split_once('m').map_or("", |(_, it)| it) };
+            stripped.push_str(rest);
+        }
+        let lines =
+            |text: &str| text.lines().map(|it| it.trim_end().to_owned()).collect::<Vec<_>>();
+        assert_eq!(lines(&stripped), lines(&plain));
     }
 
     #[test]

@@ -15,13 +15,13 @@ use super::build::secret;
 use super::build::secret::Secrets;
 use super::codes;
 use super::decode;
-use super::decode::Field;
 use super::diagnostic::At;
 use super::diagnostic::Counts;
 use super::diagnostic::Diagnostic;
 use super::diagnostic::Sink;
 use super::diagnostic::Sources;
 use super::diagnostic::Span;
+use super::field::Field;
 use super::link::Gathered;
 use super::raw::config::RawConfig;
 use super::raw::playbook::RawPlaybook;
@@ -175,7 +175,7 @@ impl<'a> Reader<'a> {
             Err(error) => {
                 let valid = error.utf8_error().valid_up_to();
                 let before = error.as_bytes().get(..valid).unwrap_or_default();
-                let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+                let line = before.split(|byte| *byte == b'\n').count();
                 let message = format!("{name} is not UTF-8: byte {} on line {line}", valid + 1);
                 at.whole(Diagnostic::error(codes::NOT_UTF8, message));
                 None
@@ -193,11 +193,13 @@ impl<'a> Reader<'a> {
         };
         let documents = filled(&documents);
         let [node] = documents.as_slice() else { return not_one(at, &documents) };
-        secret::mask(at, node, false);
+        secret::mask(at, node);
         let Some(raw) = decode::decode::<RawConfig>(node, at).found() else { return };
         let secrets = Secrets::new(at, self.env, folder);
         let (mut config, paths) = build::config::config(&secrets, raw, folder);
         secrets.refuse_elsewhere(node);
+        // Before the others are read: there is one set of settings.
+        self.config = Some(config.clone());
         self.listed(name, folder, paths, &mut config);
         self.config = Some(config);
     }
@@ -246,8 +248,8 @@ impl<'a> Reader<'a> {
             },
             Some(Kind::Config) if self.config.is_none() => self.config_text(path, name, text),
             Some(Kind::Config) => {
-                let message = format!("{name} has settings, and settings were read before");
-                at.whole(Diagnostic::error(codes::EMPTY, message));
+                let message = format!("{name} has settings, and there is one file of settings");
+                at.whole(Diagnostic::error(codes::EMPTY, message).note(EXPECTED));
             }
             None => unknown(at, first),
         }
@@ -343,13 +345,12 @@ fn kind(node: &Node) -> Option<Kind> {
     if ["checks", "schedules"].iter().any(has) {
         return Some(Kind::Rules);
     }
-    if SETTINGS.iter().any(has) {
+    let first = node.get("rules").and_then(Node::first);
+    if first.is_some_and(|it| matches!(it.value, Value::Map(_))) {
+        return Some(Kind::Rules);
+    }
+    if SETTINGS.iter().any(has) || first.is_some_and(|it| it.value == Value::Text) {
         return Some(Kind::Config);
     }
-    match &node.get("rules")?.value {
-        Value::List(items) if items.first().is_some_and(|it| it.value == Value::Text) => {
-            Some(Kind::Config)
-        }
-        _ => Some(Kind::Rules),
-    }
+    node.get("rules").map(|_| Kind::Rules)
 }

@@ -9,12 +9,12 @@ use super::build::playbook::BuiltPlaybook;
 use super::build::rule::BuiltRemedy;
 use super::build::rule::BuiltRule;
 use super::codes;
-use super::decode::short;
 use super::diagnostic::At;
 use super::diagnostic::Diagnostic;
 use super::diagnostic::Sink;
 use super::diagnostic::Span;
 use super::suggest::did_you_mean;
+use super::suggest::short;
 use crate::decide::parameters;
 use crate::decide::parameters::is_template;
 use crate::model::config::Config;
@@ -56,7 +56,9 @@ pub(crate) fn link(sink: &Sink, config: Option<&Config>, gathered: Gathered) -> 
     let check_names = checks.iter().map(|(it, span)| (&it.name, it.place.file.as_str(), *span));
     duplicates(sink, "check", check_names);
     if let Some(config) = config {
-        playbooks.iter().for_each(|playbook| servers(sink, config, playbook));
+        for playbook in &playbooks {
+            servers(sink, config, playbook);
+        }
     }
     let mut by_name: BTreeMap<&str, &BuiltPlaybook> = BTreeMap::new();
     for playbook in &playbooks {

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::decode::Field;
+use super::field::Field;
 
 pub(crate) mod config;
 pub(crate) mod playbook;

@@ -1,4 +1,4 @@
-//! "did you mean": the nearest of the words possible.
+//! Words in messages: "did you mean", lists, and text of files.
 
 /// The nearest word, when one is near enough to be what was meant.
 pub(crate) fn nearest<'a>(
@@ -21,6 +21,24 @@ pub(crate) fn did_you_mean<'a>(
     possible: impl IntoIterator<Item = &'a str>,
 ) -> String {
     nearest(written, possible).map(|word| format!("did you mean `{word}`?")).unwrap_or_default()
+}
+
+/// `a, b or c`.
+pub(crate) fn words(list: &[&str], last: &str) -> String {
+    match list {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [most @ .., end] => format!("{} {last} {end}", most.join(", ")),
+    }
+}
+
+/// Text of a file inside a message: on one line, and not too long.
+pub(crate) fn short(text: &str) -> String {
+    let mut out: String = text.chars().take(60).flat_map(char::escape_debug).collect();
+    if text.chars().nth(60).is_some() {
+        out.push('…');
+    }
+    out.replace("\\\"", "\"").replace("\\'", "'")
 }
 
 /// Levenshtein's distance, with a swap of neighbours as one change.

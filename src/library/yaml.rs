@@ -74,6 +74,12 @@ impl Node {
         }
     }
 
+    /// The first item of a list.
+    pub(crate) fn first(&self) -> Option<&Node> {
+        let Value::List(items) = &self.value else { return None };
+        items.first().map(Rc::as_ref)
+    }
+
     /// The value of a key of a mapping.
     pub(crate) fn get(&self, key: &str) -> Option<&Node> {
         let Value::Map(entries) = &self.value else { return None };
@@ -109,8 +115,19 @@ struct Reader<'a> {
 }
 
 enum Frame {
-    List { span: Span, anchor: usize, items: Vec<Rc<Node>> },
-    Map { span: Span, anchor: usize, key: Option<Rc<Node>>, entries: Vec<(Rc<Node>, Rc<Node>)> },
+    List {
+        span: Span,
+        anchor: usize,
+        items: Vec<Rc<Node>>,
+    },
+    Map {
+        span: Span,
+        anchor: usize,
+        key: Option<Rc<Node>>,
+        entries: Vec<(Rc<Node>, Rc<Node>)>,
+        /// Line of each key.
+        keys: BTreeMap<String, u32>,
+    },
 }
 
 impl Reader<'_> {
@@ -130,7 +147,8 @@ impl Reader<'_> {
             Event::MappingStart(_, anchor, tag) => {
                 refuse_tag(tag.is_some(), span)?;
                 let entries = Vec::new();
-                return self.open(Frame::Map { span, anchor, key: None, entries }, span);
+                let keys = BTreeMap::new();
+                return self.open(Frame::Map { span, anchor, key: None, entries, keys }, span);
             }
             Event::SequenceEnd | Event::MappingEnd => return self.close(span),
             Event::Alias(id) => {
@@ -183,7 +201,7 @@ impl Reader<'_> {
         match self.frames.last_mut() {
             None => self.documents.push(node),
             Some(Frame::List { items, .. }) => items.push(node),
-            Some(Frame::Map { key, entries, .. }) => match key.take() {
+            Some(Frame::Map { key, entries, keys, .. }) => match key.take() {
                 None => {
                     if matches!(node.value, Value::List(_) | Value::Map(_)) {
                         return wrong(span, not_a_key(self.text, span));
@@ -191,13 +209,14 @@ impl Reader<'_> {
                     *key = Some(node);
                 }
                 Some(key) => {
-                    if let Some((first, _)) = entries.iter().find(|(it, _)| it.text == key.text) {
+                    if let Some(line) = keys.get(&key.text) {
                         self.at.mask(node.span);
                         let message = format!("key `{}` is here twice", key.text);
-                        let label = format!("first on line {}", first.span.line);
+                        let label = format!("first on line {line}");
                         let twice = Diagnostic::error(codes::DUPLICATE_KEY, message).label(label);
                         self.at.report(key.span, twice);
                     } else {
+                        keys.insert(key.text.clone(), key.span.line);
                         entries.push((key, node));
                     }
                 }
@@ -240,6 +259,9 @@ fn syntax(error: &ScanError, text: &str) -> (Span, Diagnostic) {
     let indent: &str = line.get(..line.len() - line.trim_start().len()).unwrap_or_default();
     if indent.contains('\t') || info.contains("tab") {
         found = found.note("YAML indents with spaces, never with tabs");
+    }
+    if info.contains("quoted scalar") {
+        found = found.note("is a quote left open above?");
     }
     if line.contains("{{") {
         found = found.note(QUOTE_TEMPLATES);

@@ -50,7 +50,7 @@ pub fn show_duration(duration: Duration) -> String {
     let mut rest = seconds;
     for (unit, size) in [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)] {
         if rest >= size && out.matches(|c: char| c.is_ascii_alphabetic()).count() < 2 {
-            out.push_str(&format!("{}{unit}", rest / size));
+            out = format!("{out}{}{unit}", rest / size);
         }
         rest %= size;
     }

@@ -115,7 +115,7 @@ impl Intake {
             let mut batch = Vec::with_capacity(BATCH);
             while waiting_deliveries.recv_many(&mut batch, BATCH).await > 0 {
                 let alerts: usize = batch.iter().map(|it| it.delivery.alerts.len().max(1)).sum();
-                if write(&store, batch.drain(..).collect()).await {
+                if write(&store, std::mem::take(&mut batch)).await {
                     committed();
                 }
                 waiting.fetch_sub(alerts, Ordering::AcqRel);

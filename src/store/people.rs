@@ -70,10 +70,10 @@ impl Store {
             Word::Settle { happened } => Event::Settled { by, happened },
         };
         let mut claim = self.take_run(run, LEASE).await?;
-        let corrupt = |illegal: machine::IllegalEvent| StoreError::Conflict(illegal.to_string());
+        let corrupt =
+            |illegal: Box<machine::IllegalEvent>| StoreError::Conflict(illegal.to_string());
         let state = machine::fold(&claim.plan, &claim.entries).map_err(corrupt)?;
-        let entry =
-            crate::model::run::Entry { seq: state.seq + 1, at: self.now(), event: event.clone() };
+        let entry = crate::model::run::Entry { seq: state.seq + 1, at: self.now(), event };
         let state = machine::apply(&claim.plan, state, &entry).map_err(corrupt)?;
         let summary = state.summary();
         let left = Row {
@@ -86,7 +86,7 @@ impl Store {
             inconclusive: state.inconclusive,
             due_at: (!summary.is_final()).then(|| self.now()),
         };
-        self.append(&mut claim, event, &left, Vec::new()).await?;
+        self.append(&mut claim, entry, &left, Vec::new()).await?;
         self.run(run).await?.ok_or_else(|| StoreError::Missing(format!("there is no run {run}")))
     }
 

@@ -1,5 +1,6 @@
 //! Runs: creation under unchanged facts, claims fenced by `attempt`, and the hash-chained journal.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -64,6 +65,7 @@ pub struct RunRow {
     pub ended_at: Option<Timestamp>,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
 fn state_word<S: serde::Serializer>(
     state: &RunState,
     to: S,
@@ -193,12 +195,10 @@ impl Store {
     pub async fn append(
         &self,
         claim: &mut Claim,
-        event: Event,
+        entry: Entry,
         row: &Row,
         owed: Vec<Owed>,
-    ) -> Result<Entry> {
-        let last = claim.entries.last().map_or(0, |entry| entry.seq);
-        let entry = Entry { seq: last + 1, at: self.now(), event };
+    ) -> Result<()> {
         let (body, head) = chained(claim.run, &claim.head, &entry)?;
         let mut tx = self.begin().await?;
         let ended = row.state.is_final();
@@ -216,7 +216,7 @@ impl Store {
         .bind(if ended { micros(entry.at) } else { 0 })
         .bind(claim.run.0)
         .bind(claim.attempt)
-        .bind(last)
+        .bind(entry.seq - 1)
         .execute(&mut *tx)
         .await?;
         if held.rows_affected() != 1 {
@@ -240,8 +240,8 @@ impl Store {
         owe(&mut tx, owed, entry.at).await?;
         commit(tx).await?;
         claim.head = head;
-        claim.entries.push(entry.clone());
-        Ok(entry)
+        claim.entries.push(entry);
+        Ok(())
     }
 
     /// Lets go of a claimed run until `due_at`. Without effect when another worker holds it.
@@ -431,7 +431,11 @@ pub(super) fn link(head: &str, run: RunId, seq: i64, at: i64, body: &str) -> Str
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // writing to a String cannot fail
+        let _always = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 async fn write_event(

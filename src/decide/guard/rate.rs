@@ -119,7 +119,7 @@ mod tests {
     use crate::model::decision::Verdict;
     use crate::model::rule::Set;
 
-    const THREE_AN_HOUR: Rate = Rate { count: 3, per: Duration::from_secs(3600) };
+    const THREE_AN_HOUR: Rate = Rate { count: 3, per: Duration::from_hours(1) };
 
     fn limited() -> Subject {
         let mut subject = subject();

@@ -46,7 +46,7 @@ mod tests {
     #[test]
     fn holds_exactly_as_long_as_is_missing() {
         let mut subject = subject();
-        subject.limits.settle = Some(Set::default_of(Duration::from_secs(60)));
+        subject.limits.settle = Some(Set::default_of(Duration::from_mins(1)));
         let verdict = |seconds| {
             let firing_for = Duration::from_secs(seconds);
             judge(&subject, &Facts { firing_for, ..facts() }, now()).verdict

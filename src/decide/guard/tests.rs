@@ -21,7 +21,7 @@ pub(crate) fn subject() -> Subject {
         alertname: "HighErrorRate".into(),
         incident: IncidentId(1),
         remedy: 1,
-        since: before(now(), Duration::from_secs(120)),
+        since: before(now(), Duration::from_mins(2)),
         modes: vec![("mode (quell.yml:4)".into(), Mode::Auto)],
         limits: Limits {
             settle: None,
@@ -41,7 +41,7 @@ pub(crate) fn facts() -> Facts {
         version: 1,
         pauses: Vec::new(),
         firing: true,
-        firing_for: Duration::from_secs(120),
+        firing_for: Duration::from_mins(2),
         evidence_age: Duration::from_secs(5),
         truncated: 0,
         standing: Standing::Active,

@@ -1,1 +1,331 @@
 //! The run machine, by table and by exhaustion.
+
+mod exhaustion;
+mod properties;
+mod steps;
+mod stopping;
+mod table;
+mod undo;
+mod verification;
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::model::incident::EpisodeId;
+use crate::model::incident::IncidentId;
+use crate::model::labels::Labels;
+use crate::model::playbook::Action;
+use crate::model::playbook::Command;
+use crate::model::playbook::Playbook;
+use crate::model::playbook::PlaybookLimits;
+use crate::model::playbook::Probe;
+use crate::model::playbook::Retry;
+use crate::model::playbook::Verification;
+use crate::model::run::Intent;
+
+const DIGEST: &str = "d16e57";
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// Seconds after the run was planned.
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_767_607_200 + seconds).unwrap()
+}
+
+fn command(program: &str) -> Action {
+    Action::Command(Command { argv: vec![program.to_owned()], ..Command::default() })
+}
+
+/// An action with an undo that is tried once, and about which a person is asked.
+fn action(name: &str) -> Step {
+    Step {
+        name: name.to_owned(),
+        what: What::Action(command(name)),
+        condition: None,
+        timeout: seconds(60),
+        retry: Retry::default(),
+        on_failure: OnFailure::Abort,
+        on_unknown: OnUnknown::Ask,
+        undo: Some(command("undo")),
+        line: 1,
+    }
+}
+
+fn without_undo(step: Step) -> Step {
+    Step { undo: None, ..step }
+}
+
+fn probe(name: &str) -> Step {
+    let what = What::Probe { probe: Probe::Alert, within: seconds(60) };
+    Step { what, undo: None, ..action(name) }
+}
+
+fn wait(name: &str, time: Duration) -> Step {
+    Step { what: What::Wait(time), undo: None, ..action(name) }
+}
+
+/// Verified within a minute, holding for half of one.
+fn plan(steps: Vec<Step>) -> Plan {
+    Plan {
+        incident: IncidentId(1),
+        episode: EpisodeId(1),
+        fingerprint: "f".into(),
+        rule: "rule".into(),
+        remedy: 1,
+        remedies: 1,
+        target: "target".into(),
+        mode: Mode::Auto,
+        tier: 1,
+        playbook: Playbook {
+            name: "playbook".into(),
+            description: String::new(),
+            parameters: BTreeMap::new(),
+            tier: 1,
+            mode: Mode::Auto,
+            limits: PlaybookLimits::default(),
+            steps,
+            on_resolve: Vec::new(),
+            file: "playbooks/playbook.yml".into(),
+            line: 1,
+        },
+        parameters: BTreeMap::new(),
+        labels: Labels::default(),
+        annotations: Labels::default(),
+        verify: Some(Verification { probe: Probe::Alert, within: seconds(60), hold: seconds(30) }),
+        approve_until: None,
+    }
+}
+
+fn in_mode(mode: Mode, plan: Plan) -> Plan {
+    Plan { mode, ..plan }
+}
+
+fn unverified(plan: Plan) -> Plan {
+    Plan { verify: None, ..plan }
+}
+
+/// A run that is written entry by entry, each at the time that `at` says.
+#[derive(Debug, Clone)]
+struct Run {
+    plan: Plan,
+    state: State,
+    now: Timestamp,
+}
+
+impl Run {
+    /// Before the first entry.
+    fn unplanned(plan: Plan) -> Self {
+        Self { state: State::empty(&plan), plan, now: at(0) }
+    }
+
+    /// After the first entry.
+    fn planned(plan: Plan) -> Self {
+        Self::unplanned(plan).then(planned())
+    }
+
+    fn at(self, seconds: i64) -> Self {
+        Self { now: at(seconds), ..self }
+    }
+
+    fn entry(&self, event: Event) -> Entry {
+        Entry { seq: self.state.seq + 1, at: self.now, event }
+    }
+
+    fn then(self, event: Event) -> Self {
+        let entry = self.entry(event);
+        let state = apply(&self.plan, self.state, &entry).unwrap();
+        Self { state, ..self }
+    }
+
+    /// Begins a step, and ends it.
+    fn step(self, step: usize, outcome: Outcome) -> Self {
+        self.begin(step, 1).then(ended(step, outcome))
+    }
+
+    fn begin(self, step: usize, attempt: u32) -> Self {
+        let effect = self.effect();
+        assert_eq!(effect, Effect::Begin { step, attempt }, "{:?}", self.state.phase);
+        self.then(started(step, attempt))
+    }
+
+    fn undo(self, step: usize, outcome: Outcome) -> Self {
+        assert_eq!(self.effect(), Effect::Undo { step }, "{:?}", self.state.phase);
+        self.then(undo_started(step)).then(undo_ended(step, outcome))
+    }
+
+    /// What the worker that claims it after a crash writes.
+    fn crash(self) -> Self {
+        assert_eq!(self.effect(), Effect::Write(Event::Interrupted), "{:?}", self.state.phase);
+        self.then(Event::Interrupted)
+    }
+
+    fn refuses(&self, event: &Event) {
+        let illegal =
+            apply(&self.plan, self.state.clone(), &self.entry(event.clone())).unwrap_err();
+        assert_eq!((&illegal.phase, &illegal.event), (&self.state.phase, event));
+    }
+
+    fn effect(&self) -> Effect {
+        next(&self.plan, &self.state, self.now)
+    }
+
+    fn ends(&self, expected: RunState, reason: &str) {
+        assert_eq!(self.state.phase, Phase::Final(expected), "{}", self.state.reason);
+        assert_eq!(self.state.reason, reason);
+        assert_eq!(self.effect(), Effect::Over);
+    }
+}
+
+fn planned() -> Event {
+    Event::Planned { digest: DIGEST.to_owned() }
+}
+
+fn approved(digest: &str) -> Event {
+    Event::Approved { by: "ada".into(), digest: digest.to_owned() }
+}
+
+fn rejected() -> Event {
+    Event::Rejected { by: "ada".into(), reason: "not now".into() }
+}
+
+fn intent(step: usize) -> Intent {
+    Intent { action: None, timeout: seconds(60), key: format!("r-1/{}", step + 1) }
+}
+
+fn started(step: usize, attempt: u32) -> Event {
+    Event::StepStarted { step, attempt, intent: intent(step) }
+}
+
+fn ended(step: usize, outcome: Outcome) -> Event {
+    Event::StepEnded { step, outcome, jitter: 0 }
+}
+
+fn skipped(step: usize) -> Event {
+    Event::StepSkipped { step, reason: "if: false".into() }
+}
+
+fn undo_started(step: usize) -> Event {
+    Event::UndoStarted { step, intent: intent(step) }
+}
+
+fn undo_ended(step: usize, outcome: Outcome) -> Event {
+    Event::UndoEnded { step, outcome }
+}
+
+fn settled(happened: bool) -> Event {
+    Event::Settled { by: "ada".into(), happened }
+}
+
+fn seen(health: Health) -> Observation {
+    Observation { health, measured: format!("looks {}", health.as_str()) }
+}
+
+fn verified(health: Health) -> Event {
+    Event::Verified { seen: seen(health) }
+}
+
+fn read_back(health: Health) -> Event {
+    Event::ReadBack { seen: seen(health) }
+}
+
+fn stopped(why: Stop) -> Event {
+    Event::Stopped { why }
+}
+
+fn cancelled() -> Stop {
+    Stop::Cancelled { by: "ada".into() }
+}
+
+fn refused() -> Stop {
+    Stop::Refused { guard: "silence".into(), reason: "silenced by bob".into() }
+}
+
+fn already_healthy() -> Stop {
+    Stop::AlreadyHealthy { measured: "0.01".into() }
+}
+
+fn done() -> Outcome {
+    Outcome::Done { summary: "exit 0".into(), output: serde_json::Value::Null }
+}
+
+fn failed() -> Outcome {
+    Outcome::Failed { reason: "exit 1".into(), retryable: false }
+}
+
+fn failed_for_now() -> Outcome {
+    Outcome::Failed { reason: "exit 75".into(), retryable: true }
+}
+
+fn unknown() -> Outcome {
+    Outcome::Unknown { reason: "timed out".into() }
+}
+
+/// A phase in a few words, steps from 0: `ready 0 try 1`.
+fn show(phase: &Phase) -> String {
+    match phase {
+        Phase::Empty => "empty".into(),
+        Phase::AwaitingApproval => "awaiting approval".into(),
+        Phase::Observing => "observing".into(),
+        Phase::Ready { step, attempt, .. } => format!("ready {step} try {attempt}"),
+        Phase::InFlight { step, attempt } => format!("in flight {step} try {attempt}"),
+        Phase::Waiting { step, .. } => format!("waiting {step}"),
+        Phase::ReadingBack { step, attempt } => format!("reading back {step} try {attempt}"),
+        Phase::InDoubt { step, attempt } => format!("in doubt {step} try {attempt}"),
+        Phase::ToVerify => "to verify".into(),
+        Phase::Verifying { healthy_since, last, .. } => {
+            let last = last.as_ref().map_or("nothing", |seen| seen.health.as_str());
+            let holds = if healthy_since.is_some() { ", holds" } else { "" };
+            format!("verifying, saw {last}{holds}")
+        }
+        Phase::Undoing { left } => format!("undoing {left:?}"),
+        Phase::UndoInFlight { step, left } => format!("undo of {step} in flight, then {left:?}"),
+        Phase::Final(state) => state.as_str().to_owned(),
+    }
+}
+
+/// One event of each kind that a two-step run may meet, rightly or wrongly, by name.
+fn every_event() -> Vec<(&'static str, Event)> {
+    vec![
+        ("planned", planned()),
+        ("approved", approved(DIGEST)),
+        ("approved another plan", approved("0")),
+        ("rejected", rejected()),
+        ("expired", Event::Expired),
+        ("observed", Event::Observed),
+        ("started 0 try 1", started(0, 1)),
+        ("started 0 try 2", started(0, 2)),
+        ("started 1 try 1", started(1, 1)),
+        ("started 7 try 1", started(7, 1)),
+        ("done 0", ended(0, done())),
+        ("failed 0", ended(0, failed())),
+        ("failed 0 for now", ended(0, failed_for_now())),
+        ("unknown 0", ended(0, unknown())),
+        ("done 1", ended(1, done())),
+        ("failed 1", ended(1, failed())),
+        ("skipped 0", skipped(0)),
+        ("skipped 1", skipped(1)),
+        ("interrupted", Event::Interrupted),
+        ("read back healthy", read_back(Health::Healthy)),
+        ("read back unhealthy", read_back(Health::Unhealthy)),
+        ("read back unknown", read_back(Health::Unknown)),
+        ("settled: it happened", settled(true)),
+        ("settled: it did not", settled(false)),
+        ("stopped: resolved", stopped(Stop::Resolved)),
+        ("stopped: already healthy", stopped(already_healthy())),
+        ("stopped: refused", stopped(refused())),
+        ("stopped: cancelled", stopped(cancelled())),
+        ("verify started", Event::VerifyStarted),
+        ("verified healthy", verified(Health::Healthy)),
+        ("verified unhealthy", verified(Health::Unhealthy)),
+        ("verified unknown", verified(Health::Unknown)),
+        ("undo started 0", undo_started(0)),
+        ("undo started 1", undo_started(1)),
+        ("undo done 0", undo_ended(0, done())),
+        ("undo failed 0", undo_ended(0, failed())),
+        ("undo unknown 0", undo_ended(0, unknown())),
+        ("undo done 1", undo_ended(1, done())),
+        ("undo failed 1", undo_ended(1, failed())),
+    ]
+}

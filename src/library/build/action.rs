@@ -6,14 +6,15 @@ use super::probe;
 use super::step::Scope;
 use super::step::ServerUse;
 use super::text;
+use super::text::Names;
 use crate::decide::parameters::is_template;
 use crate::library::codes;
-use crate::library::decode::Entries;
-use crate::library::decode::Field;
-use crate::library::decode::Found;
 use crate::library::diagnostic::At;
 use crate::library::diagnostic::Diagnostic;
 use crate::library::diagnostic::Span;
+use crate::library::field::Entries;
+use crate::library::field::Field;
+use crate::library::field::Found;
 use crate::library::raw::TemplateText;
 use crate::library::raw::playbook::RawAction;
 use crate::library::raw::playbook::RawCommand;
@@ -32,9 +33,9 @@ pub(crate) fn action_of(at: At<'_>, found: Found<RawAction>, scope: &mut Scope<'
     let Found { value, span, written } = found;
     match value {
         RawAction::Command(value) => {
-            Action::Command(command(at, Found { value, span, written }, scope.variables))
+            Action::Command(command(at, Found { value, span, written }, scope.names))
         }
-        RawAction::Http(value) => Action::Http(http(at, value, span, scope)),
+        RawAction::Http(value) => Action::Http(http(at, *value, span, scope)),
         RawAction::RedisFlush(RawRedisFlush { server, database }) => {
             Action::RedisFlush(RedisFlush {
                 server: redis_server(at, server, span, "`redis.flush`", scope),
@@ -46,7 +47,7 @@ pub(crate) fn action_of(at: At<'_>, found: Found<RawAction>, scope: &mut Scope<'
 }
 
 /// A process.
-pub(crate) fn command(at: At<'_>, found: Found<RawCommand>, variables: &[&str]) -> Command {
+pub(crate) fn command(at: At<'_>, found: Found<RawCommand>, names: Names<'_>) -> Command {
     let RawCommand { argv, shell, env, directory } = found.value;
     match (&argv, &shell) {
         (Some(_), Some(_)) => {
@@ -79,14 +80,14 @@ pub(crate) fn command(at: At<'_>, found: Found<RawCommand>, variables: &[&str]) 
             .unwrap_or_default()
             .into_iter()
             .filter_map(Field::found)
-            .map(|it| text::template(at, it, variables))
+            .map(|it| text::template(at, it, names))
             .collect(),
         shell: shell.map(|shell| shell.value),
-        env: texts(at, env, variables, "an environment variable", |name| {
+        env: texts(at, env, names, "an environment variable", |name| {
             !name.starts_with(|c: char| c.is_ascii_digit())
                 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
         }),
-        directory: directory.and_then(Field::found).map(|it| text::template(at, it, variables)),
+        directory: directory.and_then(Field::found).map(|it| text::template(at, it, names)),
     }
 }
 
@@ -94,7 +95,7 @@ pub(crate) fn command(at: At<'_>, found: Found<RawCommand>, variables: &[&str]) 
 fn texts(
     at: At<'_>,
     entries: Option<Field<Entries<TemplateText>>>,
-    variables: &[&str],
+    names: Names<'_>,
     what: &str,
     is_name: impl Fn(&str) -> bool,
 ) -> BTreeMap<String, String> {
@@ -105,7 +106,7 @@ fn texts(
             let message = format!("`{}` cannot be the name of {what}", key.value);
             at.report(key.span, Diagnostic::error(codes::VALUE, message));
         }
-        texts.insert(key.value, text::template(at, value, variables));
+        texts.insert(key.value, text::template(at, value, names));
     }
     texts
 }
@@ -114,14 +115,15 @@ fn http(at: At<'_>, raw: RawHttp, span: Span, scope: &mut Scope<'_>) -> HttpCall
     let RawHttp { server, method, url, headers, body, json, status } = raw;
     let server = server.and_then(Field::found);
     let method = method.need(at, span, "`http`", "method").map(|it| it.value);
-    let url = url.need(at, span, "`http`", "url").map(|url| match &server {
-        None => probe::http_url(at, url, scope.variables),
-        Some(_) => {
+    let url = url.need(at, span, "`http`", "url").map(|url| {
+        if server.is_none() {
+            probe::http_url(at, url, scope.names)
+        } else {
             if !url.value.0.starts_with('/') && !url.value.0.starts_with("{{") {
                 let message = "expected a path that begins with /, since `server` gives the rest";
                 at.report(url.span, Diagnostic::error(codes::VALUE, message));
             }
-            text::template(at, url, scope.variables)
+            text::template(at, url, scope.names)
         }
     });
     if let Some(server) = &server {
@@ -135,7 +137,7 @@ fn http(at: At<'_>, raw: RawHttp, span: Span, scope: &mut Scope<'_>) -> HttpCall
         at.report(body.span, Diagnostic::error(codes::SHAPE, message).label("keep one"));
     }
     if let Some(json) = &json {
-        check_json(at, json.span, &json.value, scope.variables);
+        check_json(at, json.span, &json.value, scope.names);
     }
     let status: Vec<Found<u16>> = status
         .and_then(Field::found)
@@ -151,8 +153,8 @@ fn http(at: At<'_>, raw: RawHttp, span: Span, scope: &mut Scope<'_>) -> HttpCall
         server: server.map(|server| server.value),
         method: method.map_or("", RawMethod::as_str).to_owned(),
         url: url.unwrap_or_default(),
-        headers: texts(at, headers, scope.variables, "a header", is_header_name),
-        body: body.map(|body| text::template(at, body, scope.variables)),
+        headers: texts(at, headers, scope.names, "a header", is_header_name),
+        body: body.map(|body| text::template(at, body, scope.names)),
         json: json.map(|json| json.value),
         status: status.into_iter().map(|status| status.value).collect(),
     }
@@ -163,17 +165,17 @@ pub(crate) fn is_header_name(name: &str) -> bool {
     name.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
 }
 
-fn check_json(at: At<'_>, span: Span, json: &serde_json::Value, variables: &[&str]) {
+fn check_json(at: At<'_>, span: Span, json: &serde_json::Value, names: Names<'_>) {
     match json {
-        serde_json::Value::String(text) => text::check_template(at, span, "", text, variables),
+        serde_json::Value::String(text) => text::check_template(at, span, "", text, names),
         serde_json::Value::Array(items) => {
             for item in items {
-                check_json(at, span, item, variables);
+                check_json(at, span, item, names);
             }
         }
         serde_json::Value::Object(entries) => {
             for value in entries.values() {
-                check_json(at, span, value, variables);
+                check_json(at, span, value, names);
             }
         }
         serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => {}
@@ -200,7 +202,7 @@ fn redis_server(
         let name = server.value.0.clone();
         scope.servers.push(ServerUse { kind: "redis", name, span: server.span });
     }
-    text::template(at, server, scope.variables)
+    text::template(at, server, scope.names)
 }
 
 fn database_number(at: At<'_>, database: Option<Field<i64>>) -> Option<i64> {
@@ -234,8 +236,8 @@ fn redis_delete(at: At<'_>, raw: RawRedisDelete, span: Span, scope: &mut Scope<'
             .unwrap_or_default()
             .into_iter()
             .filter_map(Field::found)
-            .map(|it| text::template(at, it, scope.variables))
+            .map(|it| text::template(at, it, scope.names))
             .collect(),
-        pattern: pattern.and_then(Field::found).map(|it| text::template(at, it, scope.variables)),
+        pattern: pattern.and_then(Field::found).map(|it| text::template(at, it, scope.names)),
     }
 }

@@ -7,9 +7,9 @@ use super::config::endpoint;
 use super::config::mail_address;
 use super::secret::Secrets;
 use crate::library::codes;
-use crate::library::decode::Field;
-use crate::library::decode::Found;
 use crate::library::diagnostic::Diagnostic;
+use crate::library::field::Field;
+use crate::library::field::Found;
 use crate::library::raw::config::RawChannel;
 use crate::library::raw::config::RawEmail;
 use crate::library::raw::config::RawPagerDuty;
@@ -19,7 +19,7 @@ use crate::model::config::Secret;
 
 const PAGERDUTY: &str = "https://events.pagerduty.com";
 
-/// Characters of an integration key of the Events API v2 (`protocols.md`, PagerDuty).
+/// Characters of an integration key of the Events API v2 (`protocols.md`).
 const ROUTING_KEY: usize = 32;
 
 /// One channel; `None` when it cannot be read.

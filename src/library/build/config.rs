@@ -14,13 +14,12 @@ use super::secret::Secrets;
 use super::text;
 use super::text::place;
 use crate::library::codes;
-use crate::library::decode::Entries;
-use crate::library::decode::Field;
-use crate::library::decode::Found;
-use crate::library::decode::short;
 use crate::library::diagnostic::At;
 use crate::library::diagnostic::Diagnostic;
 use crate::library::diagnostic::Span;
+use crate::library::field::Entries;
+use crate::library::field::Field;
+use crate::library::field::Found;
 use crate::library::raw::List;
 use crate::library::raw::Opt;
 use crate::library::raw::SecretText;
@@ -33,6 +32,7 @@ use crate::library::raw::config::RawOperator;
 use crate::library::raw::config::RawTargets;
 use crate::library::raw::config::RawToken;
 use crate::library::suggest::did_you_mean;
+use crate::library::suggest::short;
 use crate::model::config::Config;
 use crate::model::config::Endpoint;
 use crate::model::config::Ingest;
@@ -61,15 +61,12 @@ pub(crate) fn config(
     let raw = found.value;
     let mut config = Config { file: Some(at.file.to_owned()), ..Config::default() };
     if let Some(listen) = raw.listen.and_then(Field::found) {
-        match listen.value.parse::<SocketAddr>() {
-            Ok(address) => {
-                config.listen = address;
-                config.external_url = format!("http://{address}");
-            }
-            Err(_) => {
-                let message = "expected an address and a port such as 127.0.0.1:9797";
-                at.report(listen.span, Diagnostic::error(codes::VALUE, message));
-            }
+        if let Ok(address) = listen.value.parse::<SocketAddr>() {
+            config.listen = address;
+            config.external_url = format!("http://{address}");
+        } else {
+            let message = "expected an address and a port such as 127.0.0.1:9797";
+            at.report(listen.span, Diagnostic::error(codes::VALUE, message));
         }
     }
     if let Some(url) = reveal(secrets, "external_url", raw.external_url) {

@@ -2,11 +2,11 @@
 
 use crate::decide::parameters;
 use crate::library::codes;
-use crate::library::decode::Field;
-use crate::library::decode::Found;
 use crate::library::diagnostic::At;
 use crate::library::diagnostic::Diagnostic;
 use crate::library::diagnostic::Span;
+use crate::library::field::Field;
+use crate::library::field::Found;
 use crate::library::raw::playbook::RawKind;
 use crate::library::raw::playbook::RawParameter;
 use crate::model::playbook::Parameter;

@@ -7,12 +7,13 @@ use super::step;
 use super::step::Scope;
 use super::step::ServerUse;
 use super::text;
+use super::text::Names;
 use crate::library::codes;
-use crate::library::decode::Field;
-use crate::library::decode::Found;
 use crate::library::diagnostic::At;
 use crate::library::diagnostic::Diagnostic;
 use crate::library::diagnostic::Span;
+use crate::library::field::Field;
+use crate::library::field::Found;
 use crate::library::raw::List;
 use crate::library::raw::playbook::RawPlaybook;
 use crate::library::raw::playbook::RawPlaybookLimits;
@@ -52,7 +53,7 @@ pub(crate) fn playbook(at: At<'_>, found: Found<RawPlaybook>) -> Option<BuiltPla
         }
     }
     let variables: Vec<&str> = names.iter().map(String::as_str).chain(parameter::TAKEN).collect();
-    let mut scope = Scope { variables: &variables, servers: Vec::new() };
+    let mut all = Steps { variables: &variables, lines: BTreeMap::new(), servers: Vec::new() };
     let steps = raw.steps.need(at, span, "a playbook", "steps");
     if let Some(empty) = steps.as_ref().filter(|steps| steps.value.is_empty()) {
         let message = "a playbook without steps";
@@ -61,13 +62,9 @@ pub(crate) fn playbook(at: At<'_>, found: Found<RawPlaybook>) -> Option<BuiltPla
             Diagnostic::error(codes::SHAPE, message).label("expected at least one"),
         );
     }
-    let mut seen = BTreeMap::new();
-    let steps = steps.map(|it| all_steps(at, it.value, &mut scope, &mut seen)).unwrap_or_default();
-    let on_resolve = raw
-        .on_resolve
-        .and_then(Field::found)
-        .map(|it| all_steps(at, it.value, &mut scope, &mut seen))
-        .unwrap_or_default();
+    let steps = steps.map(|it| all.read(at, it.value)).unwrap_or_default();
+    let on_resolve =
+        raw.on_resolve.and_then(Field::found).map(|it| all.read(at, it.value)).unwrap_or_default();
     let tier = raw.tier.and_then(Field::found);
     let limits = raw.limits.and_then(Field::found).map(|it| limits(at, it.value));
     let name = name?;
@@ -89,7 +86,7 @@ pub(crate) fn playbook(at: At<'_>, found: Found<RawPlaybook>) -> Option<BuiltPla
             line: name.span.line,
         },
         name_span: name.span,
-        servers: scope.servers,
+        servers: all.servers,
         sound: at.sink.errors() == before,
     })
 }
@@ -101,25 +98,34 @@ fn limits(at: At<'_>, raw: RawPlaybookLimits) -> PlaybookLimits {
     }
 }
 
-fn all_steps(
-    at: At<'_>,
-    raw: List<RawStep>,
-    scope: &mut Scope<'_>,
-    seen: &mut BTreeMap<String, u32>,
-) -> Vec<Step> {
-    let mut steps = Vec::new();
-    for found in raw.into_iter().filter_map(Field::found) {
-        if let Some(name) = found.value.name.get() {
-            let span = found.value.name.span();
-            if let Some(line) = seen.get(name) {
-                let message = format!("step `{name}` is here twice");
-                let label = format!("first on line {line}");
-                at.report(span, Diagnostic::error(codes::DUPLICATE_NAME, message).label(label));
-            } else {
-                seen.insert(name.clone(), span.line);
+/// The steps of one playbook.
+struct Steps<'a> {
+    variables: &'a [&'a str],
+    /// Line of each name.
+    lines: BTreeMap<String, u32>,
+    servers: Vec<ServerUse>,
+}
+
+impl Steps<'_> {
+    fn read(&mut self, at: At<'_>, raw: List<RawStep>) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for found in raw.into_iter().filter_map(Field::found) {
+            let before: Vec<String> = self.lines.keys().cloned().collect();
+            if let Some(name) = found.value.name.get() {
+                let span = found.value.name.span();
+                if let Some(line) = self.lines.get(name) {
+                    let message = format!("step `{name}` is here twice");
+                    let label = format!("first on line {line}");
+                    at.report(span, Diagnostic::error(codes::DUPLICATE_NAME, message).label(label));
+                } else {
+                    self.lines.insert(name.clone(), span.line);
+                }
             }
+            let names = Names { variables: self.variables, steps: Some(&before) };
+            let mut scope = Scope { names, servers: Vec::new() };
+            steps.extend(step::step(at, found, &mut scope));
+            self.servers.append(&mut scope.servers);
         }
-        steps.extend(step::step(at, found, scope));
+        steps
     }
-    steps
 }

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use super::action;
 use super::text;
+use super::text::Names;
 use crate::library::codes;
-use crate::library::decode::Field;
-use crate::library::decode::Found;
 use crate::library::diagnostic::At;
 use crate::library::diagnostic::Diagnostic;
 use crate::library::diagnostic::Span;
+use crate::library::field::Field;
+use crate::library::field::Found;
 use crate::library::raw::TemplateText;
 use crate::library::raw::probe::RawHttpProbe;
 use crate::library::raw::probe::RawProbe;
@@ -19,8 +20,8 @@ use crate::model::playbook::HttpProbe;
 use crate::model::playbook::Probe;
 use crate::model::playbook::Verification;
 
-const WITHIN: Duration = Duration::from_secs(5 * 60);
-const HOLD: Duration = Duration::from_secs(60);
+const WITHIN: Duration = Duration::from_mins(5);
+const HOLD: Duration = Duration::from_mins(1);
 const HTTP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a probe observes, over templates that may name `variables`.
@@ -29,7 +30,7 @@ pub(crate) fn probe(
     whose: &str,
     span: Span,
     raw: RawProbe,
-    variables: &[&str],
+    names: Names<'_>,
 ) -> Option<Probe> {
     let RawProbe { promql, scrape, http, tcp, command, alert, healthy } = raw;
     let named: Vec<&str> = [
@@ -43,6 +44,9 @@ pub(crate) fn probe(
     .into_iter()
     .filter_map(|(name, there)| there.then_some(name))
     .collect();
+    if named.is_empty() && at.is_wrong(span) {
+        return None;
+    }
     let [kind] = named.as_slice() else {
         let message = match named.as_slice() {
             [] => format!("{whose} observes nothing"),
@@ -68,23 +72,23 @@ pub(crate) fn probe(
         _ => {}
     }
     let healthy = healthy
-        .map(|healthy| text::condition(at, healthy, &["value", "labels"]))
+        .map(|healthy| text::condition(at, healthy, Names::of(&["value", "labels"])))
         .unwrap_or_default();
     if let Some(query) = promql.and_then(Field::found) {
-        let query = text::template(at, query, variables);
+        let query = text::template(at, query, names);
         return Some(Probe::Promql { query, healthy });
     }
     if let Some(scrape) = scrape.and_then(Field::found) {
         let url = scrape.value.url.need(at, scrape.span, "`scrape`", "url");
         let select = scrape.value.select.need(at, scrape.span, "`scrape`", "select");
         return Some(Probe::Scrape {
-            url: url.map(|url| http_url(at, url, variables)).unwrap_or_default(),
-            select: select.map(|it| text::template(at, it, variables)).unwrap_or_default(),
+            url: url.map(|url| http_url(at, url, names)).unwrap_or_default(),
+            select: select.map(|it| text::template(at, it, names)).unwrap_or_default(),
             healthy,
         });
     }
     if let Some(http) = http.and_then(Field::found) {
-        return Some(Probe::Http(http_probe(at, http, variables)));
+        return Some(Probe::Http(http_probe(at, http, names)));
     }
     if let Some(tcp) = tcp.and_then(Field::found) {
         let address = tcp.value.address.need(at, tcp.span, "`tcp`", "address")?;
@@ -92,15 +96,15 @@ pub(crate) fn probe(
             let message = "expected host:port, got text without a colon";
             at.report(address.span, Diagnostic::error(codes::VALUE, message));
         }
-        return Some(Probe::Tcp { address: text::template(at, address, variables) });
+        return Some(Probe::Tcp { address: text::template(at, address, names) });
     }
     if let Some(command) = command.and_then(Field::found) {
-        return Some(Probe::Command(action::command(at, command, variables)));
+        return Some(Probe::Command(action::command(at, command, names)));
     }
     alert.and_then(Field::found).map(|_| Probe::Alert)
 }
 
-fn http_probe(at: At<'_>, found: Found<RawHttpProbe>, variables: &[&str]) -> HttpProbe {
+fn http_probe(at: At<'_>, found: Found<RawHttpProbe>, names: Names<'_>) -> HttpProbe {
     let RawHttpProbe { url, status, json, timeout } = found.value;
     let url = url.need(at, found.span, "`http`", "url");
     let status = status.and_then(Field::found);
@@ -114,7 +118,7 @@ fn http_probe(at: At<'_>, found: Found<RawHttpProbe>, variables: &[&str]) -> Htt
         }
     }
     HttpProbe {
-        url: url.map(|url| http_url(at, url, variables)).unwrap_or_default(),
+        url: url.map(|url| http_url(at, url, names)).unwrap_or_default(),
         status: status.map(|status| status.value),
         json: fields,
         timeout: text::duration_or(at, timeout.and_then(Field::found), HTTP_TIMEOUT),
@@ -122,23 +126,23 @@ fn http_probe(at: At<'_>, found: Found<RawHttpProbe>, variables: &[&str]) -> Htt
 }
 
 /// A URL that begins with its scheme, unless it begins with a template.
-pub(crate) fn http_url(at: At<'_>, url: Found<TemplateText>, variables: &[&str]) -> String {
+pub(crate) fn http_url(at: At<'_>, url: Found<TemplateText>, names: Names<'_>) -> String {
     let (text, span) = (url.value.0.clone(), url.span);
     if !["http://", "https://", "{{"].iter().any(|start| text.starts_with(start)) {
         let message = "expected a URL that begins with http:// or https://";
         at.report(span, Diagnostic::error(codes::VALUE, message));
     }
-    text::template(at, url, variables)
+    text::template(at, url, names)
 }
 
 /// `verify:` of a rule.
 pub(crate) fn verification(
     at: At<'_>,
     found: Found<RawVerify>,
-    variables: &[&str],
+    names: Names<'_>,
 ) -> Option<Verification> {
     let mut raw = found.value;
-    let probe = probe(at, "`verify`", found.span, raw.take_probe(), variables);
+    let probe = probe(at, "`verify`", found.span, raw.take_probe(), names);
     let within = text::duration_or(at, raw.within.and_then(Field::found), WITHIN);
     let hold = text::duration_or(at, raw.hold.and_then(Field::found), HOLD);
     Some(Verification { probe: probe?, within, hold })

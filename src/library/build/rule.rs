@@ -10,15 +10,15 @@ use jiff::tz::TimeZone;
 
 use super::probe;
 use super::text;
+use super::text::Names;
 use super::text::place;
 use crate::library::codes;
-use crate::library::decode::Entries;
-use crate::library::decode::Field;
-use crate::library::decode::Found;
-use crate::library::decode::short;
 use crate::library::diagnostic::At;
 use crate::library::diagnostic::Diagnostic;
 use crate::library::diagnostic::Span;
+use crate::library::field::Entries;
+use crate::library::field::Field;
+use crate::library::field::Found;
 use crate::library::raw::List;
 use crate::library::raw::MatcherText;
 use crate::library::raw::ScheduleText;
@@ -27,6 +27,7 @@ use crate::library::raw::rule::RawRemedy;
 use crate::library::raw::rule::RawRule;
 use crate::library::raw::rule::RawRuleLimits;
 use crate::library::raw::rule::RawUnknown;
+use crate::library::suggest::short;
 use crate::model::labels::Labels;
 use crate::model::matcher;
 use crate::model::matcher::Matcher;
@@ -38,7 +39,7 @@ use crate::model::rule::Rule;
 use crate::model::rule::RuleLimits;
 use crate::model::rule::Set;
 
-const VARIABLES: &[&str] = &["labels", "annotations"];
+const NAMES: Names<'static> = Names { variables: &["labels", "annotations"], steps: None };
 
 /// A rule, and what is checked when all files are read.
 #[derive(Debug)]
@@ -69,11 +70,11 @@ pub(crate) fn rule(at: At<'_>, found: Found<RawRule>) -> Option<BuiltRule> {
     let near = name.as_ref().map_or(span, |name| name.span);
     let matchers = raw.matchers.need(at, near, "a rule", "match");
     let matchers = matchers.map(|it| all_matchers(at, it.value)).unwrap_or_default();
-    let when = raw.when.and_then(Field::found).map(|it| text::condition(at, it, VARIABLES));
+    let when = raw.when.and_then(Field::found).map(|it| text::condition(at, it, NAMES));
     let selects = at.sink.errors() == before;
 
     let target = raw.target.need(at, near, "a rule", "target");
-    let target = target.map(|it| text::template(at, it, VARIABLES)).unwrap_or_default();
+    let target = target.map(|it| text::template(at, it, NAMES)).unwrap_or_default();
     let remedies: Vec<BuiltRemedy> = raw
         .response
         .and_then(Field::found)
@@ -84,7 +85,7 @@ pub(crate) fn rule(at: At<'_>, found: Found<RawRule>) -> Option<BuiltRule> {
         .filter_map(|it| remedy(at, it))
         .collect();
     let verify = raw.verify.and_then(Field::found);
-    let verify = verify.and_then(|it| probe::verification(at, it, VARIABLES));
+    let verify = verify.and_then(|it| probe::verification(at, it, NAMES));
     let (limits, cooldown_span, rate_span) =
         raw.limits.and_then(Field::found).map(|it| limits(at, it.value)).unwrap_or_default();
     let mode = raw.mode.and_then(Field::found);
@@ -155,7 +156,7 @@ fn remedy(at: At<'_>, found: Found<RawRemedy>) -> Option<BuiltRemedy> {
     for (key, value) in raw.with.and_then(Field::found).map(|it| it.value.0).unwrap_or_default() {
         let (Some(key), Some(value)) = (key.found(), value.found()) else { continue };
         if let serde_json::Value::String(text) = &value.value {
-            text::check_template(at, value.span, &value.written, text, VARIABLES);
+            text::check_template(at, value.span, &value.written, text, NAMES);
         }
         with.push((key, value));
     }
@@ -208,7 +209,8 @@ pub(crate) fn check(at: At<'_>, found: Found<RawCheck>) -> Option<(Check, Span)>
         schedule(at, cron);
     }
     let probe = raw.probe.need(at, near, "a check", "probe");
-    let probe = probe.and_then(|it| probe::probe(at, "the probe", it.span, it.value, &[]));
+    let probe =
+        probe.and_then(|it| probe::probe(at, "the probe", it.span, it.value, Names::of(&[])));
     let consecutive = raw.consecutive.and_then(Field::found);
     let unknown = raw.unknown.and_then(Field::found).map_or(RawUnknown::Alert, |it| it.value);
     let labels = labels(at, raw.labels);

@@ -4,28 +4,50 @@ use std::cell::RefCell;
 use std::path::Path;
 
 use crate::library::codes;
-use crate::library::decode::Found;
 use crate::library::diagnostic::At;
 use crate::library::diagnostic::Diagnostic;
 use crate::library::diagnostic::Span;
+use crate::library::field::Found;
 use crate::library::raw::SecretText;
 use crate::library::yaml::Node;
 use crate::library::yaml::Value;
 
-/// Keys whose values are credentials, or may be.
-const SECRET_KEYS: [&str; 11] = [
-    "token",
-    "link_key",
-    "routing_key",
-    "webhook_url",
-    "smtp",
-    "storage",
-    "headers",
-    "bot_token",
-    "signing_secret",
-    "signing_key",
-    "password",
+/// Keys whose values are never credentials. All else in quell.yml is hidden: a misspelt key must not show what it holds.
+const HARMLESS: [&str; 29] = [
+    "listen",
+    "external_url",
+    "mode",
+    "rules",
+    "playbooks",
+    "pause_file",
+    "prometheus",
+    "alertmanager",
+    "ingest",
+    "targets",
+    "operators",
+    "channels",
+    "severities",
+    "unmatched",
+    "limits",
+    "rate",
+    "concurrent",
+    "cooldown",
+    "max_age",
+    "max_body",
+    "max_waiting_alerts",
+    "notify",
+    "ack_within",
+    "escalate_to",
+    "name",
+    "email",
+    "tier",
+    "from",
+    "to",
 ];
+
+/// Keys whose values may be credentials; shown themselves.
+const SECRET: [&str; 8] =
+    ["url", "token", "link_key", "routing_key", "webhook_url", "smtp", "storage", "headers"];
 
 /// Replaces what `${…}` stands for.
 pub(crate) struct Secrets<'a> {
@@ -85,7 +107,7 @@ impl<'a> Secrets<'a> {
                 Some(value) => Ok(value),
                 None => refuse(
                     codes::NO_VARIABLE,
-                    format!("environment variable `{name}`, for `{key}`, is not set"),
+                    format!("environment variable `{name}`, for `{key}`, is not set, or empty"),
                 ),
             },
             Some(("file", path)) => {
@@ -118,7 +140,9 @@ impl<'a> Secrets<'a> {
             }
             Value::List(items) => items.iter().for_each(|item| self.refuse_elsewhere(item)),
             Value::Map(entries) => {
-                entries.iter().for_each(|(_, value)| self.refuse_elsewhere(value));
+                for (_, value) in entries {
+                    self.refuse_elsewhere(value);
+                }
             }
             Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text => {}
         }
@@ -133,39 +157,42 @@ pub(crate) fn reason(error: &std::io::Error) -> String {
     chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
 }
 
-/// Keeps credentials of a quell.yml that parses from being shown.
-pub(crate) fn mask(at: At<'_>, node: &Node, secret: bool) {
+/// Keeps credentials of a quell.yml that parses from being shown: all values, except those known to be harmless.
+pub(crate) fn mask(at: At<'_>, node: &Node) {
+    mask_value(at, node, "", false);
+}
+
+fn mask_value(at: At<'_>, node: &Node, key: &str, hidden: bool) {
     match &node.value {
-        Value::List(items) => items.iter().for_each(|item| mask(at, item, secret)),
+        Value::List(items) => items.iter().for_each(|item| mask_value(at, item, key, hidden)),
         Value::Map(entries) => {
             for (key, value) in entries {
-                let webhook = key.text == "webhook";
-                mask(at, value, secret || webhook || SECRET_KEYS.contains(&key.text.as_str()));
+                let inside = ["webhook", "headers"].contains(&key.text.as_str());
+                mask_value(at, value, &key.text, hidden || inside);
             }
         }
-        _ if secret && !node.text.trim_start().starts_with("${") => at.mask(node.span),
-        Value::Text => {
-            // The user and password of a URL.
-            if let Some((before, rest)) = node.text.split_once("://")
-                && let Some((user, _)) = rest.split_once('@')
-            {
-                let start = at.inside(node.span, &node.text, Some(before.len() + 3));
-                let end = start.start + user.len();
-                at.mask(if end <= node.span.end { Span { end, ..start } } else { node.span });
-            }
-        }
-        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => {}
+        _ if node.text.starts_with("${") && node.text.ends_with('}') => {}
+        _ if !hidden && HARMLESS.contains(&key) => {}
+        _ => at.mask(node.span),
     }
 }
 
-/// Keeps what may be a credential from being shown in a quell.yml that does not parse: all but the first key of
-/// each line.
+/// Whether the text of a key is a word: with white space in it, it may be a credential whose colon is missing.
+pub(crate) fn is_word(key: &str) -> bool {
+    key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '<'))
+}
+
+/// Keeps what may be a credential from being shown in a quell.yml that does not parse: all but a first key that is
+/// known.
 pub(crate) fn mask_lines(at: At<'_>) {
     let mut start = 0;
     for line in at.text.split_inclusive('\n') {
         let indent = line.len() - line.trim_start().len();
-        let key = line.split_once(':').map_or(indent, |(key, _)| key.len() + 1);
-        let (from, end) = (start + key, start + line.trim_end().len());
+        let key = line.split_once(':').map_or("", |(key, _)| key);
+        let word = key.trim().trim_start_matches("- ").trim();
+        let known = [&HARMLESS[..], &SECRET].concat().contains(&word);
+        let from = start + if known { key.len() + 1 } else { indent };
+        let end = start + line.trim_end().len();
         if from < end {
             at.mask(Span { start: from, end, line: 1, column: 1 });
         }

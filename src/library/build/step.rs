@@ -5,12 +5,13 @@ use std::time::Duration;
 use super::action::action_of;
 use super::probe;
 use super::text;
+use super::text::Names;
 use crate::library::codes;
-use crate::library::decode::Field;
-use crate::library::decode::Found;
 use crate::library::diagnostic::At;
 use crate::library::diagnostic::Diagnostic;
 use crate::library::diagnostic::Span;
+use crate::library::field::Field;
+use crate::library::field::Found;
 use crate::library::raw::playbook::RawAction;
 use crate::library::raw::playbook::RawCommand;
 use crate::library::raw::playbook::RawHttp;
@@ -26,7 +27,7 @@ use crate::model::playbook::Retry;
 use crate::model::playbook::Step;
 use crate::model::playbook::What;
 
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 const BACKOFF: Duration = Duration::from_secs(5);
 const MOST_RETRIES: u32 = 20;
 
@@ -39,10 +40,10 @@ pub(crate) struct ServerUse {
     pub(crate) span: Span,
 }
 
-/// What the steps of one playbook may name, and what they use.
+/// What a step may name, and what it uses.
 #[derive(Debug)]
 pub(crate) struct Scope<'a> {
-    pub(crate) variables: &'a [&'a str],
+    pub(crate) names: Names<'a>,
     pub(crate) servers: Vec<ServerUse>,
 }
 
@@ -53,6 +54,9 @@ pub(crate) fn step(at: At<'_>, found: Found<RawStep>, scope: &mut Scope<'_>) -> 
     let name = name.need(at, span, "a step", "name").and_then(|name| text::name(at, name));
     let place = name.as_ref().map_or(span, |name| name.span);
     let kinds = kinds(&raw);
+    if kinds.is_empty() && at.is_wrong(span) {
+        return None;
+    }
     let [kind] = kinds.as_slice() else {
         let message = match kinds.as_slice() {
             [] => "a step without an action, a `probe` or a `wait`".to_owned(),
@@ -70,7 +74,7 @@ pub(crate) fn step(at: At<'_>, found: Found<RawStep>, scope: &mut Scope<'_>) -> 
         wait.found().and_then(|wait| text::duration(at, &wait)).map(What::Wait)
     } else if let Some(raw_probe) = raw.probe {
         raw_probe.found().and_then(|it| {
-            let probe = probe::probe(at, "the probe", it.span, it.value, scope.variables)?;
+            let probe = probe::probe(at, "the probe", it.span, it.value, scope.names)?;
             Some(What::Probe { probe, within })
         })
     } else {
@@ -79,9 +83,15 @@ pub(crate) fn step(at: At<'_>, found: Found<RawStep>, scope: &mut Scope<'_>) -> 
     };
     let retry = raw.retry.and_then(Field::found).map(|it| retry(at, it)).unwrap_or_default();
     let condition =
-        raw.condition.and_then(Field::found).map(|it| text::condition(at, it, scope.variables));
+        raw.condition.and_then(Field::found).map(|it| text::condition(at, it, scope.names));
     let timeout = text::duration_or(at, raw.timeout.and_then(Field::found), TIMEOUT);
-    let undo = raw.undo.and_then(Field::found).and_then(|it| undo(at, it, kind, scope));
+    // An undo comes after its own step.
+    let mut known = scope.names.steps.unwrap_or_default().to_vec();
+    known.extend(name.iter().map(|name| name.value.clone()));
+    let names = Names { steps: Some(&known), ..scope.names };
+    let mut after = Scope { names, servers: Vec::new() };
+    let undo = raw.undo.and_then(Field::found).and_then(|it| undo(at, it, kind, &mut after));
+    scope.servers.append(&mut after.servers);
     let what = what?;
     let on_unknown = raw
         .on_unknown
@@ -168,7 +178,7 @@ fn undo(at: At<'_>, found: Found<RawUndo>, kind: &str, scope: &mut Scope<'_>) ->
             None
         }
         RawUndo::Command(it) => it.found().map(|it| it.map(RawAction::Command)),
-        RawUndo::Http(it) => it.found().map(|it| it.map(RawAction::Http)),
+        RawUndo::Http(it) => it.found().map(|it| it.map(|it| RawAction::Http(Box::new(it)))),
         RawUndo::RedisFlush(it) => it.found().map(|it| it.map(RawAction::RedisFlush)),
         RawUndo::RedisDelete(it) => it.found().map(|it| it.map(RawAction::RedisDelete)),
     };
@@ -182,7 +192,7 @@ fn raw_action(
     delete: Option<Field<RawRedisDelete>>,
 ) -> Option<Found<RawAction>> {
     let command = command.and_then(Field::found).map(|it| it.map(RawAction::Command));
-    let http = http.and_then(Field::found).map(|it| it.map(RawAction::Http));
+    let http = http.and_then(Field::found).map(|it| it.map(|it| RawAction::Http(Box::new(it))));
     let flush = flush.and_then(Field::found).map(|it| it.map(RawAction::RedisFlush));
     let delete = delete.and_then(Field::found).map(|it| it.map(RawAction::RedisDelete));
     command.or(http).or(flush).or(delete)

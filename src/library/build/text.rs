@@ -5,18 +5,35 @@ use std::time::Duration;
 use crate::decide::condition;
 use crate::decide::render;
 use crate::library::codes;
-use crate::library::decode::Found;
-use crate::library::decode::short;
 use crate::library::diagnostic::At;
 use crate::library::diagnostic::Diagnostic;
 use crate::library::diagnostic::Span;
+use crate::library::field::Found;
 use crate::library::raw::ConditionText;
 use crate::library::raw::DurationText;
 use crate::library::raw::RateText;
 use crate::library::raw::TemplateText;
+use crate::library::suggest::did_you_mean;
+use crate::library::suggest::short;
 use crate::model::playbook::Rate;
 use crate::model::rule::Place;
 use crate::model::time::parse_duration;
+
+/// What a template or a condition may name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Names<'a> {
+    /// First words: `labels`.
+    pub(crate) variables: &'a [&'a str],
+    /// Names of the steps whose output is known, in a playbook.
+    pub(crate) steps: Option<&'a [String]>,
+}
+
+impl<'a> Names<'a> {
+    /// Outside a playbook.
+    pub(crate) fn of(variables: &'a [&'a str]) -> Self {
+        Self { variables, steps: None }
+    }
+}
 
 /// Where a value was written, for refusals to name.
 pub(crate) fn place(at: At<'_>, span: Span) -> Place {
@@ -60,34 +77,37 @@ pub(crate) fn rate(at: At<'_>, found: &Found<RateText>) -> Option<Rate> {
 }
 
 /// Text that may hold templates over `variables`.
-pub(crate) fn template(at: At<'_>, found: Found<TemplateText>, variables: &[&str]) -> String {
-    check_template(at, found.span, &found.written, &found.value.0, variables);
+pub(crate) fn template(at: At<'_>, found: Found<TemplateText>, names: Names<'_>) -> String {
+    check_template(at, found.span, &found.written, &found.value.0, names);
     found.value.0
 }
 
 /// Reports a template that does not parse or names something unknown.
-pub(crate) fn check_template(
-    at: At<'_>,
-    span: Span,
-    written: &str,
-    text: &str,
-    variables: &[&str],
-) {
-    if let Err((reason, offset)) = render::check(text, variables) {
-        let mut found = Diagnostic::error(codes::TEMPLATE, reason);
-        if !variables.is_empty() {
-            found = found.note(format!("names here: {}", variables.join(", ")));
+pub(crate) fn check_template(at: At<'_>, span: Span, written: &str, text: &str, names: Names<'_>) {
+    if let Err((reason, offset)) = render::check(text, names.variables) {
+        at.report(at.inside(span, written, offset), Diagnostic::error(codes::TEMPLATE, reason));
+        return;
+    }
+    let (Some(steps), Ok(paths)) = (names.steps, render::references(text)) else { return };
+    for path in paths {
+        let Some(path) = path.strip_prefix("steps.") else { continue };
+        let is_step = |name: &&String| {
+            path.strip_prefix(name.as_str()).is_some_and(|it| it.is_empty() || it.starts_with('.'))
+        };
+        if !steps.iter().any(|name| is_step(&name)) {
+            let name = path.split('.').next().unwrap_or_default();
+            let message = format!("no step `{}` comes before this one", short(name));
+            let label = did_you_mean(name, steps.iter().map(String::as_str));
+            at.report(span, Diagnostic::error(codes::TEMPLATE, message).label(label));
         }
-        at.report(at.inside(span, written, offset), found);
     }
 }
 
 /// CEL over `variables`.
-pub(crate) fn condition(at: At<'_>, found: Found<ConditionText>, variables: &[&str]) -> String {
-    if let Err((reason, offset)) = condition::check(&found.value.0, variables) {
+pub(crate) fn condition(at: At<'_>, found: Found<ConditionText>, names: Names<'_>) -> String {
+    if let Err((reason, offset)) = condition::check(&found.value.0, names.variables) {
         let span = at.inside(found.span, &found.written, offset);
-        let found = Diagnostic::error(codes::CONDITION, reason);
-        at.report(span, found.note(format!("names here: {}", variables.join(", "))));
+        at.report(span, Diagnostic::error(codes::CONDITION, reason));
     }
     found.value.0
 }

@@ -8,8 +8,8 @@ use super::Opt;
 use super::RateText;
 use super::SecretText;
 use super::SizeText;
-use crate::library::decode::Entries;
-use crate::library::decode::Field;
+use crate::library::field::Entries;
+use crate::library::field::Field;
 use crate::model::playbook::Mode;
 
 #[derive(Debug, Deserialize)]

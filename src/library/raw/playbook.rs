@@ -9,8 +9,8 @@ use super::Opt;
 use super::RateText;
 use super::TemplateText;
 use super::probe::RawProbe;
-use crate::library::decode::Entries;
-use crate::library::decode::Field;
+use crate::library::field::Entries;
+use crate::library::field::Field;
 use crate::model::playbook::Mode;
 use crate::model::playbook::OnFailure;
 use crate::model::playbook::OnUnknown;
@@ -96,7 +96,7 @@ pub(crate) struct RawRetry {
 pub(crate) enum RawUndo {
     Previous,
     Command(Field<RawCommand>),
-    Http(Field<RawHttp>),
+    Http(Box<Field<RawHttp>>),
     #[serde(rename = "redis.flush")]
     RedisFlush(Field<RawRedisFlush>),
     #[serde(rename = "redis.delete")]
@@ -107,7 +107,7 @@ pub(crate) enum RawUndo {
 #[derive(Debug)]
 pub(crate) enum RawAction {
     Command(RawCommand),
-    Http(RawHttp),
+    Http(Box<RawHttp>),
     RedisFlush(RawRedisFlush),
     RedisDelete(RawRedisDelete),
 }

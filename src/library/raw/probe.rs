@@ -7,8 +7,8 @@ use super::DurationText;
 use super::Opt;
 use super::TemplateText;
 use super::playbook::RawCommand;
-use crate::library::decode::Entries;
-use crate::library::decode::Field;
+use crate::library::field::Entries;
+use crate::library::field::Field;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename = "a probe")]

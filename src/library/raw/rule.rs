@@ -12,8 +12,8 @@ use super::ScheduleText;
 use super::TemplateText;
 use super::probe::RawProbe;
 use super::probe::RawVerify;
-use crate::library::decode::Entries;
-use crate::library::decode::Field;
+use crate::library::field::Entries;
+use crate::library::field::Field;
 use crate::model::playbook::Mode;
 
 #[derive(Debug, Deserialize)]

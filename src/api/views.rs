@@ -1,0 +1,192 @@
+//! Rules, playbooks and checks as they are shown: in the words people write, durations as `5m`.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::model::labels::Labels;
+use crate::model::playbook::Playbook;
+use crate::model::playbook::Probe;
+use crate::model::playbook::Rate;
+use crate::model::playbook::Step;
+use crate::model::playbook::What;
+use crate::model::rule::Check;
+use crate::model::rule::Rule;
+use crate::model::time::show_duration;
+use crate::store::checks::CheckState;
+
+/// A rule.
+#[derive(Debug, Serialize)]
+pub(super) struct RuleView {
+    name: String,
+    description: String,
+    r#match: Vec<String>,
+    when: Option<String>,
+    group_by: Vec<String>,
+    target: String,
+    mode: &'static str,
+    response: Vec<RemedyView>,
+    verify: Option<VerifyView>,
+    limits: BTreeMap<&'static str, String>,
+    r#continue: bool,
+    place: String,
+}
+
+#[derive(Debug, Serialize)]
+struct RemedyView {
+    playbook: String,
+    with: BTreeMap<String, Value>,
+    mode: Option<&'static str>,
+    tier: Option<u8>,
+}
+
+#[derive(Debug, Serialize)]
+struct VerifyView {
+    probe: String,
+    within: String,
+    hold: String,
+}
+
+/// A playbook.
+#[derive(Debug, Serialize)]
+pub(super) struct PlaybookView {
+    name: String,
+    description: String,
+    tier: u8,
+    mode: &'static str,
+    parameters: Vec<String>,
+    limits: BTreeMap<&'static str, String>,
+    steps: Vec<StepView>,
+    on_resolve: Vec<StepView>,
+    place: String,
+}
+
+#[derive(Debug, Serialize)]
+struct StepView {
+    name: String,
+    what: String,
+    undo: Option<&'static str>,
+}
+
+/// A check, with what it saw last once it has looked.
+#[derive(Debug, Serialize)]
+pub(super) struct CheckView {
+    name: String,
+    cron: String,
+    timezone: String,
+    probe: String,
+    consecutive: u32,
+    labels: Labels,
+    place: String,
+    state: Option<CheckState>,
+}
+
+impl From<&Rule> for RuleView {
+    fn from(rule: &Rule) -> Self {
+        let limits = &rule.limits;
+        let set = [
+            ("settle", limits.settle.as_ref().map(|it| show_duration(it.value))),
+            ("cooldown", limits.cooldown.as_ref().map(|it| show_duration(it.value))),
+            ("rate", limits.rate.as_ref().map(|it| rate(it.value))),
+        ];
+        Self {
+            name: rule.name.clone(),
+            description: rule.description.clone(),
+            r#match: rule.matchers.iter().map(ToString::to_string).collect(),
+            when: rule.when.clone(),
+            group_by: rule.group_by.clone(),
+            target: rule.target.clone(),
+            mode: rule.mode.value.as_str(),
+            response: rule
+                .response
+                .iter()
+                .map(|remedy| RemedyView {
+                    playbook: remedy.playbook.clone(),
+                    with: remedy.with.clone(),
+                    mode: remedy.mode.as_ref().map(|mode| mode.value.as_str()),
+                    tier: remedy.tier,
+                })
+                .collect(),
+            verify: rule.verify.as_ref().map(|verify| VerifyView {
+                probe: probe(&verify.probe),
+                within: show_duration(verify.within),
+                hold: show_duration(verify.hold),
+            }),
+            limits: given(set),
+            r#continue: rule.go_on,
+            place: rule.place.to_string(),
+        }
+    }
+}
+
+impl From<&Playbook> for PlaybookView {
+    fn from(playbook: &Playbook) -> Self {
+        let set = [
+            ("rate", playbook.limits.rate.map(rate)),
+            ("concurrent", playbook.limits.concurrent.map(|it| it.to_string())),
+        ];
+        Self {
+            name: playbook.name.clone(),
+            description: playbook.description.clone(),
+            tier: playbook.tier,
+            mode: playbook.mode.as_str(),
+            parameters: playbook.parameters.keys().cloned().collect(),
+            limits: given(set),
+            steps: playbook.steps.iter().map(StepView::from).collect(),
+            on_resolve: playbook.on_resolve.iter().map(StepView::from).collect(),
+            place: format!("{}:{}", playbook.file, playbook.line),
+        }
+    }
+}
+
+impl From<&Step> for StepView {
+    fn from(step: &Step) -> Self {
+        let what = match &step.what {
+            What::Action(action) => action.kind().to_owned(),
+            What::Probe { probe, within } => {
+                format!("probe {} within {}", probe.kind(), show_duration(*within))
+            }
+            What::Wait(time) => format!("wait {}", show_duration(*time)),
+        };
+        let undo = step.undo.as_ref().map(crate::model::playbook::Action::kind);
+        Self { name: step.name.clone(), what, undo }
+    }
+}
+
+impl CheckView {
+    /// A check and its state, if it is known to the store.
+    pub(super) fn new(check: &Check, state: Option<CheckState>) -> Self {
+        Self {
+            name: check.name.clone(),
+            cron: check.cron.clone(),
+            timezone: check.timezone.clone(),
+            probe: probe(&check.probe),
+            consecutive: check.consecutive,
+            labels: check.labels.clone(),
+            place: check.place.to_string(),
+            state,
+        }
+    }
+}
+
+/// A probe in one line. URLs are left out, since one may hold a password.
+fn probe(probe: &Probe) -> String {
+    let kind = probe.kind();
+    match probe {
+        Probe::Promql { query, healthy } => format!("{kind} {query}, healthy: {healthy}"),
+        Probe::Scrape { select, healthy, .. } => format!("{kind} {select}, healthy: {healthy}"),
+        Probe::Tcp { address } => format!("{kind} {address}"),
+        Probe::Http(_) | Probe::Command(_) | Probe::Alert => kind.to_owned(),
+    }
+}
+
+fn rate(rate: Rate) -> String {
+    format!("{} per {}", rate.count, show_duration(rate.per))
+}
+
+fn given<const N: usize>(
+    limits: [(&'static str, Option<String>); N],
+) -> BTreeMap<&'static str, String> {
+    limits.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}

@@ -1,0 +1,113 @@
+//! `POST /api/v1/webhook/alertmanager`: authenticates, caps, parses and hands the delivery to the store's intake.
+//!
+//! Alertmanager retries 5xx and nothing else, and what it was told with 2xx it never sends again
+//! (`protocols.md §1`, Retry): so whatever may pass is 503, and 200 is said only after the commit.
+
+mod parse;
+#[cfg(test)]
+mod tests;
+
+use std::sync::atomic::Ordering;
+
+use axum::Json;
+use axum::extract::Request;
+use axum::extract::State as With;
+use axum::response::IntoResponse as _;
+use axum::response::Response;
+use serde::Serialize;
+
+use crate::api::State;
+use crate::api::auth;
+use crate::api::body;
+use crate::api::problem;
+use crate::api::problem::Problem;
+use crate::store::alerts::Accepted;
+use crate::store::alerts::NotAccepted;
+use crate::telemetry::Metrics;
+
+/// What became of a delivery, by alert.
+#[derive(Serialize)]
+struct Reply {
+    accepted: usize,
+    opened: usize,
+    reopened: usize,
+    updated: usize,
+    closed: usize,
+    unchanged: usize,
+}
+
+impl From<Accepted> for Reply {
+    fn from(it: Accepted) -> Self {
+        Self {
+            accepted: it.opened + it.reopened + it.updated + it.closed + it.unchanged,
+            opened: it.opened,
+            reopened: it.reopened,
+            updated: it.updated,
+            closed: it.closed,
+            unchanged: it.unchanged,
+        }
+    }
+}
+
+/// The handler.
+pub(super) async fn receive(With(api): With<State>, request: Request) -> Response {
+    let webhooks = &api.metrics.webhooks;
+    match take(&api, request).await {
+        Ok(accepted) => {
+            let kind = if accepted.changed() { "accepted" } else { "unchanged" };
+            Metrics::count(webhooks, kind, 1);
+            let reply = Reply::from(accepted);
+            for (kind, alerts) in [
+                ("opened", reply.opened),
+                ("reopened", reply.reopened),
+                ("updated", reply.updated),
+                ("closed", reply.closed),
+                ("unchanged", reply.unchanged),
+            ] {
+                if alerts > 0 {
+                    let alerts = u64::try_from(alerts).unwrap_or(u64::MAX);
+                    Metrics::count(&api.metrics.alerts, kind, alerts);
+                }
+            }
+            Json(reply).into_response()
+        }
+        Err(problem) => {
+            Metrics::count(webhooks, problem.kind.status.as_str(), 1);
+            problem.into_response()
+        }
+    }
+}
+
+async fn take(api: &State, request: Request) -> Result<Accepted, Problem> {
+    let (parts, content) = request.into_parts();
+    let (source, limit) = {
+        let config = &api.library.load().config;
+        (auth::sender(&parts, config)?, config.ingest.max_body_bytes)
+    };
+    if api.wake.draining.load(Ordering::Acquire) {
+        return Err(stopping("quell is draining"));
+    }
+    let request = Request::from_parts(parts, content);
+    let bytes = body::read(request, limit, "ingest.max_body_bytes in quell.yml").await?;
+    let delivery = parse::delivery(&bytes, source, api.clock.now())?;
+    drop(bytes);
+    api.intake.accept(delivery).await.map_err(|refused| match refused {
+        NotAccepted::Overloaded { waiting, limit } => {
+            let detail = format!(
+                "{waiting} alerts wait to be stored, and ingest.max_waiting_alerts in quell.yml is {limit}: send it again"
+            );
+            Problem::new(problem::OVERLOADED, detail).retry_after(1)
+        }
+        NotAccepted::Stopping => stopping("quell is stopping"),
+        NotAccepted::Storage(words) => {
+            api.metrics.store_errors.inc();
+            let detail = format!("{words}: nothing of this request was kept, send it again");
+            Problem::new(problem::STORAGE, detail).retry_after(5)
+        }
+    })
+}
+
+fn stopping(what: &str) -> Problem {
+    let detail = format!("{what}: send it again, to another replica if there is one");
+    Problem::new(problem::STOPPING, detail).retry_after(5)
+}

@@ -1,0 +1,410 @@
+//! Every event, crashes included, from every state that a three-step run can reach, breadth first.
+//!
+//! Beside the machine walks a [`Ghost`], which knows only what the journal says happened in the world and checks each
+//! accepted event against the promises. Time goes in steps of [`TICK`]: enough to be before, at and after every limit.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "each match is about a few kinds and leaves the rest alone"
+)]
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::collections::VecDeque;
+
+use super::*;
+
+/// Waits, delays, `within` and `hold` are one or two of these.
+const TICK: u64 = 10;
+/// Tries beyond this are all alike: no limit of the playbooks below is higher.
+const MOST_TRIES: u32 = 7;
+/// Most entries that a run without a crash or a person may need before it ends or asks.
+const LONGEST: usize = 60;
+
+/// What happened in the world, as far as the journal says.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+#[expect(clippy::struct_excessive_bools, reason = "independent memories, not a state")]
+struct Ghost {
+    /// A step or an undo that was begun and not ended.
+    in_flight: bool,
+    /// Steps that happened and were not taken back, in order.
+    done: Vec<usize>,
+    /// Steps that happened, ever.
+    ever_done: Vec<usize>,
+    /// A person said no, or the run was stopped.
+    stopped: bool,
+    /// For another reason than that the alert resolved.
+    abandoned: bool,
+    /// An undo failed, or nobody knows whether it happened.
+    undo_failed: bool,
+    /// The first undo was begun.
+    undoing: bool,
+}
+
+impl Ghost {
+    /// Takes note of an event that the machine accepted, and checks that it might happen.
+    fn after(mut self, plan: &Plan, before: &State, event: &Event, after: &State) -> Self {
+        let can_undo = |step: &usize| plan.playbook.steps[*step].undo.is_some();
+        match event {
+            Event::StepStarted { step, .. } => {
+                assert!(!self.in_flight, "two effects in flight");
+                assert!(!self.stopped, "a step after a stop or a refusal");
+                assert!(!self.undoing, "a step after an undo");
+                assert!(!self.ever_done.contains(step), "a step that was done is begun again");
+                assert!(!matches!(before.phase, Phase::AwaitingApproval | Phase::Observing));
+                // waiting is no effect: it may be stopped at any time
+                self.in_flight = !matches!(plan.playbook.steps[*step].what, What::Wait(_));
+            }
+            Event::UndoStarted { step, .. } => {
+                assert!(!self.in_flight, "two effects in flight");
+                assert!(!self.abandoned, "an undo after a stop or a refusal");
+                let last = self.done.iter().rev().find(|step| can_undo(step));
+                assert_eq!(last, Some(step), "undone in another order than the reverse");
+                (self.in_flight, self.undoing) = (true, true);
+            }
+            Event::StepEnded { step, outcome, .. } => {
+                self.in_flight = false;
+                if matches!(outcome, Outcome::Done { .. }) {
+                    self.happened(*step);
+                }
+            }
+            Event::UndoEnded { step, outcome } => {
+                self.in_flight = false;
+                match outcome {
+                    Outcome::Done { .. } => self.done.retain(|done| done != step),
+                    Outcome::Failed { .. } | Outcome::Unknown { .. } => self.undo_failed = true,
+                }
+            }
+            Event::Interrupted => {
+                self.in_flight = false;
+                if let Phase::UndoInFlight { step, .. } = &before.phase {
+                    let repeats = plan.playbook.steps[*step].on_unknown == OnUnknown::Retry;
+                    self.undo_failed = !repeats;
+                }
+            }
+            Event::ReadBack { seen } if seen.health == Health::Healthy => self.doubtless(before),
+            Event::Settled { happened: true, .. } => self.doubtless(before),
+            Event::Stopped { why } => {
+                self.stopped = true;
+                self.abandoned |= *why != Stop::Resolved;
+            }
+            Event::Rejected { .. } | Event::Expired | Event::Observed => {
+                (self.stopped, self.abandoned) = (true, true);
+            }
+            Event::Planned { .. }
+            | Event::Approved { .. }
+            | Event::StepSkipped { .. }
+            | Event::ReadBack { .. }
+            | Event::Settled { .. }
+            | Event::VerifyStarted
+            | Event::Verified { .. } => {}
+        }
+        self.check_end(plan, after);
+        self
+    }
+
+    fn happened(&mut self, step: usize) {
+        self.done.push(step);
+        self.ever_done.push(step);
+    }
+
+    /// The step in doubt happened.
+    fn doubtless(&mut self, before: &State) {
+        if let Phase::InDoubt { step, .. } | Phase::ReadingBack { step, .. } = &before.phase {
+            self.happened(*step);
+        }
+    }
+
+    fn check_end(&self, plan: &Plan, after: &State) {
+        let Phase::Final(end) = &after.phase else { return };
+        assert!(!self.in_flight, "ended with an effect in flight");
+        assert_eq!(
+            *end == RunState::Stuck,
+            self.undo_failed,
+            "stuck if and only if an undo failed"
+        );
+        let undoable = self.done.iter().any(|step| plan.playbook.steps[*step].undo.is_some());
+        match end {
+            RunState::Failed if after.inconclusive => {
+                assert!(!self.undoing, "undone on no evidence");
+            }
+            RunState::Failed => assert!(!undoable, "failed, and not all was undone"),
+            RunState::Superseded | RunState::Observed | RunState::Rejected | RunState::Expired => {
+                assert!(!after.acted, "{end:?} after acting");
+            }
+            RunState::Fixed | RunState::Cancelled => {
+                assert!(!self.undoing, "{end:?} after an undo");
+            }
+            RunState::Stuck => {}
+            RunState::Planned
+            | RunState::AwaitingApproval
+            | RunState::Running
+            | RunState::InDoubt
+            | RunState::Verifying
+            | RunState::Undoing => panic!("{end:?} is no end"),
+        }
+    }
+}
+
+/// A state as it looks from its last entry: without texts, times relative and no longer than they matter.
+fn canonical(mut state: State) -> State {
+    let last = state.last_at;
+    let past = |then: Timestamp| before_start(since(last, then).min(seconds(2 * TICK)));
+    let future = |then: Timestamp| after(at(0), since(then, last));
+    state.phase = match state.phase {
+        Phase::Ready { step, attempt, at } => {
+            Phase::Ready { step, attempt: attempt.min(MOST_TRIES), at: future(at) }
+        }
+        Phase::InFlight { step, attempt } => {
+            Phase::InFlight { step, attempt: attempt.min(MOST_TRIES) }
+        }
+        Phase::InDoubt { step, attempt } => {
+            Phase::InDoubt { step, attempt: attempt.min(MOST_TRIES) }
+        }
+        Phase::Waiting { step, until } => Phase::Waiting { step, until: future(until) },
+        Phase::Verifying { started_at, healthy_since, last } => Phase::Verifying {
+            started_at: past(started_at),
+            healthy_since: healthy_since.map(past),
+            last,
+        },
+        phase => phase,
+    };
+    for record in &mut state.steps {
+        match record {
+            Record::Done { summary, .. } => summary.clear(),
+            Record::Failed { reason }
+            | Record::Skipped { reason }
+            | Record::UndoFailed { reason } => {
+                reason.clear();
+            }
+            Record::Pending | Record::Undone => {}
+        }
+    }
+    state.reason.clear();
+    State { seq: 1, last_at: at(0), ..state }
+}
+
+fn before_start(age: Duration) -> Timestamp {
+    crate::model::time::before(at(0), age)
+}
+
+/// Everything that could be written next: each kind, each step, each outcome, right and wrong tries.
+fn every_event_of(state: &State, steps: usize) -> Vec<Event> {
+    let mut events = vec![
+        planned(),
+        approved(DIGEST),
+        approved("another"),
+        rejected(),
+        Event::Expired,
+        Event::Observed,
+        Event::Interrupted,
+        settled(true),
+        settled(false),
+        stopped(Stop::Resolved),
+        stopped(already_healthy()),
+        stopped(refused()),
+        stopped(cancelled()),
+        Event::VerifyStarted,
+    ];
+    for health in [Health::Healthy, Health::Unhealthy, Health::Unknown] {
+        events.extend([verified(health), read_back(health)]);
+    }
+    let attempt = match state.phase {
+        Phase::Ready { attempt, .. } => attempt,
+        _ => 1,
+    };
+    for step in 0..=steps {
+        events.extend([
+            started(step, attempt),
+            started(step, attempt + 1),
+            skipped(step),
+            undo_started(step),
+        ]);
+        for outcome in [done(), failed(), failed_for_now(), unknown()] {
+            events.extend([ended(step, outcome.clone()), undo_ended(step, outcome)]);
+        }
+    }
+    events
+}
+
+/// What the worker may write for the effect that a state asks for, and what it writes at which tick.
+fn own_events(plan: &Plan, state: &State) -> Vec<(u64, Event)> {
+    let outcomes = || [done(), failed(), failed_for_now(), unknown()];
+    let now = state.last_at;
+    let mut events = Vec::new();
+    match next(plan, state, now) {
+        // how often a process dies is not the machine's to bound
+        Effect::Over | Effect::AskPerson | Effect::Write(Event::Interrupted) => {}
+        Effect::Write(event) => events.push((0, event)),
+        Effect::Begin { step, attempt } => {
+            events.extend([
+                (0, started(step, attempt)),
+                (0, skipped(step)),
+                (0, ended(step, failed())),
+            ]);
+        }
+        Effect::ReadBack => {
+            for health in [Health::Healthy, Health::Unhealthy, Health::Unknown] {
+                events.push((0, read_back(health)));
+            }
+        }
+        Effect::Verify => {
+            for health in [Health::Healthy, Health::Unhealthy, Health::Unknown] {
+                for ticks in [1, 2] {
+                    let later = after(now, seconds(ticks * TICK));
+                    let event = verification_event(plan, state, seen(health), later);
+                    assert!(
+                        event.is_some() || ticks == 1,
+                        "{health:?} for ever: {:?}",
+                        state.phase
+                    );
+                    events.extend(event.map(|event| (ticks, event)));
+                }
+            }
+        }
+        Effect::Undo { step } => {
+            events.extend([(0, undo_started(step)), (0, undo_ended(step, failed()))]);
+        }
+        Effect::Sleep { until } => {
+            let ticks = since(until, now).as_secs().div_ceil(TICK);
+            assert!(ticks > 0, "asleep until the past");
+            // nothing is written while it sleeps, so what it asks for then is asked here
+            let awake = State { last_at: after(now, seconds(ticks * TICK)), ..state.clone() };
+            assert!(
+                !matches!(next(plan, &awake, awake.last_at), Effect::Sleep { .. }),
+                "sleeps again"
+            );
+            events.extend(
+                own_events(plan, &awake).into_iter().map(|(more, event)| (ticks + more, event)),
+            );
+        }
+    }
+    // a worker that is alive ends what it has in flight
+    match state.phase {
+        Phase::InFlight { step, .. } => {
+            events.extend(outcomes().map(|outcome| (0, ended(step, outcome))));
+        }
+        Phase::UndoInFlight { step, .. } => {
+            events.extend(outcomes().map(|outcome| (0, undo_ended(step, outcome))));
+        }
+        _ => {}
+    }
+    events
+}
+
+/// The state after an event so many ticks later, if it is legal.
+fn write(plan: &Plan, state: &State, ticks: u64, event: Event) -> Option<State> {
+    let at = after(state.last_at, seconds(ticks * TICK));
+    apply(plan, state.clone(), &Entry { seq: state.seq + 1, at, event }).ok()
+}
+
+/// Entries until the run ends or waits for a person, at most; panics where it might go on for ever.
+fn longest(plan: &Plan, state: &State, known: &mut HashMap<String, Option<usize>>) -> usize {
+    let key = format!("{state:?}");
+    match known.get(&key) {
+        Some(Some(length)) => return *length,
+        Some(None) => panic!("a run may go on for ever: {:?}", state.phase),
+        None => {}
+    }
+    known.insert(key.clone(), None);
+    let events = own_events(plan, state);
+    let waits = matches!(
+        state.phase,
+        Phase::Final(_) | Phase::AwaitingApproval | Phase::InDoubt { .. } | Phase::Empty
+    );
+    assert!(waits || !events.is_empty(), "no way to end: {:?}", state.phase);
+    let mut length = 0;
+    for (ticks, event) in events {
+        let then = canonical(write(plan, state, ticks, event).unwrap());
+        length = length.max(1 + longest(plan, &then, known));
+    }
+    known.insert(key, Some(length));
+    length
+}
+
+/// Walks all of it. Returns the final states that were reached.
+fn explore(plan: &Plan) -> HashSet<&'static str> {
+    let start = State { last_at: at(0), ..State::empty(plan) };
+    let (mut queue, mut found) = (VecDeque::new(), HashSet::new());
+    let (mut ends, mut lengths) = (HashSet::new(), HashMap::new());
+    queue.push_back((start, Ghost::default()));
+    while let Some((state, ghost)) = queue.pop_front() {
+        assert!(longest(plan, &state, &mut lengths) <= LONGEST);
+        if let Phase::Final(end) = state.phase {
+            ends.insert(end.as_str());
+        }
+        let waits = matches!(state.phase, Phase::Waiting { .. } | Phase::Verifying { .. });
+        let ticks = if waits { 0..=2 } else { 0..=0 };
+        for event in every_event_of(&state, plan.playbook.steps.len()) {
+            for ticks in ticks.clone() {
+                let Some(then) = write(plan, &state, ticks, event.clone()) else { continue };
+                assert!(!matches!(state.phase, Phase::Final(_)), "{event:?} after the end");
+                let ghost = ghost.clone().after(plan, &state, &event, &then);
+                let then = canonical(then);
+                if found.insert(format!("{then:?} {ghost:?}")) {
+                    queue.push_back((then, ghost));
+                }
+            }
+        }
+    }
+    ends
+}
+
+/// An action, a step between, an action; in each variant of what a failure, a doubt and the mode mean.
+fn check(mode: Mode, between: Step, on_unknown: OnUnknown, on_failure: OnFailure, verify: bool) {
+    let retry = Retry { times: 1, backoff: seconds(2 * TICK) };
+    let step = |step: Step| Step { retry, on_failure, on_unknown, ..step };
+    let steps = vec![step(action("a")), step(between), step(action("c"))];
+    let mut plan = in_mode(mode, plan(steps));
+    plan.verify = plan.verify.filter(|_| verify).map(|verification| Verification {
+        within: seconds(2 * TICK),
+        hold: seconds(TICK),
+        ..verification
+    });
+    let ends = explore(&plan);
+    let expects = |end: &str, expected: bool| {
+        assert_eq!(ends.contains(end), expected, "{end}: {mode:?} {on_unknown:?} {on_failure:?}");
+    };
+    let acts = mode != Mode::Observe;
+    expects("fixed", acts);
+    expects("cancelled", acts);
+    expects("superseded", acts);
+    // where failures may be, only a verification fails a run
+    let fails = acts && (verify || on_failure == OnFailure::Abort);
+    expects("failed", fails);
+    expects("stuck", fails);
+    for end in ["rejected", "expired"] {
+        expects(end, mode == Mode::Approve);
+    }
+    expects("observed", mode == Mode::Observe);
+}
+
+fn check_each(on_unknown: OnUnknown) {
+    for on_failure in [OnFailure::Abort, OnFailure::Continue] {
+        for verify in [true, false] {
+            check(Mode::Auto, probe("b"), on_unknown, on_failure, verify);
+            check(Mode::Auto, wait("b", seconds(TICK)), on_unknown, on_failure, verify);
+        }
+    }
+}
+
+#[test]
+fn promises_hold_from_every_state_when_a_doubt_repeats() {
+    check_each(OnUnknown::Retry);
+}
+
+#[test]
+fn promises_hold_from_every_state_when_a_doubt_reads_back() {
+    check_each(OnUnknown::Probe);
+}
+
+#[test]
+fn promises_hold_from_every_state_when_a_doubt_asks() {
+    check_each(OnUnknown::Ask);
+}
+
+#[test]
+fn promises_hold_from_every_state_in_the_other_modes() {
+    for mode in [Mode::Observe, Mode::Approve] {
+        check(mode, probe("b"), OnUnknown::Ask, OnFailure::Abort, true);
+    }
+}
