@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::decide::machine::Phase;
 use crate::decide::machine::Record;
 use crate::decide::machine::State;
 use crate::model::incident::Episode;
@@ -144,6 +145,13 @@ pub fn resolved(
     notice
 }
 
+/// Which step the doubt is about: `step 1 (restart): `.
+fn doubtful_step(plan: &Plan, state: &State) -> String {
+    let Phase::InDoubt { step, .. } = state.phase else { return String::new() };
+    let name = plan.playbook.steps.get(step).map_or("?", |step| step.name.as_str());
+    format!("step {} ({name}): ", step + 1)
+}
+
 /// One line on what a run did and what came of it: `restart on deployment/api: did not help: 0.12`.
 pub fn outcome_line(plan: &Plan, state: &State) -> String {
     let what = format!("{} on {}", plan.playbook.name, plan.target);
@@ -157,7 +165,7 @@ pub fn outcome_line(plan: &Plan, state: &State) -> String {
         RunState::Stuck => {
             format!("{what}: stuck: {reason}; what was done stands, look before anything else")
         }
-        RunState::InDoubt => format!("{what}: in doubt: {reason}"),
+        RunState::InDoubt => format!("{what}: in doubt: {}{reason}", doubtful_step(plan, state)),
         RunState::Cancelled => {
             format!("{what}: stopped between steps: {reason}{}", left(plan, state))
         }
