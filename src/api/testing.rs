@@ -48,6 +48,7 @@ use crate::model::playbook::PlaybookLimits;
 use crate::model::playbook::Retry;
 use crate::model::playbook::Step;
 use crate::model::playbook::What;
+use crate::model::run::Entry;
 use crate::model::run::Event;
 use crate::model::run::Intent;
 use crate::model::run::Plan;
@@ -258,7 +259,9 @@ impl Quell {
                 inconclusive: false,
                 due_at: None,
             };
-            store.append(&mut claim, event, &row, Vec::new()).await.unwrap();
+            let seq = claim.entries.last().map_or(1, |last| last.seq + 1);
+            let entry = Entry { seq, at: store.clock().now(), event };
+            store.append(&mut claim, entry, &row, Vec::new()).await.unwrap();
         }
         let state = machine::fold(&claim.plan, &claim.entries).unwrap();
         assert_eq!(state.summary(), RunState::InDoubt);

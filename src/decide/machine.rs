@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::model::playbook::Action;
 use crate::model::playbook::Mode;
 use crate::model::playbook::OnFailure;
 use crate::model::playbook::OnUnknown;
@@ -346,8 +347,12 @@ pub fn apply(plan: &Plan, mut state: State, entry: &Entry) -> Result<State, Box<
         }
         (Phase::InFlight { step, attempt }, Event::Interrupted) => {
             match plan.playbook.steps.get(step) {
-                Some(Step { what: What::Action(_), .. }) => {
-                    let reason = "quell stopped while the step was in flight".to_owned();
+                Some(Step { what: What::Action(action), .. }) => {
+                    let mut reason = "quell stopped while the step was in flight".to_owned();
+                    if matches!(action, Action::Command(_)) {
+                        // a process does not end with the one that started it
+                        reason.push_str("; its command may still be running");
+                    }
                     in_doubt(plan, &mut state, step, attempt, reason, at)
                 }
                 _ => Phase::Ready { step, attempt: attempt + 1, at },

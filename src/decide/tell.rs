@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::decide::machine::Phase;
 use crate::decide::machine::Record;
 use crate::decide::machine::State;
 use crate::model::incident::Episode;
@@ -145,6 +146,13 @@ pub fn resolved(
     notice
 }
 
+/// Which step the doubt is about: `step 1 (restart): `.
+fn doubtful_step(plan: &Plan, state: &State) -> String {
+    let Phase::InDoubt { step, .. } = state.phase else { return String::new() };
+    let name = plan.playbook.steps.get(step).map_or("?", |step| step.name.as_str());
+    format!("step {} ({name}): ", step + 1)
+}
+
 /// One line on what a run did and what came of it: `restart on deployment/api: did not help: 0.12`.
 pub fn outcome_line(plan: &Plan, state: &State) -> String {
     let what = format!("{} on {}", plan.playbook.name, plan.target);
@@ -158,7 +166,7 @@ pub fn outcome_line(plan: &Plan, state: &State) -> String {
         RunState::Stuck => {
             format!("{what}: stuck: {reason}; what was done stands, look before anything else")
         }
-        RunState::InDoubt => format!("{what}: in doubt: {reason}"),
+        RunState::InDoubt => format!("{what}: in doubt: {}{reason}", doubtful_step(plan, state)),
         RunState::Cancelled => {
             format!("{what}: stopped between steps: {reason}{}", left(plan, state))
         }
@@ -277,7 +285,8 @@ pub fn event_line(plan: &Plan, event: &Event) -> String {
         Event::Observed => "mode observe: it would have run".into(),
         Event::StepStarted { step, attempt, intent } => {
             let nth = if *attempt == 1 { String::new() } else { format!(", try {attempt}") };
-            let kind = || plan.playbook.steps.get(*step).map(|it| kind_line(&it.what)).unwrap_or_default();
+            let kind =
+                || plan.playbook.steps.get(*step).map(|it| kind_line(&it.what)).unwrap_or_default();
             let what = intent.action.as_ref().map_or_else(kind, action_line);
             format!("{}: {what}{nth}", name(step))
         }

@@ -61,7 +61,7 @@ async fn take(engine: &Engine, due: &DueEpisode) {
     let result = if due.episode.open {
         firing(engine, &due.episode).await
     } else {
-        closed(engine, &due.episode).await.map(|()| None)
+        closed(engine, &due.episode).await
     };
     let written = match result {
         Ok(again) => engine.store.episode_due(due, again).await,
@@ -334,34 +334,51 @@ fn new_incident(
 }
 
 /// A closed episode: runs that wait for a person learn of it, and incidents whose episodes are all closed resolve.
-async fn closed(engine: &Engine, episode: &Episode) -> Result<()> {
+/// Returns when to look again.
+async fn closed(engine: &Engine, episode: &Episode) -> Result<Option<Timestamp>> {
     engine.store.wake_waiting_runs(episode.id).await?;
     engine.wake.work.notify_one();
-    let library = engine.library.load_full();
+    let mut again = None;
     for incident in engine.store.incidents_of(episode).await? {
-        // a run that is at work makes the episode due again when it ends; one in doubt keeps the incident open
-        if incident.status == IncidentStatus::Resolved
-            || engine.store.is_at_work(incident.id).await?
-        {
-            continue;
-        }
-        let (tried, fixed_by) = engine.store.tried(incident.id).await?;
-        let now = engine.clock.now();
-        let notice = tell::resolved(&incident, tried, fixed_by.as_deref(), now);
-        let told = engine.store.channels_told(incident.id).await?;
-        let owed = audience::to_channels(&library.config, &notice, &told);
-        if engine.store.resolve_incident(incident.id, owed).await? {
-            tracing::info!(incident = %incident.id, headline = notice.headline, "incident resolved");
-            engine.wake.deliver.notify_one();
-            take_back(engine, &incident).await?;
+        // what an earlier process resolved it may not have taken back
+        let resolved =
+            incident.status == IncidentStatus::Resolved || resolve(engine, &incident).await?;
+        if resolved && !take_back(engine, &incident).await? {
+            again = Some(after(engine.clock.now(), Duration::from_secs(1)));
         }
     }
-    Ok(())
+    Ok(again)
 }
 
-/// Begins the `on_resolve` steps of the incident's runs that acted.
-async fn take_back(engine: &Engine, incident: &Incident) -> Result<()> {
+/// Resolves an incident unless something of it goes on; says whether it did.
+async fn resolve(engine: &Engine, incident: &Incident) -> Result<bool> {
+    // a run that is at work makes the episode due again when it ends; one in doubt keeps the incident open
+    if engine.store.is_at_work(incident.id).await? {
+        return Ok(false);
+    }
+    let library = engine.library.load_full();
+    let (tried, fixed_by) = engine.store.tried(incident.id).await?;
+    let now = engine.clock.now();
+    let notice = tell::resolved(incident, tried, fixed_by.as_deref(), now);
+    let told = engine.store.channels_told(incident.id).await?;
+    let owed = audience::to_channels(&library.config, &notice, &told);
+    let resolved = engine.store.resolve_incident(incident.id, owed).await?;
+    if resolved {
+        tracing::info!(incident = %incident.id, headline = notice.headline, "incident resolved");
+        engine.wake.deliver.notify_one();
+    }
+    Ok(resolved)
+}
+
+/// Begins the `on_resolve` steps of the incident's runs that acted, each once; says whether all have begun. Another
+/// run may hold a target, so that they have to wait for it.
+async fn take_back(engine: &Engine, incident: &Incident) -> Result<bool> {
+    let begun = engine.store.taken_back(incident.id).await?;
+    let mut all = true;
     for row in engine.store.runs(Some(incident.id), None, 1000).await? {
+        if begun.contains(&row.id) {
+            continue;
+        }
         let Some(original) = engine.store.plan(row.id).await? else { continue };
         let Some(plan) = plan::take_back(&original) else { continue };
         let entries = engine.store.journal(row.id).await?;
@@ -371,20 +388,23 @@ async fn take_back(engine: &Engine, incident: &Incident) -> Result<()> {
             continue;
         }
         let round = u32::try_from(row.id.0).unwrap_or(u32::MAX);
+        let mut created = false;
         for _ in 0..TRIES {
             let version = engine.store.facts_version().await?;
             match engine.store.create_run(version, &plan, round, |_| Vec::new()).await {
                 Err(StoreError::Changed) => {}
                 Ok(run) => {
                     tracing::info!(%run, of = %row.id, "taking temporary measures back");
+                    created = true;
                     break;
                 }
                 Err(error) => return Err(error),
             }
         }
+        all &= created;
     }
     engine.wake.work.notify_one();
-    Ok(())
+    Ok(all)
 }
 
 /// Whether anything is paused, for health and metrics.
