@@ -682,7 +682,7 @@ fn undone(state: &mut State, step: usize, left: Vec<usize>, outcome: &Outcome) -
     }
 }
 
-/// Doubles with each attempt, at most [`MAX_BACKOFF`]; `jitter` (0–999) spreads it over its upper half.
+/// Doubles with each attempt, at most five minutes; `jitter` (0–999) spreads it over its upper half.
 pub fn backoff(first: Duration, attempt: u32, jitter: u16) -> Duration {
     let full =
         first.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1))).min(MAX_BACKOFF);
