@@ -3,12 +3,12 @@
 //! A handler returns a [`Problem`]; [`super::edge`] writes its body, since only it knows the request's id, and logs
 //! its cause, once.
 
-use axum::body::Body;
 use axum::http::HeaderValue;
 use axum::http::StatusCode;
 use axum::http::header;
 use axum::response::IntoResponse;
 use axum::response::Response;
+use serde::Serialize;
 
 use crate::store::StoreError;
 
@@ -57,6 +57,17 @@ table! {
     MEDIA_TYPE       "Q0518" UNSUPPORTED_MEDIA_TYPE "content type not understood"
 }
 
+/// What is sent, in the order in which people read it.
+#[derive(Serialize)]
+struct Body<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    request_id: &'a str,
+}
+
 /// One refusal.
 #[derive(Debug, Clone)]
 pub(super) struct Problem {
@@ -96,14 +107,15 @@ impl Problem {
 
     /// The body.
     pub(super) fn body(&self, request_id: &str) -> String {
-        serde_json::json!({
-            "type": format!("/errors/{}", self.kind.code),
-            "title": self.kind.title,
-            "status": self.kind.status.as_u16(),
-            "detail": self.detail,
-            "request_id": request_id,
-        })
-        .to_string()
+        let body = Body {
+            kind: format!("/errors/{}", self.kind.code),
+            title: self.kind.title,
+            status: self.kind.status.as_u16(),
+            detail: &self.detail,
+            request_id,
+        };
+        // texts and a number cannot fail to be written
+        serde_json::to_string(&body).unwrap_or_default()
     }
 
     /// Status and headers around a body that is not problem+json, such as a page.
@@ -124,7 +136,7 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = self.around(Body::empty());
+        let mut response = self.around(());
         response.extensions_mut().insert(self);
         response
     }

@@ -89,7 +89,7 @@ async fn take(api: &State, request: Request) -> Result<Accepted, Problem> {
         return Err(stopping("quell is draining"));
     }
     let request = Request::from_parts(parts, content);
-    let bytes = body::read(request, largest, "ingest.max_body_bytes in quell.yml").await?;
+    let bytes = body::read(request, largest, "ingest.max_body in quell.yml").await?;
     // said before the work of parsing, so that a flood costs little
     let waiting = api.intake.waiting();
     if waiting >= most && waiting > 0 {
