@@ -12,8 +12,6 @@ use axum::http::HeaderMap;
 use jiff::Timestamp;
 use reqwest::Method;
 use serde_json::Value;
-use sqlx::AnyConnection;
-use sqlx::Connection as _;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -70,7 +68,7 @@ pub(super) struct Quell {
     pub(super) state: State,
     pub(super) base: String,
     pub(super) reloads: mpsc::Receiver<oneshot::Sender<Reloaded>>,
-    pub(super) folder: TempDir,
+    _folder: TempDir,
     client: reqwest::Client,
     writer: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     tasks: JoinSet<()>,
@@ -162,7 +160,7 @@ impl Quell {
             .build()
             .unwrap();
         let writer: Option<Pin<Box<dyn Future<Output = ()> + Send>>> = Some(Box::pin(writer));
-        Self { state, base, reloads, folder, client, writer, tasks }
+        Self { state, base, reloads, _folder: folder, client, writer, tasks }
     }
 
     /// Begins to write alerts that were accepted.
@@ -227,15 +225,6 @@ impl Quell {
         let store = &self.state.store;
         let version = store.facts_version().await.unwrap();
         let id = store.create_run(version, &plan(&incident), 1, |_| Vec::new()).await.unwrap();
-        // the row follows the journal only once a worker has looked at it, and no worker runs here
-        let file = self.folder.path().join("quell.db");
-        let mut file =
-            AnyConnection::connect(&format!("sqlite://{}", file.display())).await.unwrap();
-        sqlx::query("UPDATE runs SET state = 'awaiting approval'")
-            .execute(&mut file)
-            .await
-            .unwrap();
-        file.close().await.unwrap();
         store.run(id).await.unwrap().unwrap().digest
     }
 
