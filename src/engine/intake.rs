@@ -33,6 +33,8 @@ use crate::store::episodes::DueEpisode;
 const LEASE: Duration = Duration::from_mins(1);
 /// How often facts may change under a judgement before it is left for the next round.
 const TRIES: usize = 5;
+/// How soon measures are taken back whose target was busy.
+const TAKE_BACK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Episodes judged at once: one whose evidence is slow to come must not keep the others waiting.
 const AT_ONCE: usize = 16;
@@ -61,7 +63,7 @@ async fn take(engine: &Engine, due: &DueEpisode) {
     let result = if due.episode.open {
         firing(engine, &due.episode).await
     } else {
-        closed(engine, &due.episode).await.map(|()| None)
+        closed(engine, &due.episode).await
     };
     let written = match result {
         Ok(again) => engine.store.episode_due(due, again).await,
@@ -333,58 +335,69 @@ fn new_incident(
     }
 }
 
-/// A closed episode: runs that wait for a person learn of it, and incidents whose episodes are all closed resolve.
-async fn closed(engine: &Engine, episode: &Episode) -> Result<()> {
+/// A closed episode: runs that wait for a person learn of it, incidents whose episodes are all closed resolve, and
+/// temporary measures are taken back. Returns when to go on with those whose target is busy.
+async fn closed(engine: &Engine, episode: &Episode) -> Result<Option<Timestamp>> {
     engine.store.wake_waiting_runs(episode.id).await?;
     engine.wake.work.notify_one();
     let library = engine.library.load_full();
+    let mut again = None;
     for incident in engine.store.incidents_of(episode).await? {
-        // a run that is at work makes the episode due again when it ends; one in doubt keeps the incident open
-        if incident.status == IncidentStatus::Resolved
-            || engine.store.is_at_work(incident.id).await?
-        {
-            continue;
+        if incident.status != IncidentStatus::Resolved {
+            // a run that is at work makes the episode due again when it ends; one in doubt keeps the incident open
+            if engine.store.is_at_work(incident.id).await?
+                || !resolve(engine, &library, &incident).await?
+            {
+                continue;
+            }
         }
-        let (tried, fixed_by) = engine.store.tried(incident.id).await?;
-        let now = engine.clock.now();
-        let notice = tell::resolved(&incident, tried, fixed_by.as_deref(), now);
-        let told = engine.store.channels_told(incident.id).await?;
-        let owed = audience::to_channels(&library.config, &notice, &told);
-        if engine.store.resolve_incident(incident.id, owed).await? {
-            tracing::info!(incident = %incident.id, headline = notice.headline, "incident resolved");
-            engine.wake.deliver.notify_one();
-            take_back(engine, &incident).await?;
+        // also of an incident that was resolved before: quell may have died between the two
+        if !take_back(engine, &incident).await? {
+            again = Some(after(engine.clock.now(), TAKE_BACK_AGAIN));
         }
     }
-    Ok(())
+    Ok(again)
 }
 
-/// Begins the `on_resolve` steps of the incident's runs that acted.
-async fn take_back(engine: &Engine, incident: &Incident) -> Result<()> {
+/// Resolves an incident and tells those who were told of it; says whether all its episodes are closed.
+async fn resolve(engine: &Engine, library: &Library, incident: &Incident) -> Result<bool> {
+    let (tried, fixed_by) = engine.store.tried(incident.id).await?;
+    let now = engine.clock.now();
+    let notice = tell::resolved(incident, tried, fixed_by.as_deref(), now);
+    let told = engine.store.channels_told(incident.id).await?;
+    let owed = audience::to_channels(&library.config, &notice, &told);
+    let resolved = engine.store.resolve_incident(incident.id, owed).await?;
+    if resolved {
+        tracing::info!(incident = %incident.id, headline = notice.headline, "incident resolved");
+        engine.wake.deliver.notify_one();
+    }
+    Ok(resolved)
+}
+
+/// Begins the `on_resolve` steps of the incident's runs that acted, each once, the last run's first. False when a run
+/// at work on the target is in the way of one.
+async fn take_back(engine: &Engine, incident: &Incident) -> Result<bool> {
     for row in engine.store.runs(Some(incident.id), None, 1000).await? {
         let Some(original) = engine.store.plan(row.id).await? else { continue };
         let Some(plan) = plan::take_back(&original) else { continue };
         let entries = engine.store.journal(row.id).await?;
         let acted =
             crate::decide::machine::fold(&original, &entries).is_ok_and(|state| state.acted);
-        if !acted {
+        let round = u32::try_from(row.id.0).unwrap_or(u32::MAX);
+        if !acted || engine.store.has_run(&plan, round).await? {
             continue;
         }
-        let round = u32::try_from(row.id.0).unwrap_or(u32::MAX);
-        for _ in 0..TRIES {
-            let version = engine.store.facts_version().await?;
-            match engine.store.create_run(version, &plan, round, |_| Vec::new()).await {
-                Err(StoreError::Changed) => {}
-                Ok(run) => {
-                    tracing::info!(%run, of = %row.id, "taking temporary measures back");
-                    break;
-                }
-                Err(error) => return Err(error),
+        let version = engine.store.facts_version().await?;
+        match engine.store.create_run(version, &plan, round, |_| Vec::new()).await {
+            Err(StoreError::Changed) => return Ok(false),
+            Ok(run) => {
+                tracing::info!(%run, of = %row.id, "taking temporary measures back");
+                engine.wake.work.notify_one();
             }
+            Err(error) => return Err(error),
         }
     }
-    engine.wake.work.notify_one();
-    Ok(())
+    Ok(true)
 }
 
 /// Whether anything is paused, for health and metrics.

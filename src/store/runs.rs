@@ -165,6 +165,20 @@ impl Store {
         Ok(id)
     }
 
+    /// Whether `create_run` has made a run of this remedy and round before.
+    pub async fn has_run(&self, plan: &Plan, round: u32) -> Result<bool> {
+        let row = sqlx::query(
+            "SELECT 1 FROM runs WHERE episode = $1 AND rule = $2 AND remedy = $3 AND round = $4",
+        )
+        .bind(plan.episode.0)
+        .bind(plan.rule.as_str())
+        .bind(i64::from(plan.remedy))
+        .bind(i64::from(round))
+        .fetch_optional(&self.reader)
+        .await?;
+        Ok(row.is_some())
+    }
+
     /// Claims the run that has been due longest: a new one, a delayed one, or one whose worker died.
     pub async fn claim_run(&self, owner: &str, lease: Duration) -> Result<Option<Claim>> {
         let now = self.now();
