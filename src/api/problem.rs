@@ -44,7 +44,7 @@ table! {
     FORBIDDEN        "Q0506" FORBIDDEN              "not allowed"
     NO_SUCH          "Q0507" NOT_FOUND              "no such thing"
     METHOD           "Q0508" METHOD_NOT_ALLOWED     "method not allowed"
-    CONFLICT         "Q0509" CONFLICT               "not in the state it is in"
+    CONFLICT         "Q0509" CONFLICT               "nothing was changed"
     // 503 and never 429, which Alertmanager does not retry (protocols.md §1)
     OVERLOADED       "Q0510" SERVICE_UNAVAILABLE    "overloaded"
     STOPPING         "Q0511" SERVICE_UNAVAILABLE    "stopping"
