@@ -3,5 +3,8 @@
 mod control;
 mod fixture;
 mod incident;
+mod measures;
 mod once;
+mod operation;
+mod people;
 mod restraint;
