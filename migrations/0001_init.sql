@@ -1,5 +1,8 @@
 -- One text for SQLite and PostgreSQL: TEXT and BIGINT only. Instants are microseconds since 1970, UTC;
 -- 0 means none, and 9223372036854775807 in due_at means never. Booleans are 0 and 1.
+--
+-- due_at is when somebody should look: a wait, or the end of the lease of whoever looks now. `leased` (in runs: `owner`)
+-- tells the two apart, so that a process that has the database for itself takes over at once what a dead one held.
 
 CREATE TABLE counters (
   name TEXT PRIMARY KEY NOT NULL,
@@ -30,7 +33,8 @@ CREATE TABLE episodes (
   reopened BIGINT NOT NULL,
   truncated BIGINT NOT NULL,
   due_at BIGINT NOT NULL,
-  attempt BIGINT NOT NULL
+  attempt BIGINT NOT NULL,
+  leased BIGINT NOT NULL DEFAULT 0
 );
 CREATE UNIQUE INDEX episodes_one_open ON episodes (fingerprint) WHERE is_open = 1;
 CREATE INDEX episodes_latest ON episodes (fingerprint, id);
@@ -50,7 +54,8 @@ CREATE TABLE incidents (
   acked_by TEXT NOT NULL,
   acked_at BIGINT NOT NULL,
   due_at BIGINT NOT NULL,
-  attempt BIGINT NOT NULL
+  attempt BIGINT NOT NULL,
+  leased BIGINT NOT NULL DEFAULT 0
 );
 CREATE UNIQUE INDEX incidents_one_open ON incidents (rule, group_key) WHERE status <> 'resolved';
 CREATE INDEX incidents_due ON incidents (due_at);
@@ -127,7 +132,8 @@ CREATE TABLE outbox (
   created_at BIGINT NOT NULL,
   ended_at BIGINT NOT NULL,
   due_at BIGINT NOT NULL,
-  attempt BIGINT NOT NULL
+  attempt BIGINT NOT NULL,
+  leased BIGINT NOT NULL DEFAULT 0
 );
 CREATE INDEX outbox_due ON outbox (due_at);
 CREATE INDEX outbox_order ON outbox (incident, channel, recipient, id);

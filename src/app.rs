@@ -3,6 +3,8 @@
 //! Stopping: no new alerts (503), answers for those accepted, no new steps; what is in flight ends, or is found by
 //! the next start. Then the journal is closed.
 
+mod alone;
+
 use std::fs;
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -23,15 +25,16 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::api;
+use crate::app::alone::Alone;
 use crate::clock::Clock;
 use crate::clock::random_key;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::library;
 use crate::library::Library;
-use crate::store::Engine as Database;
 use crate::store::Store;
 use crate::store::alerts::Intake;
+use crate::store::sqlite_file;
 use crate::telemetry::Metrics;
 use crate::wake::Reloaded;
 use crate::wake::Wake;
@@ -53,14 +56,17 @@ pub struct App {
     http: axum_server::Handle<SocketAddr>,
     server: JoinHandle<std::io::Result<()>>,
     writer: JoinHandle<()>,
+    alone: Option<Alone>,
 }
 
 impl App {
     /// Starts everything; returns when it listens.
     pub async fn start(library: Library, clock: Clock) -> Result<Self, Error> {
         let config = &library.config;
+        // before the first look at the database: nobody else may be changing it
+        let alone = sqlite_file(config.storage.reveal()).map(Alone::with).transpose()?;
         let store = Store::open(config.storage.reveal(), clock.clone()).await?;
-        let link_key = link_key(&library, store.engine())?;
+        let link_key = link_key(&library)?;
         let listener = TcpListener::bind(config.listen).await.map_err(|error| {
             Error::new("Q0406", format!("could not listen on {}: {error}", config.listen))
                 .hint("choose another address under `listen:`, or stop what uses it")
@@ -94,6 +100,12 @@ impl App {
         };
         // rules may have changed while quell was down, and holds may have ended
         store.wake_all_episodes().await.map_err(|error| unusable(&error))?;
+        if alone.is_some() {
+            let held = store.release_abandoned().await.map_err(|error| unusable(&error))?;
+            if held > 0 {
+                tracing::warn!(held, "the process before died at work; going on where it was");
+            }
+        }
         engine.start();
         reload_on_request(&engine, reloads);
         let state = api::State {
@@ -107,7 +119,7 @@ impl App {
         };
         let http = axum_server::Handle::new();
         let server = serve(listener, api::router(state), http.clone())?;
-        Ok(Self { engine, address, http, server, writer })
+        Ok(Self { engine, address, http, server, writer, alone })
     }
 
     /// Stops in order; returns when everything is on disk.
@@ -131,6 +143,7 @@ impl App {
             );
         }
         store.close().await;
+        drop(self.alone);
     }
 
     /// Loads the files again, as SIGHUP does.
@@ -222,17 +235,14 @@ async fn reload(engine: &Engine) -> Reloaded {
 }
 
 /// The key that signs links: configured, or a file beside the `SQLite` database, made when missing.
-fn link_key(library: &Library, database: Database) -> Result<Arc<[u8]>, Error> {
+fn link_key(library: &Library) -> Result<Arc<[u8]>, Error> {
     if let Some(key) = &library.config.link_key {
         return Ok(key.reveal().as_bytes().into());
     }
     let storage = library.config.storage.reveal();
-    let file = match database {
-        Database::Sqlite => {
-            let file = storage.trim_start_matches("sqlite:").trim_start_matches("//");
-            PathBuf::from(format!("{file}.link-key"))
-        }
-        Database::Postgres => {
+    let file = match sqlite_file(storage) {
+        Some(file) => PathBuf::from(format!("{}.link-key", file.display())),
+        None => {
             return Err(Error::new("Q0405", "`link_key` is missing: replicas must sign links alike")
                 .hint("add `link_key: \"${file:/etc/quell/link-key}\"` to quell.yml, with at least 32 random characters"));
         }

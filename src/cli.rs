@@ -22,6 +22,7 @@ use crate::error::chain;
 use crate::library;
 use crate::library::Library;
 use crate::store::Store;
+use crate::store::sqlite_file;
 
 /// Receives Prometheus alerts, decides whether a machine may act, runs the remedy, checks that it helped, tells people.
 #[derive(Debug, Parser)]
@@ -174,11 +175,14 @@ impl Place {
     async fn store(&self) -> Result<(Library, Store), Error> {
         let library = self.library()?;
         let storage = library.config.storage.reveal();
-        if let Some(file) = storage.strip_prefix("sqlite:")
-            && !PathBuf::from(file.trim_start_matches("//")).exists()
+        if let Some(file) = sqlite_file(storage)
+            && !file.exists()
         {
-            return Err(Error::new("Q0407", format!("there is no database {file} yet"))
-                .hint("name the settings of the server with --config, or start `quell serve`"));
+            return Err(Error::new(
+                "Q0407",
+                format!("there is no database {} yet", file.display()),
+            )
+            .hint("name the settings of the server with --config, or start `quell serve`"));
         }
         let store = Store::open(storage, Clock::System).await?;
         Ok((library, store))

@@ -1,5 +1,5 @@
-//! Crash points, for tests of debug builds: `QUELL_CRASH_AT=n` kills the process with SIGKILL at the n-th point, which
-//! lie before and after each commit of a journal. Release builds have none.
+//! Crash points, for tests of debug builds: `QUELL_CRASH_AT=n` kills the process with SIGKILL at the n-th point. They
+//! lie before and after each commit of the store. Release builds have none.
 
 #[cfg(debug_assertions)]
 mod points {

@@ -10,11 +10,13 @@ pub mod decisions;
 pub mod episodes;
 pub mod facts;
 pub mod incidents;
+pub mod leases;
 pub mod outbox;
 pub mod pauses;
 pub mod people;
 pub mod runs;
 
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -25,6 +27,7 @@ use sqlx::any::AnyPoolOptions;
 use sqlx::any::AnyRow;
 
 use crate::clock::Clock;
+use crate::crash;
 use crate::error::Error;
 
 /// `due_at` of what waits for nothing.
@@ -98,8 +101,8 @@ impl Store {
         };
         let (writer, reader) = match engine {
             Engine::Sqlite => {
-                let file = url.trim_start_matches("sqlite:").trim_start_matches("//");
-                let url = format!("sqlite://{file}?mode=rwc");
+                let file = sqlite_file(url).unwrap_or(Path::new(""));
+                let url = format!("sqlite://{}?mode=rwc", file.display());
                 let writer = pool(1, engine).connect(&url).await.map_err(failed)?;
                 let reader = pool(4, engine).connect(&url).await.map_err(failed)?;
                 (writer, reader)
@@ -149,6 +152,12 @@ impl Store {
     }
 }
 
+/// The file of `sqlite:FILE`.
+pub fn sqlite_file(url: &str) -> Option<&Path> {
+    let file = url.strip_prefix("sqlite:")?;
+    Some(Path::new(file.strip_prefix("//").unwrap_or(file)))
+}
+
 fn pool(size: u32, engine: Engine) -> AnyPoolOptions {
     let options =
         AnyPoolOptions::new().max_connections(size).acquire_timeout(Duration::from_secs(30));
@@ -168,6 +177,14 @@ fn pool(size: u32, engine: Engine) -> AnyPoolOptions {
             })
         }),
     }
+}
+
+/// Commits, between two crash points: a crash before it has done nothing, one after it has done all.
+async fn commit(tx: Transaction) -> Result<()> {
+    crash::point();
+    tx.commit().await?;
+    crash::point();
+    Ok(())
 }
 
 /// The next `count` ids of a counter; returns the first.

@@ -19,6 +19,11 @@ pub(super) async fn run(at: &Place) -> Result<(), Error> {
     telemetry::log("info,sqlx=warn");
     let library = at.library()?;
     let (rules, mode) = (library.rules.rules().len(), library.config.mode.value);
+    let failed = |error| Error::new("Q0002", format!("could not listen for signals: {error}"));
+    // before anything begins: who is told to stop while starting stops in good order too
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
     let app = App::start(library, Clock::System).await?;
     tracing::info!(address = %app.address, rules, mode = mode.as_str(), "quell is ready");
     if mode == crate::model::playbook::Mode::Observe {
@@ -26,10 +31,6 @@ pub(super) async fn run(at: &Place) -> Result<(), Error> {
             "mode observe: nothing acts until quell.yml says `mode: approve` or `mode: auto`"
         );
     }
-    let failed = |error| Error::new("Q0002", format!("could not listen for signals: {error}"));
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let mut hangup = signal(SignalKind::hangup()).map_err(failed)?;
     loop {
         tokio::select! {
             _ = terminate.recv() => break,

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::model::playbook::Action;
 use crate::model::playbook::Mode;
 use crate::model::playbook::OnFailure;
 use crate::model::playbook::OnUnknown;
@@ -346,8 +347,12 @@ pub fn apply(plan: &Plan, mut state: State, entry: &Entry) -> Result<State, Box<
         }
         (Phase::InFlight { step, attempt }, Event::Interrupted) => {
             match plan.playbook.steps.get(step) {
-                Some(Step { what: What::Action(_), .. }) => {
-                    let reason = "quell stopped while the step was in flight".to_owned();
+                Some(Step { what: What::Action(action), .. }) => {
+                    let mut reason = "quell stopped while the step was in flight".to_owned();
+                    if matches!(action, Action::Command(_)) {
+                        // a process does not end with the one that started it
+                        reason.push_str("; its command may still be running");
+                    }
                     in_doubt(plan, &mut state, step, attempt, reason, at)
                 }
                 _ => Phase::Ready { step, attempt: attempt + 1, at },
@@ -677,7 +682,7 @@ fn undone(state: &mut State, step: usize, left: Vec<usize>, outcome: &Outcome) -
     }
 }
 
-/// Doubles with each attempt, at most [`MAX_BACKOFF`]; `jitter` (0–999) spreads it over its upper half.
+/// Doubles with each attempt, at most five minutes; `jitter` (0–999) spreads it over its upper half.
 pub fn backoff(first: Duration, attempt: u32, jitter: u16) -> Duration {
     let full =
         first.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1))).min(MAX_BACKOFF);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::decide::machine::Phase;
 use crate::decide::machine::Record;
 use crate::decide::machine::State;
 use crate::model::incident::Episode;
@@ -11,6 +12,7 @@ use crate::model::incident::Incident;
 use crate::model::incident::Notice;
 use crate::model::incident::NoticeKind;
 use crate::model::playbook::Action;
+use crate::model::playbook::What;
 use crate::model::run::Event;
 use crate::model::run::Outcome;
 use crate::model::run::Plan;
@@ -146,6 +148,13 @@ pub fn resolved(
     notice
 }
 
+/// Which step the doubt is about: `step 1 (restart): `.
+fn doubtful_step(plan: &Plan, state: &State) -> String {
+    let Phase::InDoubt { step, .. } = state.phase else { return String::new() };
+    let name = plan.playbook.steps.get(step).map_or("?", |step| step.name.as_str());
+    format!("step {} ({name}): ", step + 1)
+}
+
 /// One line on what a run did and what came of it: `restart on deployment/api: did not help: 0.12`.
 pub fn outcome_line(plan: &Plan, state: &State) -> String {
     let what = format!("{} on {}", plan.playbook.name, plan.target);
@@ -162,7 +171,7 @@ pub fn outcome_line(plan: &Plan, state: &State) -> String {
         RunState::Stuck => {
             format!("{what}: stuck: {reason}; what was done stands, look before anything else")
         }
-        RunState::InDoubt => format!("{what}: in doubt: {reason}"),
+        RunState::InDoubt => format!("{what}: in doubt: {}{reason}", doubtful_step(plan, state)),
         RunState::Cancelled => {
             format!("{what}: stopped between steps: {reason}{}", left(plan, state))
         }
@@ -208,18 +217,20 @@ pub fn plan_lines(plan: &Plan) -> Vec<String> {
         .iter()
         .enumerate()
         .map(|(index, step)| {
-            let kind = match &step.what {
-                crate::model::playbook::What::Action(action) => action.kind().to_owned(),
-                crate::model::playbook::What::Probe { probe, .. } => {
-                    format!("probe {}", probe.kind())
-                }
-                crate::model::playbook::What::Wait(time) => {
-                    format!("wait {}", show_duration(*time))
-                }
-            };
+            let kind = kind_line(&step.what);
             format!("step {} {}: {kind}", index + 1, step.name)
         })
         .collect()
+}
+
+fn kind_line(what: &What) -> String {
+    match what {
+        What::Action(action) => action.kind().to_owned(),
+        What::Probe { probe, within } => {
+            format!("probe {} within {}", probe.kind(), show_duration(*within))
+        }
+        What::Wait(time) => format!("wait {}", show_duration(*time)),
+    }
 }
 
 fn name(labels: &crate::model::labels::Labels) -> String {
@@ -279,7 +290,9 @@ pub fn event_line(plan: &Plan, event: &Event) -> String {
         Event::Observed => "mode observe: it would have run".into(),
         Event::StepStarted { step, attempt, intent } => {
             let nth = if *attempt == 1 { String::new() } else { format!(", try {attempt}") };
-            let what = intent.action.as_ref().map_or_else(|| "looks".to_owned(), action_line);
+            let kind =
+                || plan.playbook.steps.get(*step).map(|it| kind_line(&it.what)).unwrap_or_default();
+            let what = intent.action.as_ref().map_or_else(kind, action_line);
             format!("{}: {what}{nth}", name(step))
         }
         Event::StepEnded { step, outcome, .. } => {

@@ -33,8 +33,6 @@ use crate::store::episodes::DueEpisode;
 const LEASE: Duration = Duration::from_mins(1);
 /// How often facts may change under a judgement before it is left for the next round.
 const TRIES: usize = 5;
-/// How soon measures are taken back whose target was busy.
-const TAKE_BACK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Episodes judged at once: one whose evidence is slow to come must not keep the others waiting.
 const AT_ONCE: usize = 16;
@@ -335,32 +333,30 @@ fn new_incident(
     }
 }
 
-/// A closed episode: runs that wait for a person learn of it, incidents whose episodes are all closed resolve, and
-/// temporary measures are taken back. Returns when to go on with those whose target is busy.
+/// A closed episode: runs that wait for a person learn of it, and incidents whose episodes are all closed resolve.
+/// Returns when to look again.
 async fn closed(engine: &Engine, episode: &Episode) -> Result<Option<Timestamp>> {
     engine.store.wake_waiting_runs(episode.id).await?;
     engine.wake.work.notify_one();
-    let library = engine.library.load_full();
     let mut again = None;
     for incident in engine.store.incidents_of(episode).await? {
-        if incident.status != IncidentStatus::Resolved {
-            // a run that is at work makes the episode due again when it ends; one in doubt keeps the incident open
-            if engine.store.is_at_work(incident.id).await?
-                || !resolve(engine, &library, &incident).await?
-            {
-                continue;
-            }
-        }
-        // also of an incident that was resolved before: quell may have died between the two
-        if !take_back(engine, &incident).await? {
-            again = Some(after(engine.clock.now(), TAKE_BACK_AGAIN));
+        // what an earlier process resolved it may not have taken back
+        let resolved =
+            incident.status == IncidentStatus::Resolved || resolve(engine, &incident).await?;
+        if resolved && !take_back(engine, &incident).await? {
+            again = Some(after(engine.clock.now(), Duration::from_secs(1)));
         }
     }
     Ok(again)
 }
 
-/// Resolves an incident and tells those who were told of it; says whether all its episodes are closed.
-async fn resolve(engine: &Engine, library: &Library, incident: &Incident) -> Result<bool> {
+/// Resolves an incident unless something of it goes on; says whether it did.
+async fn resolve(engine: &Engine, incident: &Incident) -> Result<bool> {
+    // a run that is at work makes the episode due again when it ends; one in doubt keeps the incident open
+    if engine.store.is_at_work(incident.id).await? {
+        return Ok(false);
+    }
+    let library = engine.library.load_full();
     let (tried, fixed_by) = engine.store.tried(incident.id).await?;
     let now = engine.clock.now();
     let notice = tell::resolved(incident, tried, fixed_by.as_deref(), now);
@@ -374,30 +370,41 @@ async fn resolve(engine: &Engine, library: &Library, incident: &Incident) -> Res
     Ok(resolved)
 }
 
-/// Begins the `on_resolve` steps of the incident's runs that acted, each once, the last run's first. False when a run
-/// at work on the target is in the way of one.
+/// Begins the `on_resolve` steps of the incident's runs that acted, each once; says whether all have begun. Another
+/// run may hold a target, so that they have to wait for it.
 async fn take_back(engine: &Engine, incident: &Incident) -> Result<bool> {
+    let begun = engine.store.taken_back(incident.id).await?;
+    let mut all = true;
     for row in engine.store.runs(Some(incident.id), None, 1000).await? {
+        if begun.contains(&row.id) {
+            continue;
+        }
         let Some(original) = engine.store.plan(row.id).await? else { continue };
         let Some(plan) = plan::take_back(&original) else { continue };
         let entries = engine.store.journal(row.id).await?;
         let acted =
             crate::decide::machine::fold(&original, &entries).is_ok_and(|state| state.acted);
-        let round = u32::try_from(row.id.0).unwrap_or(u32::MAX);
-        if !acted || engine.store.has_run(&plan, round).await? {
+        if !acted {
             continue;
         }
-        let version = engine.store.facts_version().await?;
-        match engine.store.create_run(version, &plan, round, |_| Vec::new()).await {
-            Err(StoreError::Changed) => return Ok(false),
-            Ok(run) => {
-                tracing::info!(%run, of = %row.id, "taking temporary measures back");
-                engine.wake.work.notify_one();
+        let round = u32::try_from(row.id.0).unwrap_or(u32::MAX);
+        let mut created = false;
+        for _ in 0..TRIES {
+            let version = engine.store.facts_version().await?;
+            match engine.store.create_run(version, &plan, round, |_| Vec::new()).await {
+                Err(StoreError::Changed) => {}
+                Ok(run) => {
+                    tracing::info!(%run, of = %row.id, "taking temporary measures back");
+                    created = true;
+                    break;
+                }
+                Err(error) => return Err(error),
             }
-            Err(error) => return Err(error),
         }
+        all &= created;
     }
-    Ok(true)
+    engine.wake.work.notify_one();
+    Ok(all)
 }
 
 /// Whether anything is paused, for health and metrics.

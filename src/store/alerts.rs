@@ -220,7 +220,7 @@ async fn commit(store: &Store, deliveries: &[&Delivery]) -> Result<Vec<Accepted>
         }
         answers.push(accepted);
     }
-    tx.commit().await?;
+    super::commit(tx).await?;
     Ok(answers)
 }
 

@@ -7,6 +7,7 @@ use crate::model::decision::Verdict;
 use crate::model::incident::EpisodeId;
 use crate::store::Result;
 use crate::store::Store;
+use crate::store::commit;
 use crate::store::json;
 use crate::store::micros;
 use crate::store::next_ids;
@@ -50,7 +51,7 @@ impl Store {
         .bind(micros(decision.at))
         .execute(&mut *tx)
         .await?;
-        tx.commit().await?;
+        commit(tx).await?;
         Ok(true)
     }
 

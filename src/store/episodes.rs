@@ -35,7 +35,7 @@ impl Store {
     pub async fn claim_episode(&self, lease: Duration) -> Result<Option<DueEpisode>> {
         let now = self.now();
         let row = sqlx::query(
-            "UPDATE episodes SET attempt = attempt + 1, due_at = $1
+            "UPDATE episodes SET attempt = attempt + 1, leased = 1, due_at = $1
              WHERE id = (SELECT id FROM episodes WHERE due_at <= $2 ORDER BY due_at, id LIMIT 1)
                AND due_at <= $3
              RETURNING *",
@@ -52,7 +52,7 @@ impl Store {
     /// Says when to judge it again (`None`: when something happens). Without effect if an alert or another
     /// worker touched it since it was claimed: then it is due already.
     pub async fn episode_due(&self, due: &DueEpisode, at: Option<Timestamp>) -> Result<()> {
-        sqlx::query("UPDATE episodes SET due_at = $1 WHERE id = $2 AND attempt = $3")
+        sqlx::query("UPDATE episodes SET due_at = $1, leased = 0 WHERE id = $2 AND attempt = $3")
             .bind(at.map_or(NEVER, micros))
             .bind(due.episode.id.0)
             .bind(due.attempt)

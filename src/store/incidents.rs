@@ -17,6 +17,7 @@ use crate::store::NEVER;
 use crate::store::Result;
 use crate::store::Store;
 use crate::store::StoreError;
+use crate::store::commit;
 use crate::store::flag;
 use crate::store::instant;
 use crate::store::instant_or_none;
@@ -93,7 +94,7 @@ impl Store {
         .bind(episode.0)
         .execute(&mut *tx)
         .await?;
-        tx.commit().await?;
+        commit(tx).await?;
         Ok((found, opened))
     }
 
@@ -138,7 +139,7 @@ impl Store {
         if resolved {
             owe(&mut tx, owed, self.now()).await?;
         }
-        tx.commit().await?;
+        commit(tx).await?;
         Ok(resolved)
     }
 
@@ -155,7 +156,7 @@ impl Store {
         if escalated {
             owe(&mut tx, owed, self.now()).await?;
         }
-        tx.commit().await?;
+        commit(tx).await?;
         Ok(escalated)
     }
 
@@ -198,7 +199,7 @@ impl Store {
             }
             owe(&mut tx, owed(&incident), now).await?;
         }
-        tx.commit().await?;
+        commit(tx).await?;
         Ok((incident, acked))
     }
 
@@ -215,7 +216,7 @@ impl Store {
     pub async fn claim_incident(&self, lease: Duration) -> Result<Option<DueIncident>> {
         let now = self.now();
         let row = sqlx::query(
-            "UPDATE incidents SET attempt = attempt + 1, due_at = $1
+            "UPDATE incidents SET attempt = attempt + 1, leased = 1, due_at = $1
              WHERE id = (SELECT id FROM incidents WHERE due_at <= $2 ORDER BY due_at, id LIMIT 1)
                AND due_at <= $3
              RETURNING *",
@@ -235,7 +236,7 @@ impl Store {
     pub async fn tell_unanswered(&self, due: &DueIncident, owed: Vec<Owed>) -> Result<bool> {
         let mut tx = self.begin().await?;
         let done = sqlx::query(
-            "UPDATE incidents SET due_at = $1 WHERE id = $2 AND attempt = $3 AND status = 'open'",
+            "UPDATE incidents SET due_at = $1, leased = 0 WHERE id = $2 AND attempt = $3 AND status = 'open'",
         )
         .bind(NEVER)
         .bind(due.incident.id.0)
@@ -246,7 +247,7 @@ impl Store {
         if told {
             owe(&mut tx, owed, self.now()).await?;
         }
-        tx.commit().await?;
+        commit(tx).await?;
         Ok(told)
     }
 

@@ -15,6 +15,7 @@ use crate::store::NEVER;
 use crate::store::Result;
 use crate::store::Store;
 use crate::store::Transaction;
+use crate::store::commit;
 use crate::store::instant;
 use crate::store::instant_or_none;
 use crate::store::json;
@@ -81,7 +82,7 @@ impl Store {
     pub async fn tell(&self, owed: Vec<Owed>) -> Result<()> {
         let mut tx = self.begin().await?;
         owe(&mut tx, owed, self.now()).await?;
-        tx.commit().await?;
+        commit(tx).await?;
         Ok(())
     }
 
@@ -90,7 +91,7 @@ impl Store {
     pub async fn claim_notification(&self, lease: Duration) -> Result<Option<Notification>> {
         let now = self.now();
         let row = sqlx::query(
-            "UPDATE outbox SET attempt = attempt + 1, tries = tries + 1, due_at = $1
+            "UPDATE outbox SET attempt = attempt + 1, tries = tries + 1, leased = 1, due_at = $1
              WHERE id = (SELECT o.id FROM outbox o WHERE o.due_at <= $2 AND o.state = 'pending'
                 AND NOT EXISTS (SELECT 1 FROM outbox b WHERE b.incident = o.incident
                   AND b.channel = o.channel AND b.recipient = o.recipient AND b.state = 'pending' AND b.id < o.id)
@@ -119,7 +120,8 @@ impl Store {
         at: Timestamp,
     ) -> Result<()> {
         sqlx::query(
-            "UPDATE outbox SET error = $1, due_at = $2 WHERE id = $3 AND attempt = $4 AND state = 'pending'",
+            "UPDATE outbox SET error = $1, due_at = $2, leased = 0
+             WHERE id = $3 AND attempt = $4 AND state = 'pending'",
         )
         .bind(error)
         .bind(micros(at))
@@ -163,7 +165,7 @@ impl Store {
         if held.rows_affected() == 1 {
             owe(&mut tx, instead, self.now()).await?;
         }
-        tx.commit().await?;
+        commit(tx).await?;
         Ok(())
     }
 

@@ -9,7 +9,6 @@ use sha2::Sha256;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use crate::crash;
 use crate::model::incident::EpisodeId;
 use crate::model::incident::IncidentId;
 use crate::model::incident::Owed;
@@ -25,6 +24,7 @@ use crate::store::Result;
 use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::Transaction;
+use crate::store::commit;
 use crate::store::facts::run_state;
 use crate::store::instant;
 use crate::store::instant_or_none;
@@ -159,24 +159,8 @@ impl Store {
         }
         write_event(&mut tx, id, &first, &event, &head).await?;
         owe(&mut tx, owed(id), now).await?;
-        crash::point();
-        tx.commit().await?;
-        crash::point();
+        commit(tx).await?;
         Ok(id)
-    }
-
-    /// Whether `create_run` has made a run of this remedy and round before.
-    pub async fn has_run(&self, plan: &Plan, round: u32) -> Result<bool> {
-        let row = sqlx::query(
-            "SELECT 1 FROM runs WHERE episode = $1 AND rule = $2 AND remedy = $3 AND round = $4",
-        )
-        .bind(plan.episode.0)
-        .bind(plan.rule.as_str())
-        .bind(i64::from(plan.remedy))
-        .bind(i64::from(round))
-        .fetch_optional(&self.reader)
-        .await?;
-        Ok(row.is_some())
     }
 
     /// Claims the run that has been due longest: a new one, a delayed one, or one whose worker died.
@@ -260,9 +244,7 @@ impl Store {
             .await?;
         }
         owe(&mut tx, owed, entry.at).await?;
-        crash::point();
-        tx.commit().await?;
-        crash::point();
+        commit(tx).await?;
         claim.head = head;
         claim.entries.push(entry);
         Ok(())
@@ -270,12 +252,15 @@ impl Store {
 
     /// Lets go of a claimed run until `due_at`. Without effect when another worker holds it.
     pub async fn release_run(&self, claim: &Claim, due_at: Option<Timestamp>) -> Result<()> {
-        sqlx::query("UPDATE runs SET due_at = $1 WHERE id = $2 AND attempt = $3 AND is_final = 0")
-            .bind(due_at.map_or(NEVER, micros))
-            .bind(claim.run.0)
-            .bind(claim.attempt)
-            .execute(&self.writer)
-            .await?;
+        sqlx::query(
+            "UPDATE runs SET due_at = $1, owner = ''
+             WHERE id = $2 AND attempt = $3 AND is_final = 0",
+        )
+        .bind(due_at.map_or(NEVER, micros))
+        .bind(claim.run.0)
+        .bind(claim.attempt)
+        .execute(&self.writer)
+        .await?;
         Ok(())
     }
 
@@ -409,6 +394,15 @@ impl Store {
             lines.push(format!("{outcome} ({}, {at})", row.id));
         }
         Ok((lines, fixed_by))
+    }
+
+    /// Runs of the incident whose temporary measures are taken back, or are about to be.
+    pub async fn taken_back(&self, incident: IncidentId) -> Result<Vec<RunId>> {
+        let rows = sqlx::query("SELECT round FROM runs WHERE incident = $1 AND remedy = 0")
+            .bind(incident.0)
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter().map(|row| Ok(RunId(row.try_get("round")?))).collect()
     }
 
     /// Whether a run of the incident is at work, or waits for a person.

@@ -7,4 +7,5 @@ mod measures;
 mod once;
 mod operation;
 mod people;
+mod response;
 mod restraint;

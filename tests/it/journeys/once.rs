@@ -85,7 +85,7 @@ async fn an_alert_that_fired_while_quell_was_down_is_handled_after_the_start() {
     .await;
     site.serve().await;
     let what = "it is mended";
-    wait::until(what, Duration::from_secs(60), async || {
+    wait::until(what, Duration::from_mins(1), async || {
         let whole = site.incident(1).await;
         if runs(&whole) == ran(&[("flush-cache", "fixed")]) { Ok(()) } else { Err(whole) }
     })

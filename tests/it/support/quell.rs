@@ -81,6 +81,11 @@ impl Quell {
         self
     }
 
+    /// Unsets a variable that [`Self::with_env`] set.
+    pub(crate) fn without_env(&mut self, name: &str) {
+        self.environment.retain(|(set, _)| set != name);
+    }
+
     /// Starts the server, for the first time or again on the same folder and port.
     pub(crate) async fn serve(&mut self) {
         self.launch();
@@ -97,11 +102,19 @@ impl Quell {
         (status, process.log())
     }
 
-    fn launch(&mut self) {
+    /// Starts the server without waiting until it is ready, for what is about to die.
+    pub(crate) fn launch(&mut self) {
         assert!(self.process.is_none(), "stop it before it is started again");
         let log = self.folder().join("log");
         let line = [BINARY, "serve", "--config", "quell.yml"];
         self.process = Some(Process::start(line, &self.environment, &log));
+    }
+
+    /// How the server ended, if it did so by itself; then it may be started again.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        let status = self.process.as_mut()?.ended()?;
+        self.process = None;
+        Some(status)
     }
 
     /// kill -9, as if the machine had lost power.

@@ -1,0 +1,6 @@
+//! Nothing lost and nothing twice, when quell dies: the real binary, killed at every commit of a story, or in the middle
+//! of a step.
+
+mod in_flight;
+mod story;
+mod sweep;
