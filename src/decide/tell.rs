@@ -83,6 +83,8 @@ pub fn run_ended(
 ) -> Notice {
     let kind = match state.summary() {
         RunState::InDoubt | RunState::Stuck => NoticeKind::NeedsYou,
+        // the incident is over, so nothing else would tell that its temporary measures stand
+        RunState::Failed | RunState::Cancelled if plan.remedy == 0 => NoticeKind::NeedsYou,
         RunState::Planned
         | RunState::AwaitingApproval
         | RunState::Running
@@ -158,10 +160,13 @@ pub fn outcome_line(plan: &Plan, state: &State) -> String {
     let what = format!("{} on {}", plan.playbook.name, plan.target);
     let reason = &state.reason;
     match state.summary() {
-        RunState::Fixed if plan.verify.is_none() => {
+        RunState::Fixed if plan.remedy == 0 => {
             format!("{what}: temporary measures taken back")
         }
         RunState::Fixed => format!("{what}: verified: {reason}"),
+        RunState::Failed if plan.remedy == 0 => {
+            format!("{what}: temporary measures still stand: {reason}")
+        }
         RunState::Failed if undone(state) => format!("{what}: {reason}; undone"),
         RunState::Stuck => {
             format!("{what}: stuck: {reason}; what was done stands, look before anything else")

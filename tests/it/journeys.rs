@@ -3,5 +3,9 @@
 mod control;
 mod fixture;
 mod incident;
+mod measures;
 mod once;
+mod operation;
+mod people;
+mod response;
 mod restraint;
