@@ -138,7 +138,10 @@ fn on_unknown_ask_waits_for_a_person_who_says_that_it_happened() {
     let steps = vec![action("a"), action("b")];
     let run = Run::planned(plan(steps)).begin(0, 1).crash();
     assert_eq!(run.effect(), Effect::AskPerson);
-    assert_eq!(run.state.reason, "quell stopped while the step was in flight; its command may still be running");
+    assert_eq!(
+        run.state.reason,
+        "quell stopped while the step was in flight; its command may still be running"
+    );
     let run = run.then(settled(true));
     assert_eq!(run.effect(), Effect::Begin { step: 1, attempt: 1 });
     assert!(
