@@ -277,7 +277,8 @@ pub fn event_line(plan: &Plan, event: &Event) -> String {
         Event::Observed => "mode observe: it would have run".into(),
         Event::StepStarted { step, attempt, intent } => {
             let nth = if *attempt == 1 { String::new() } else { format!(", try {attempt}") };
-            let kind = || plan.playbook.steps.get(*step).map(|it| kind_line(&it.what)).unwrap_or_default();
+            let kind =
+                || plan.playbook.steps.get(*step).map(|it| kind_line(&it.what)).unwrap_or_default();
             let what = intent.action.as_ref().map_or_else(kind, action_line);
             format!("{}: {what}{nth}", name(step))
         }

@@ -21,6 +21,7 @@ use crate::store::json;
 use crate::store::micros;
 use crate::store::next_ids;
 use crate::store::number;
+use crate::store::plain;
 use crate::store::text;
 use crate::store::to_json;
 
@@ -121,7 +122,7 @@ impl Store {
         sqlx::query(
             "UPDATE outbox SET error = $1, due_at = $2 WHERE id = $3 AND attempt = $4 AND state = 'pending'",
         )
-        .bind(error)
+        .bind(plain(error))
         .bind(micros(at))
         .bind(failed.id)
         .bind(failed.attempt)
@@ -153,7 +154,7 @@ impl Store {
              WHERE id = $5 AND attempt = $6 AND state = 'pending'",
         )
         .bind(state)
-        .bind(error)
+        .bind(plain(error))
         .bind(NEVER)
         .bind(micros(self.now()))
         .bind(notification.id)

@@ -7,5 +7,6 @@
 )]
 
 mod servers;
+mod store;
 mod support;
 mod tidy;
