@@ -16,8 +16,7 @@ use crate::support::shop::Fault;
 use crate::support::wait;
 
 /// A site whose alert nobody but a person can end.
-async fn for_people(site: Site) -> Site {
-    let mut site = site;
+fn for_people(mut site: Site) -> Site {
     site.rule().as_object_mut().unwrap().remove("response");
     site.rule().as_object_mut().unwrap().remove("verify");
     site
@@ -40,7 +39,7 @@ async fn open(site: &Site, method: Method, path: &str, agent: &str) -> (u16, Str
 
 #[tokio::test]
 async fn the_link_in_slack_changes_nothing_when_looked_at_and_acknowledges_once() {
-    let mut site = for_people(Site::new().await.with_mail().await).await;
+    let mut site = for_people(Site::new().await.with_mail().await);
     site.serve().await;
     site.posts("firing").await;
     let path = link(&site).await;
@@ -74,7 +73,7 @@ async fn the_link_in_slack_changes_nothing_when_looked_at_and_acknowledges_once(
 
 #[tokio::test]
 async fn forged_and_expired_links_are_refused_in_words_and_change_nothing() {
-    let mut site = for_people(Site::new().await).await;
+    let mut site = for_people(Site::new().await);
     site.serve().await;
     site.posts("firing").await;
     let path = link(&site).await;
@@ -105,7 +104,7 @@ async fn forged_and_expired_links_are_refused_in_words_and_change_nothing() {
 
 #[tokio::test]
 async fn a_page_that_pagerduty_refuses_is_dead_in_sight_and_the_next_channel_is_told() {
-    let mut site = for_people(Site::new().await).await;
+    let mut site = for_people(Site::new().await);
     let refusal = r#"{"status":"invalid event","message":"Event object is invalid","errors":["no such key"]}"#;
     site.people.always(PAGER, Answer::status(400).body(refusal));
     site.config["severities"]["critical"]["notify"] = json!(["pager", "slack"]);
@@ -132,7 +131,7 @@ async fn a_page_that_pagerduty_refuses_is_dead_in_sight_and_the_next_channel_is_
 
 #[tokio::test]
 async fn a_page_that_fails_is_sent_again() {
-    let mut site = for_people(Site::new().await).await;
+    let mut site = for_people(Site::new().await);
     site.people.next(PAGER, Answer::status(500));
     site.people.next(PAGER, Answer::status(429));
     site.serve().await;
@@ -154,7 +153,7 @@ async fn a_page_that_fails_is_sent_again() {
 
 #[tokio::test]
 async fn an_incident_that_nobody_acknowledges_is_told_further_up_and_an_acknowledged_one_is_not() {
-    let mut site = for_people(Site::new().await).await;
+    let mut site = for_people(Site::new().await);
     site.config["severities"]["critical"]["ack_within"] = json!("2s");
     site.config["severities"]["critical"]["escalate_to"] = json!(["boss"]);
     site.serve().await;
