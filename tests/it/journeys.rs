@@ -1,5 +1,6 @@
 //! Whole journeys of an alert through the real binary, beside real servers: what quell promises, seen from outside.
 
+mod approval;
 mod control;
 mod fixture;
 mod incident;

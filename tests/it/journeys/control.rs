@@ -2,12 +2,13 @@
 
 use std::fs;
 
-use serde_json::Value;
+use reqwest::Method;
 use serde_json::json;
 
 use crate::journeys::fixture::BOSS;
 use crate::journeys::fixture::SLACK;
 use crate::journeys::fixture::Site;
+use crate::journeys::fixture::decided;
 use crate::journeys::fixture::ran;
 use crate::journeys::fixture::runs;
 use crate::support::shop::Fault;
@@ -70,15 +71,42 @@ async fn the_pause_file_does_the_same() {
 }
 
 #[tokio::test]
-async fn a_paused_alert_is_judged_and_handled_after_resume() {
+async fn pause_finds_the_server_from_any_folder_or_says_that_nothing_is_paused() {
+    let mut site = Site::new().await;
+    site.serve().await;
+    let elsewhere = tempfile::TempDir::new().unwrap();
+    let said = site.quell.cli_in(elsewhere.path(), &["pause"]).await;
+    assert_eq!(said.code, 2, "{said:?}");
+    assert!(said.err.contains("nothing was paused") && said.err.contains("--config"), "{said:?}");
+    assert_eq!(site.quell.metric("quell_paused").await, Some(0.0));
+
+    let config = site.quell.folder().join("quell.yml");
+    let config = config.to_str().unwrap();
+    for (command, expected) in [("pause", 1.0), ("resume", 0.0)] {
+        let said = site.quell.cli_in(elsewhere.path(), &[command, "--config", config]).await;
+        assert_eq!(said.code, 0, "{said:?}");
+        assert_eq!(site.quell.metric("quell_paused").await, Some(expected));
+    }
+    // without a database the file does, and it is the one that the server looks at
+    let database = site.quell.folder().join("quell.db");
+    fs::rename(&database, site.quell.folder().join("away.db")).unwrap();
+    let said = site.quell.cli_in(elsewhere.path(), &["pause", "--config", config]).await;
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.out.contains("paused by the file"), "{said:?}");
+    assert_eq!(site.quell.metric("quell_paused").await, Some(1.0));
+    assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_pause_outlives_a_restart_and_what_it_held_is_handled_after_resume() {
     let mut site = Site::new().await;
     site.serve().await;
     site.quell.cli(&["pause", "rule:shop-errors", "--by", "dana"]).await;
+    site.quell.restart().await;
     site.shop.poison_cache().await;
     site.posts("firing").await;
-    let whole =
-        site.until("it is held", |it| crate::journeys::fixture::decided(it).0 == "hold").await;
-    let (_, reason) = crate::journeys::fixture::decided(&whole);
+    let whole = site.until("it is held", |it| decided(it).0 == "hold").await;
+    let (_, reason) = decided(&whole);
     assert!(reason.starts_with("kill switch: rule:shop-errors is paused by dana"), "{reason}");
     assert_eq!(runs(&whole), []);
     site.quell.cli(&["resume", "rule:shop-errors"]).await;
@@ -186,25 +214,21 @@ async fn operators_act_over_http_with_their_own_token_only() {
     site.shop.inject(Fault::LeakedPool);
     site.posts("firing").await;
     let whole = site.until_run(1, "awaiting approval").await;
-    let approve = async |token: Option<&str>| {
-        let request = site.quell.request(reqwest::Method::POST, "/api/v1/runs/r-1/approve");
-        let request = request.json(&json!({ "digest": whole["run"]["digest"] }));
+    let digest = json!({ "digest": whole["run"]["digest"] });
+    let path = "/api/v1/runs/r-1/approve";
+    for (token, expected) in
+        [(None, 401), (Some("hush-nobody-0123456789"), 401), (Some("hush-kim-0123456789"), 403)]
+    {
+        let request = site.quell.request(Method::POST, path).json(&digest);
         let request = match token {
             Some(token) => request.bearer_auth(token),
             None => request,
         };
         let reply = request.send().await.unwrap();
-        (reply.status().as_u16(), reply.json::<Value>().await.unwrap())
-    };
-    for (token, expected) in [
-        (None, 401),
-        (Some("hush-nobody-0123456789"), 401),
-        (Some("hush-kim-0123456789"), 403),
-        (Some("hush-dana-0123456789"), 200),
-    ] {
-        let (status, body) = approve(token).await;
-        assert_eq!(status, expected, "{token:?}: {body:#}");
+        assert_eq!(reply.status(), expected, "{token:?}: {}", reply.text().await.unwrap());
     }
+    site.quell = site.quell.with_token("hush-dana-0123456789");
+    site.quell.post(path, &digest).await;
     site.until_run(1, "fixed").await;
     assert_eq!(site.shop.effects().len(), 1);
 }

@@ -16,6 +16,7 @@ use crate::journeys::fixture::delivery;
 use crate::journeys::fixture::ran;
 use crate::journeys::fixture::runs;
 use crate::support::http;
+use crate::support::quell::Quell;
 use crate::support::shop::Fault;
 use crate::support::wait;
 
@@ -83,13 +84,11 @@ async fn a_stop_ends_the_step_under_way_and_the_next_start_goes_on_after_it() {
 
 #[tokio::test]
 async fn every_alert_answered_with_200_before_a_stop_is_there_after_it() {
-    let mut site = Site::new().await;
-    site.serve().await;
+    let mut quell = Quell::start("", &[]).await;
     let mut posts = JoinSet::new();
     for number in 0..60 {
-        let request = http::client().post(site.quell.webhook());
-        let mut body = delivery("firing", &format!("service-{number}"), STARTED);
-        body["alerts"][0]["labels"]["alertname"] = json!("Unmatched");
+        let request = http::client().post(quell.webhook());
+        let body = delivery("firing", &format!("service-{number}"), STARTED);
         let request = request.json(&body);
         posts.spawn(async move {
             // a connection that the stop refuses or cuts is as good as 503: Alertmanager sends again
@@ -97,11 +96,11 @@ async fn every_alert_answered_with_200_before_a_stop_is_there_after_it() {
             (number, status)
         });
         if number == 20 {
-            site.quell.get("/health/live").await;
+            quell.get("/health/live").await;
         }
     }
     let first = posts.join_next().await.unwrap().unwrap();
-    let mut process = site.quell.begin_to_stop();
+    let mut process = quell.begin_to_stop();
     let mut answers = posts.join_all().await;
     answers.push(first);
     assert!(process.wait().await.success());
@@ -114,8 +113,8 @@ async fn every_alert_answered_with_200_before_a_stop_is_there_after_it() {
     let odd: Vec<_> = answers.iter().filter(|it| !matches!(it.1, Some(200 | 503) | None)).collect();
     assert!(odd.is_empty(), "{odd:?}");
 
-    site.quell.serve().await;
-    let episodes = site.quell.get("/api/v1/episodes?limit=500").await;
+    quell.serve().await;
+    let episodes = quell.get("/api/v1/episodes?limit=500").await;
     let stored: BTreeSet<String> = episodes["items"]
         .as_array()
         .unwrap()
@@ -123,6 +122,21 @@ async fn every_alert_answered_with_200_before_a_stop_is_there_after_it() {
         .map(|it| it["labels"]["service"].as_str().unwrap().to_owned())
         .collect();
     assert!(stored.is_superset(&accepted), "lost: {:?}", accepted.difference(&stored));
+}
+
+#[tokio::test]
+async fn a_server_whose_files_have_errors_does_not_start_and_names_them_all() {
+    let mut site = Site::new().await;
+    site.config["mod"] = json!("auto");
+    site.rule()["response"] = json!([{ "playbook": "flush-cahce" }]);
+    site.write();
+    let (status, said) = site.quell.refuses_to_serve().await;
+    assert_eq!(status.code(), Some(2), "{said}");
+    for text in ["unknown key `mod`", "flush-cahce", "did you mean `flush-cache`"] {
+        assert!(said.contains(text), "`{text}` is not in\n{said}");
+    }
+    let said = site.quell.cli(&["check"]).await;
+    assert_eq!(said.code, 1, "{said:?}");
 }
 
 #[tokio::test]

@@ -16,8 +16,7 @@ use crate::support::shop::Fault;
 use crate::support::wait;
 
 /// A site whose alert nobody but a person can end.
-fn for_people(site: Site) -> Site {
-    let mut site = site;
+fn for_people(mut site: Site) -> Site {
     site.rule().as_object_mut().unwrap().remove("response");
     site.rule().as_object_mut().unwrap().remove("verify");
     site

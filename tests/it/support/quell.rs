@@ -148,8 +148,13 @@ impl Quell {
 
     /// Runs another command in its folder, as a person would at a terminal.
     pub(crate) async fn cli(&self, arguments: &[&str]) -> Printed {
+        self.cli_in(self.folder(), arguments).await
+    }
+
+    /// Runs another command in another folder.
+    pub(crate) async fn cli_in(&self, folder: &Path, arguments: &[&str]) -> Printed {
         let mut line = process::command(BINARY);
-        line.args(arguments).current_dir(self.folder()).stdin(Stdio::null());
+        line.args(arguments).current_dir(folder).stdin(Stdio::null());
         line.env("QUELL_URL", self.url("")).env("NO_COLOR", "1");
         if let Some(token) = &self.token {
             line.env("QUELL_TOKEN", token);
