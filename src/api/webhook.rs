@@ -88,7 +88,7 @@ async fn take(api: &State, request: Request) -> Result<Accepted, Problem> {
         return Err(stopping("quell is draining"));
     }
     let request = Request::from_parts(parts, content);
-    let bytes = body::read(request, limit, "ingest.max_body_bytes in quell.yml").await?;
+    let bytes = body::read(request, limit, "ingest.max_body in quell.yml").await?;
     let delivery = parse::delivery(&bytes, source, api.clock.now())?;
     drop(bytes);
     api.intake.accept(delivery).await.map_err(|refused| match refused {

@@ -234,7 +234,7 @@ async fn s1_body_larger_than_limit_is_413_with_words() {
     let quell = Quell::configured(config).await;
     let reply = quell.webhook(capture("am0.33.1-big-2000-alerts")).await;
     assert_eq!(reply.status, 413);
-    insta::assert_snapshot!(reply.problem(), @"413 /errors/Q0503 body too large: expected at most 4096 bytes, got 1386502; the limit is ingest.max_body_bytes in quell.yml");
+    insta::assert_snapshot!(reply.problem(), @"413 /errors/Q0503 body too large: expected at most 4096 bytes, got 1386502; the limit is ingest.max_body in quell.yml");
     let chunks = (0..100).map(|_| Ok::<_, std::io::Error>(vec![b' '; 1000]));
     let chunked = reqwest::Body::wrap_stream(futures_util::stream::iter(chunks));
     let reply = quell.webhook(chunked).await;
