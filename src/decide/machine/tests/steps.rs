@@ -80,7 +80,7 @@ fn crashes_while_an_action_is_repeated_are_bounded_as_well() {
     for attempt in 1..=4 {
         run = run.begin(0, attempt).crash();
     }
-    let reason = "step 1 (a) failed: quell stopped while the step was in flight, 4 times in a row";
+    let reason = "step 1 (a) failed: quell stopped while the step was in flight; its command may still be running, 4 times in a row";
     run.ends(RunState::Failed, reason);
 }
 
@@ -138,7 +138,10 @@ fn on_unknown_ask_waits_for_a_person_who_says_that_it_happened() {
     let steps = vec![action("a"), action("b")];
     let run = Run::planned(plan(steps)).begin(0, 1).crash();
     assert_eq!(run.effect(), Effect::AskPerson);
-    assert_eq!(run.state.reason, "quell stopped while the step was in flight");
+    assert_eq!(
+        run.state.reason,
+        "quell stopped while the step was in flight; its command may still be running"
+    );
     let run = run.then(settled(true));
     assert_eq!(run.effect(), Effect::Begin { step: 1, attempt: 1 });
     assert!(
