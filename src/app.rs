@@ -6,6 +6,7 @@
 mod alone;
 
 use std::fs;
+use std::io::ErrorKind;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -68,7 +69,12 @@ impl App {
         let store = Store::open(config.storage.reveal(), clock.clone()).await?;
         let link_key = link_key(&library)?;
         let listener = TcpListener::bind(config.listen).await.map_err(|error| {
-            Error::new("Q0406", format!("could not listen on {}: {error}", config.listen))
+            let words = match error.kind() {
+                ErrorKind::AddrInUse => "another process listens there".to_owned(),
+                ErrorKind::AddrNotAvailable => "this machine has no such address".to_owned(),
+                _ => error.to_string(),
+            };
+            Error::new("Q0406", format!("could not listen on {}: {words}", config.listen))
                 .hint("choose another address under `listen:`, or stop what uses it")
         })?;
         let address = listener
@@ -264,7 +270,7 @@ fn read_or_make_key(file: &Path) -> std::io::Result<Arc<[u8]>> {
             new.sync_all()?;
             Ok(key.to_vec().into())
         }
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             let key = fs::read(file)?;
             if key.len() < 32 {
                 return Err(std::io::Error::other(

@@ -96,7 +96,12 @@ pub fn main() -> ExitCode {
         }
     };
     let code = match runtime.block_on(run(cli)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => match output::lost() {
+            None => ExitCode::SUCCESS,
+            Some(why) => {
+                fail(&Error::new("Q0414", format!("could not write all of the output: {why}")))
+            }
+        },
         Err(error) => fail(&error),
     };
     // a blocked thread, such as a name lookup, must not keep the process
@@ -167,7 +172,7 @@ impl Place {
             output::diagnostics(&loaded);
         }
         found.ok_or_else(|| {
-            Error::new("Q0101", "the files have errors").hint("correct them, then `quell check`")
+            Error::new("Q0100", "the files have errors").hint("correct them, then `quell check`")
         })
     }
 
@@ -202,11 +207,18 @@ fn person() -> String {
         .unwrap_or_else(|| "the command line".into())
 }
 
+/// There is no such incident or run.
+fn missing(words: String) -> Error {
+    let list = if words.contains("incident") { "incidents --all" } else { "runs" };
+    Error::problems("Q0408", words).hint(format!("`quell {list}` lists those there are"))
+}
+
 /// A store error on the command line.
 fn store_error(error: crate::store::StoreError) -> Error {
     use crate::store::StoreError;
     match error {
-        StoreError::Missing(words) | StoreError::Conflict(words) => Error::problems("Q0408", words),
+        StoreError::Missing(words) => missing(words),
+        StoreError::Conflict(words) => Error::problems("Q0408", words),
         other => Error::new("Q0404", other.to_string())
             .hint("is the database reachable, and the disk not full?"),
     }

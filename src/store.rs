@@ -16,6 +16,7 @@ pub mod pauses;
 pub mod people;
 pub mod runs;
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ use sqlx::Connection as _;
 use sqlx::Row as _;
 use sqlx::any::AnyPoolOptions;
 use sqlx::any::AnyRow;
+use sqlx::migrate::MigrateError;
 
 use crate::clock::Clock;
 use crate::crash;
@@ -34,6 +36,9 @@ use crate::error::Error;
 
 /// `due_at` of what waits for nothing.
 pub(crate) const NEVER: i64 = i64::MAX;
+
+/// A database that does not answer in this time when quell starts is not there.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
 /// Why the store did not do it.
 #[derive(Debug, thiserror::Error)]
@@ -94,32 +99,29 @@ impl Store {
             }
         };
         let failed = |error: sqlx::Error| {
+            let file = sqlite_file(url).map_or_else(String::new, |it| format!(" {}", it.display()));
             let hint = match engine {
-                Engine::Sqlite => "check that the folder exists and may be written",
+                Engine::Sqlite => "check the file, or name another under `storage:` in quell.yml",
                 Engine::Postgres => "check that the server runs and that user and database exist",
             };
-            Error::new("Q0402", format!("could not open the database: {}", database_words(&error)))
-                .hint(hint)
+            let words = database_words(&error);
+            Error::new("Q0402", format!("could not open the database{file}: {words}")).hint(hint)
         };
+        let file = sqlite_file(url).map(|file| format!("sqlite://{}?mode=rwc", file.display()));
+        let to = file.as_deref().unwrap_or(url);
+        first_connection(to, engine).await.map_err(failed)?;
         let (writer, reader) = match engine {
             Engine::Sqlite => {
-                let file = sqlite_file(url).unwrap_or(Path::new(""));
-                let url = format!("sqlite://{}?mode=rwc", file.display());
-                let writer = pool(1, engine).connect(&url).await.map_err(failed)?;
-                let reader = pool(4, engine).connect(&url).await.map_err(failed)?;
+                let writer = pool(1, engine).connect(to).await.map_err(failed)?;
+                let reader = pool(4, engine).connect(to).await.map_err(failed)?;
                 (writer, reader)
             }
             Engine::Postgres => {
-                // a pool would ask a server that is down again and again for 30s, and then not say why
-                AnyConnection::connect(url).await.map_err(failed)?.close().await.map_err(failed)?;
-                let pool = pool(16, engine).connect(url).await.map_err(failed)?;
+                let pool = pool(16, engine).connect(to).await.map_err(failed)?;
                 (pool.clone(), pool)
             }
         };
-        sqlx::migrate!().run(&writer).await.map_err(|error| {
-            Error::new("Q0403", format!("could not bring the database up to date: {error}"))
-                .hint("the database may belong to a newer quell; nothing was changed")
-        })?;
+        sqlx::migrate!().run(&writer).await.map_err(not_migrated)?;
         Ok(Self { writer, reader, engine, clock })
     }
 
@@ -162,25 +164,73 @@ pub fn sqlite_file(url: &str) -> Option<&Path> {
     Some(Path::new(file.strip_prefix("//").unwrap_or(file)))
 }
 
-fn pool(size: u32, engine: Engine) -> AnyPoolOptions {
-    let options =
-        AnyPoolOptions::new().max_connections(size).acquire_timeout(Duration::from_secs(30));
-    match engine {
-        Engine::Postgres => options,
-        Engine::Sqlite => options.after_connect(|connection, _| {
-            Box::pin(async move {
-                for pragma in [
-                    "PRAGMA busy_timeout = 10000",
-                    "PRAGMA journal_mode = WAL",
-                    "PRAGMA synchronous = FULL",
-                    "PRAGMA foreign_keys = ON",
-                ] {
-                    sqlx::query(pragma).execute(&mut *connection).await?;
-                }
-                Ok(())
-            })
-        }),
+/// Connects once, as the pools do: they would go on trying for as long as a caller may wait, and keep the reason.
+async fn first_connection(url: &str, engine: Engine) -> std::result::Result<(), sqlx::Error> {
+    let connecting = async {
+        let mut connection = AnyConnection::connect(url).await?;
+        prepare(&mut connection, engine).await?;
+        connection.close().await
+    };
+    tokio::time::timeout(CONNECT_WITHIN, connecting).await.unwrap_or_else(|_| {
+        let late = format!("no answer within {}s", CONNECT_WITHIN.as_secs());
+        Err(sqlx::Error::Io(std::io::Error::new(ErrorKind::TimedOut, late)))
+    })
+}
+
+/// What every connection is told before it is used.
+async fn prepare(connection: &mut AnyConnection, engine: Engine) -> sqlx::Result<()> {
+    if engine == Engine::Sqlite {
+        for pragma in [
+            "PRAGMA busy_timeout = 10000",
+            "PRAGMA journal_mode = WAL",
+            "PRAGMA synchronous = FULL",
+            "PRAGMA foreign_keys = ON",
+        ] {
+            sqlx::query(pragma).execute(&mut *connection).await?;
+        }
     }
+    Ok(())
+}
+
+/// Why the tables are not those of this quell; migrations are whole or not at all.
+fn not_migrated(error: MigrateError) -> Error {
+    match error {
+        MigrateError::VersionMissing(version) => Error::new(
+            "Q0403",
+            format!("the database belongs to a newer quell: migration {version} is not known here"),
+        )
+        .hint("start the newer quell again, or restore a copy from before it; nothing was changed"),
+        MigrateError::VersionMismatch(version) => Error::new(
+            "Q0403",
+            format!(
+                "the database belongs to another build of quell: its migration {version} differs"
+            ),
+        )
+        .hint("start the quell that made it; nothing was changed"),
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
+            let words = database_words(&error);
+            Error::new("Q0403", format!("could not bring the database up to date: {words}"))
+                .hint("nothing was changed; correct the cause and start again")
+        }
+        other => Error::new("Q0403", format!("could not bring the database up to date: {other}"))
+            .hint("nothing was changed"),
+    }
+}
+
+fn pool(size: u32, engine: Engine) -> AnyPoolOptions {
+    let options = AnyPoolOptions::new()
+        .max_connections(size)
+        .acquire_timeout(Duration::from_secs(30))
+        // first flushes a rollback that is queued
+        .test_before_acquire(true)
+        .before_acquire(|connection, _| {
+            // SQLite rolls a transaction back by itself when the disk is full or fails. The ROLLBACK that follows is
+            // then an error, after which sqlx counts one level of nesting too many: later transactions would be
+            // savepoints in one that is never committed, lost at the end of the process.
+            let usable = !connection.is_in_transaction();
+            Box::pin(async move { Ok(usable) })
+        });
+    options.after_connect(move |connection, _| Box::pin(prepare(connection, engine)))
 }
 
 /// Commits, between two crash points: a crash before it has done nothing, one after it has done all.
@@ -254,11 +304,17 @@ fn database_words(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Database(error) => match error.code().as_deref() {
             Some("13") => "the disk is full".into(),
-            Some("8") => "the database may only be read".into(),
+            // SQLITE_IOERR_WRITE, _FSYNC, _TRUNCATE
+            Some("778" | "1034" | "1546") => "the disk cannot be written".into(),
+            Some("26") => "the file is not a database".into(),
+            Some("8" | "1032") => "the database may only be read".into(),
             Some("5" | "6" | "517") => "the database is locked by another process".into(),
             _ => error.message().to_owned(),
         },
-        sqlx::Error::Io(error) => format!("could not reach the database: {error}"),
+        sqlx::Error::Io(error) if error.kind() == ErrorKind::ConnectionRefused => {
+            "nothing listens where the storage URL says: connection refused".into()
+        }
+        sqlx::Error::Io(error) => format!("the database cannot be reached: {error}"),
         sqlx::Error::PoolTimedOut => "no database connection became free within 30s".into(),
         sqlx::Error::PoolClosed => "the database is closed".into(),
         sqlx::Error::Configuration(_) => "the storage URL cannot be read".into(),

@@ -15,7 +15,12 @@ use tracing_subscriber::EnvFilter;
 pub fn log(default_filter: &str) {
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default_filter));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // a log that cannot be written, such as on a full disk, must not stop what is logged: complaints about it would
+    // go to standard error as well, and panic there
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false);
     // a second call, in tests, keeps the first subscriber
     let set = if std::io::stderr().is_terminal() {
         builder.with_target(false).try_init()

@@ -59,9 +59,13 @@ fn unusable(database: &Path, lock: &str, error: &io::Error) -> Error {
             format!("there is no folder {folder}"),
             "create it, or name another file under `storage:` in quell.yml",
         ),
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => (
-            format!("{lock} cannot be written: {error}"),
+        io::ErrorKind::PermissionDenied => (
+            format!("{lock} may not be written by this user"),
             "the user quell runs as must be able to write to the folder of the database",
+        ),
+        io::ErrorKind::ReadOnlyFilesystem => (
+            format!("folder {folder} is on a file system that may only be read"),
+            "name a file elsewhere under `storage:` in quell.yml",
         ),
         _ => (format!("{lock}: {error}"), "check the folder of the database"),
     };

@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use jiff::Timestamp;
 
 use crate::cli::Place;
+use crate::cli::missing;
 use crate::cli::output;
 use crate::cli::store_error;
 use crate::decide::machine;
@@ -122,7 +123,7 @@ async fn incident(at: &Place, store: &Store, id: IncidentId) -> Result<(), Error
         .incident(id)
         .await
         .map_err(store_error)?
-        .ok_or_else(|| Error::problems("Q0408", format!("there is no incident {id}")))?;
+        .ok_or_else(|| missing(format!("there is no incident {id}")))?;
     let episodes = store.episodes_of(id).await.map_err(store_error)?;
     let mut runs = store.runs(Some(id), None, 1000).await.map_err(store_error)?;
     runs.reverse();
@@ -239,12 +240,12 @@ async fn run(at: &Place, store: &Store, id: RunId) -> Result<(), Error> {
         .run(id)
         .await
         .map_err(store_error)?
-        .ok_or_else(|| Error::problems("Q0408", format!("there is no run {id}")))?;
+        .ok_or_else(|| missing(format!("there is no run {id}")))?;
     let plan: Plan = store
         .plan(id)
         .await
         .map_err(store_error)?
-        .ok_or_else(|| Error::problems("Q0408", format!("there is no run {id}")))?;
+        .ok_or_else(|| missing(format!("there is no run {id}")))?;
     let entries = store.journal(id).await.map_err(store_error)?;
     if at.json {
         output::json(&serde_json::json!({ "run": row, "plan": plan, "journal": entries }));

@@ -1,44 +1,64 @@
-//! The one place that prints.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "the command line prints here and nowhere else"
-)]
+//! The one place that prints. Nothing here panics when it cannot: `println!` would, for `quell runs | head -1` too.
 
+use std::fmt::Arguments;
+use std::io;
 use std::io::IsTerminal as _;
+use std::io::Write as _;
+use std::sync::OnceLock;
 
 use crate::library::Loaded;
 
+/// Why the first line that was lost could not be written.
+static LOST: OnceLock<String> = OnceLock::new();
+
+/// Why output was lost, if some was: a full disk. A reader that has enough and closes the pipe loses nothing.
+pub(super) fn lost() -> Option<&'static str> {
+    LOST.get().map(String::as_str)
+}
+
+fn print(text: Arguments<'_>) {
+    if let Err(error) = io::stdout().lock().write_fmt(format_args!("{text}\n"))
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        let _first = LOST.set(error.to_string());
+    }
+}
+
+/// On standard error, after which there is nowhere to complain.
+fn complain(text: Arguments<'_>) {
+    let _lost = io::stderr().lock().write_fmt(text);
+}
+
 /// Whether standard output shows colour: a terminal that was not told otherwise.
 pub(super) fn colour() -> bool {
-    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
 /// A line on standard output.
 pub(super) fn line(text: &str) {
-    println!("{text}");
+    print(format_args!("{text}"));
 }
 
 /// A value as JSON, indented.
 pub(super) fn json(value: &impl serde::Serialize) {
     match serde_json::to_string_pretty(value) {
-        Ok(text) => println!("{text}"),
-        Err(error) => eprintln!("error: could not be written as JSON: {error}"),
+        Ok(text) => print(format_args!("{text}")),
+        Err(error) => complain(format_args!("error: could not be written as JSON: {error}\n")),
     }
 }
 
 /// An error on standard error: `error[Q0401]: …` and what to do next.
 pub(super) fn error(code: &str, message: &str, hint: &str) {
-    eprintln!("error[{code}]: {message}");
+    complain(format_args!("error[{code}]: {message}\n"));
     if !hint.is_empty() {
-        eprintln!("  = {hint}");
+        complain(format_args!("  = {hint}\n"));
     }
 }
 
 /// What loading found, on standard error.
 pub(super) fn diagnostics(loaded: &Loaded) {
-    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    eprint!("{}", loaded.render(colour));
+    let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    complain(format_args!("{}", loaded.render(colour)));
 }
 
 /// Rows under headings, columns as wide as they need to be, without trailing blanks.
@@ -55,7 +75,7 @@ pub(super) fn table(headings: &[&str], rows: &[Vec<String>]) {
     let show = |cells: &mut dyn Iterator<Item = &str>| {
         let cells: Vec<String> =
             cells.zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        println!("{}", cells.join("  ").trim_end());
+        print(format_args!("{}", cells.join("  ").trim_end()));
     };
     show(&mut headings.iter().copied());
     for row in rows {

@@ -4,6 +4,7 @@ use clap::Args;
 use clap::ValueEnum;
 
 use crate::cli::Place;
+use crate::cli::missing;
 use crate::cli::output;
 use crate::cli::person;
 use crate::cli::store_error;
@@ -175,7 +176,7 @@ async fn find(store: &Store, run: RunId) -> Result<RunRow, Error> {
         .run(run)
         .await
         .map_err(store_error)?
-        .ok_or_else(|| Error::problems("Q0408", format!("there is no run {run}")))
+        .ok_or_else(|| missing(format!("there is no run {run}")))
 }
 
 pub(super) async fn reject(at: &Place, options: &Reject) -> Result<(), Error> {

@@ -59,5 +59,5 @@ pub(super) fn check(at: &Place, paths: &[PathBuf]) -> Result<(), Error> {
     } else {
         output::line(loaded.render(output::colour()).trim_end());
     }
-    if loaded.library.is_some() { Ok(()) } else { Err(Error::problems("Q0101", "")) }
+    if loaded.library.is_some() { Ok(()) } else { Err(Error::problems("Q0100", "")) }
 }

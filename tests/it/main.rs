@@ -6,6 +6,7 @@
     reason = "helpers outside #[test] are not covered by allow-*-in-tests"
 )]
 
+mod bad_input;
 mod crashes;
 mod journeys;
 mod servers;

@@ -89,6 +89,10 @@ impl Quell {
     /// Starts the server, for the first time or again on the same folder and port.
     pub(crate) async fn serve(&mut self) {
         self.launch();
+        self.is_ready().await;
+    }
+
+    async fn is_ready(&mut self) {
         let url = self.url("/health/ready");
         let process = self.process.as_mut().unwrap();
         process.ready(async || http::answers(&self.client, &url).await).await;
@@ -105,8 +109,20 @@ impl Quell {
     /// Starts the server without waiting until it is ready, for what is about to die.
     pub(crate) fn launch(&mut self) {
         assert!(self.process.is_none(), "stop it before it is started again");
+        self.launch_under(&[]);
+    }
+
+    /// Serves as [`Self::serve`] does, on a disk that seems full: no file may grow beyond `bytes`.
+    pub(crate) async fn serve_with_files_up_to(&mut self, bytes: u64) {
+        // the write fails, as on a full disk, only when its signal is ignored
+        let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$@\"", bytes / 512);
+        self.launch_under(&["/bin/sh", "-c", &script, "sh"]);
+        self.is_ready().await;
+    }
+
+    fn launch_under(&mut self, before: &[&str]) {
         let log = self.folder().join("log");
-        let line = [BINARY, "serve", "--config", "quell.yml"];
+        let line = before.iter().copied().chain([BINARY, "serve", "--config", "quell.yml"]);
         self.process = Some(Process::start(line, &self.environment, &log));
     }
 
@@ -148,13 +164,23 @@ impl Quell {
 
     /// Runs another command in its folder, as a person would at a terminal.
     pub(crate) async fn cli(&self, arguments: &[&str]) -> Printed {
-        self.cli_in(self.folder(), arguments).await
+        self.run_cli(&[], self.folder(), arguments).await
     }
 
     /// Runs another command in another folder.
     pub(crate) async fn cli_in(&self, folder: &Path, arguments: &[&str]) -> Printed {
-        let mut line = process::command(BINARY);
-        line.args(arguments).current_dir(folder).stdin(Stdio::null());
+        self.run_cli(&[], folder, arguments).await
+    }
+
+    /// The same under another program that becomes it, such as one that gives up rights.
+    pub(crate) async fn cli_under(&self, before: &[&str], arguments: &[&str]) -> Printed {
+        self.run_cli(before, self.folder(), arguments).await
+    }
+
+    async fn run_cli(&self, before: &[&str], folder: &Path, arguments: &[&str]) -> Printed {
+        let mut words = before.iter().chain([&BINARY]).chain(arguments);
+        let mut line = process::command(words.next().unwrap());
+        line.args(words).current_dir(folder).stdin(Stdio::null());
         line.env("QUELL_URL", self.url("")).env("NO_COLOR", "1");
         if let Some(token) = &self.token {
             line.env("QUELL_TOKEN", token);
