@@ -21,7 +21,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use sqlx::Any;
+use sqlx::AnyConnection;
 use sqlx::AnyPool;
+use sqlx::Connection as _;
 use sqlx::Row as _;
 use sqlx::any::AnyPoolOptions;
 use sqlx::any::AnyRow;
@@ -32,6 +34,9 @@ use crate::error::Error;
 
 /// `due_at` of what waits for nothing.
 pub(crate) const NEVER: i64 = i64::MAX;
+
+/// Tries after the first to bring a file up to date that other processes open at the same time.
+const MIGRATION_TRIES: usize = 4;
 
 /// Why the store did not do it.
 #[derive(Debug, thiserror::Error)]
@@ -108,11 +113,20 @@ impl Store {
                 (writer, reader)
             }
             Engine::Postgres => {
+                // a pool would ask a server that is down again and again for 30s, and then not say why
+                AnyConnection::connect(url).await.map_err(failed)?.close().await.map_err(failed)?;
                 let pool = pool(16, engine).connect(url).await.map_err(failed)?;
                 (pool.clone(), pool)
             }
         };
-        sqlx::migrate!().run(&writer).await.map_err(|error| {
+        // SQLite has no lock for this: another process may be creating the same tables, and what it did is seen next time
+        let mut migrated = sqlx::migrate!().run(&writer).await;
+        for _ in 0..MIGRATION_TRIES {
+            if migrated.is_err() && engine == Engine::Sqlite {
+                migrated = sqlx::migrate!().run(&writer).await;
+            }
+        }
+        migrated.map_err(|error| {
             Error::new("Q0403", format!("could not bring the database up to date: {error}"))
                 .hint("the database may belong to a newer quell; nothing was changed")
         })?;
@@ -236,6 +250,11 @@ fn json<T: serde::de::DeserializeOwned>(row: &AnyRow, column: &str) -> Result<T>
     serde_json::from_str(&text).map_err(|error| StoreError::Corrupt(format!("{column}: {error}")))
 }
 
+/// Text from outside for a column that people read: `PostgreSQL` has no NUL in texts. JSON escapes its own.
+fn plain(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
 fn to_json(value: &impl serde::Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(|error| StoreError::Corrupt(error.to_string()))
 }
@@ -254,5 +273,28 @@ fn database_words(error: &sqlx::Error) -> String {
         sqlx::Error::PoolClosed => "the database is closed".into(),
         sqlx::Error::Configuration(_) => "the storage URL cannot be read".into(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What promises that an alert answered with 2xx is on disk, also when the power goes.
+    #[tokio::test]
+    async fn sqlite_writes_ahead_and_waits_for_the_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", dir.path().join("quell.db").display());
+        let store = Store::open(&url, Clock::System).await.unwrap();
+        for pool in [&store.writer, &store.reader] {
+            let mode: String =
+                sqlx::query_scalar("PRAGMA journal_mode").fetch_one(pool).await.unwrap();
+            let synchronous: i64 =
+                sqlx::query_scalar("PRAGMA synchronous").fetch_one(pool).await.unwrap();
+            let timeout: i64 =
+                sqlx::query_scalar("PRAGMA busy_timeout").fetch_one(pool).await.unwrap();
+            assert_eq!((mode.as_str(), synchronous, timeout), ("wal", 2, 10_000));
+        }
+        assert_eq!(store.writer.options().get_max_connections(), 1);
     }
 }
