@@ -9,5 +9,6 @@
 mod crashes;
 mod journeys;
 mod servers;
+mod store;
 mod support;
 mod tidy;
