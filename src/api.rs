@@ -1,7 +1,7 @@
 //! The HTTP edge: takes alerts, shows what is stored, and takes the words of people.
 //!
-//! It never acts: it writes to the store and wakes the engine. Who may do what is decided in [`auth`], every
-//! refusal is a [`problem`], and every reply carries the id of its request.
+//! It never acts: it writes to the store and wakes the engine. Who may do what is decided in `auth`, every
+//! refusal is a problem, and every reply carries the id of its request.
 
 mod act;
 mod auth;

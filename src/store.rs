@@ -290,6 +290,11 @@ fn json<T: serde::de::DeserializeOwned>(row: &AnyRow, column: &str) -> Result<T>
     serde_json::from_str(&text).map_err(|error| StoreError::Corrupt(format!("{column}: {error}")))
 }
 
+/// Text from outside for a column that people read: `PostgreSQL` has no NUL in texts. JSON escapes its own.
+fn plain(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
 fn to_json(value: &impl serde::Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(|error| StoreError::Corrupt(error.to_string()))
 }
@@ -314,5 +319,28 @@ fn database_words(error: &sqlx::Error) -> String {
         sqlx::Error::PoolClosed => "the database is closed".into(),
         sqlx::Error::Configuration(_) => "the storage URL cannot be read".into(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What promises that an alert answered with 2xx is on disk, also when the power goes.
+    #[tokio::test]
+    async fn sqlite_writes_ahead_and_waits_for_the_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", dir.path().join("quell.db").display());
+        let store = Store::open(&url, Clock::System).await.unwrap();
+        for pool in [&store.writer, &store.reader] {
+            let mode: String =
+                sqlx::query_scalar("PRAGMA journal_mode").fetch_one(pool).await.unwrap();
+            let synchronous: i64 =
+                sqlx::query_scalar("PRAGMA synchronous").fetch_one(pool).await.unwrap();
+            let timeout: i64 =
+                sqlx::query_scalar("PRAGMA busy_timeout").fetch_one(pool).await.unwrap();
+            assert_eq!((mode.as_str(), synchronous, timeout), ("wal", 2, 10_000));
+        }
+        assert_eq!(store.writer.options().get_max_connections(), 1);
     }
 }

@@ -51,6 +51,12 @@ struct ByState {
     state: String,
 }
 
+/// The label of a notification that reached nobody.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByChannel {
+    channel: String,
+}
+
 /// Two labels of a notification.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Notified {
@@ -89,7 +95,7 @@ pub struct Metrics {
     pub store_errors: Counter,
     /// Loops that died and were started again.
     pub loop_restarts: Counter,
-    notifications_dead: Counter,
+    notifications_dead: Family<ByChannel, Counter>,
     incidents_open: Family<ByStatus, Gauge>,
     /// Notifications by state; set when scraped.
     pub outbox: Family<By, Gauge>,
@@ -117,7 +123,7 @@ impl Default for Metrics {
             events: Counter::default(),
             store_errors: Counter::default(),
             loop_restarts: Counter::default(),
-            notifications_dead: Counter::default(),
+            notifications_dead: Family::default(),
             incidents_open: Family::default(),
             outbox: Family::default(),
             paused: Gauge::default(),
@@ -140,6 +146,11 @@ impl Metrics {
         r.register("runs", "Runs that ended, by state", self.runs.clone());
         r.register("effects", "Actions begun, by action (kind)", self.effects.clone());
         r.register("notifications", "Deliveries by channel and result", self.notifications.clone());
+        r.register(
+            "notifications_dead",
+            "Notifications that reached nobody, by channel",
+            self.notifications_dead.clone(),
+        );
         r.register("checks", "Observations of checks by health", self.checks.clone());
         r.register("journal_events", "Entries written to journals", self.events.clone());
         r.register("store_errors", "Failures of the store", self.store_errors.clone());
@@ -215,7 +226,8 @@ impl Metrics {
         let labels = Notified { channel: channel.to_owned(), result: result.to_owned() };
         self.notifications.get_or_create(&labels).inc();
         if result == "dead" {
-            self.notifications_dead.inc();
+            let channel = ByChannel { channel: channel.to_owned() };
+            self.notifications_dead.get_or_create(&channel).inc();
         }
     }
 

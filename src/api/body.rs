@@ -14,6 +14,7 @@ use serde::de::IgnoredAny;
 
 use crate::api::problem;
 use crate::api::problem::Problem;
+use crate::model::time::show_duration;
 
 /// Longest time in which a body must arrive.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -24,6 +25,15 @@ const MAX_ACT_BYTES: usize = 64 << 10;
 
 /// Reads a whole body of at most `limit` bytes; `key` is where that limit is set.
 pub(super) async fn read(request: Request, limit: usize, key: &str) -> Result<Bytes, Problem> {
+    read_within(request, limit, key, DEADLINE).await
+}
+
+async fn read_within(
+    request: Request,
+    limit: usize,
+    key: &str,
+    deadline: Duration,
+) -> Result<Bytes, Problem> {
     let (head, body) = request.into_parts();
     if let Some(encoding) = head.headers.get(header::CONTENT_ENCODING)
         && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
@@ -46,7 +56,7 @@ pub(super) async fn read(request: Request, limit: usize, key: &str) -> Result<By
         return Err(too_large(declared));
     }
     let mut body = body;
-    match tokio::time::timeout(DEADLINE, collect(&mut body, limit, declared)).await {
+    match tokio::time::timeout(deadline, collect(&mut body, limit, declared)).await {
         Ok(Ok(Some(bytes))) => Ok(bytes),
         Ok(Ok(None)) => {
             discard(body).await;
@@ -57,7 +67,7 @@ pub(super) async fn read(request: Request, limit: usize, key: &str) -> Result<By
             Err(Problem::new(problem::BAD_REQUEST, detail).because(error.to_string()))
         }
         Err(_) => {
-            let detail = format!("expected the whole body within {}s", DEADLINE.as_secs());
+            let detail = format!("expected the whole body within {}", show_duration(deadline));
             Err(Problem::new(problem::BODY_TOO_SLOW, detail).retry_after(1))
         }
     }
@@ -129,6 +139,33 @@ async fn discard(body: Body) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_body_that_never_ends_is_given_up_and_may_be_sent_again() {
+        let first = futures_util::stream::iter([Ok::<_, std::io::Error>(Bytes::from("{"))]);
+        let endless = first.chain(futures_util::stream::pending());
+        let request = Request::new(Body::from_stream(endless));
+        let problem = read_within(request, 100, "k", Duration::from_millis(20)).await.unwrap_err();
+        assert_eq!(problem.kind, problem::BODY_TOO_SLOW);
+        assert_eq!(problem.detail, "expected the whole body within 20ms");
+        assert_eq!(problem.retry_after, Some(1));
+    }
+
+    #[tokio::test]
+    async fn bodies_in_pieces_are_put_together() {
+        for (pieces, limit, expected) in [
+            (vec![], 3, Some("")),
+            (vec!["abc"], 3, Some("abc")),
+            (vec!["a", "", "bc"], 3, Some("abc")),
+            (vec!["ab", "cd"], 3, None),
+            (vec!["abcd"], 3, None),
+        ] {
+            let pieces = pieces.into_iter().map(|it| Ok::<_, std::io::Error>(Bytes::from(it)));
+            let request = Request::new(Body::from_stream(futures_util::stream::iter(pieces)));
+            let read = read(request, limit, "k").await;
+            assert_eq!(read.ok().as_deref(), expected.map(str::as_bytes));
+        }
+    }
 
     #[test]
     fn bad_json_is_located_by_line_column_and_byte() {

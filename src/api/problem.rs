@@ -3,12 +3,12 @@
 //! A handler returns a [`Problem`]; [`super::edge`] writes its body, since only it knows the request's id, and logs
 //! its cause, once.
 
-use axum::body::Body;
 use axum::http::HeaderValue;
 use axum::http::StatusCode;
 use axum::http::header;
 use axum::response::IntoResponse;
 use axum::response::Response;
+use serde::Serialize;
 
 use crate::store::StoreError;
 
@@ -44,7 +44,7 @@ table! {
     FORBIDDEN        "Q0506" FORBIDDEN              "not allowed"
     NO_SUCH          "Q0507" NOT_FOUND              "no such thing"
     METHOD           "Q0508" METHOD_NOT_ALLOWED     "method not allowed"
-    CONFLICT         "Q0509" CONFLICT               "not in the state it is in"
+    CONFLICT         "Q0509" CONFLICT               "not possible now"
     // 503 and never 429, which Alertmanager does not retry (protocols.md §1)
     OVERLOADED       "Q0510" SERVICE_UNAVAILABLE    "overloaded"
     STOPPING         "Q0511" SERVICE_UNAVAILABLE    "stopping"
@@ -55,6 +55,17 @@ table! {
     RELOAD_FAILED    "Q0516" CONFLICT               "reload failed"
     CROSS_SITE       "Q0517" FORBIDDEN              "sent from another site"
     MEDIA_TYPE       "Q0518" UNSUPPORTED_MEDIA_TYPE "content type not understood"
+}
+
+/// What is sent, in the order in which people read it.
+#[derive(Serialize)]
+struct Body<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    request_id: &'a str,
 }
 
 /// One refusal.
@@ -96,14 +107,15 @@ impl Problem {
 
     /// The body.
     pub(super) fn body(&self, request_id: &str) -> String {
-        serde_json::json!({
-            "type": format!("/errors/{}", self.kind.code),
-            "title": self.kind.title,
-            "status": self.kind.status.as_u16(),
-            "detail": self.detail,
-            "request_id": request_id,
-        })
-        .to_string()
+        let body = Body {
+            kind: format!("/errors/{}", self.kind.code),
+            title: self.kind.title,
+            status: self.kind.status.as_u16(),
+            detail: &self.detail,
+            request_id,
+        };
+        // texts and a number cannot fail to be written
+        serde_json::to_string(&body).unwrap_or_default()
     }
 
     /// Status and headers around a body that is not problem+json, such as a page.
@@ -111,9 +123,8 @@ impl Problem {
         let mut response = body.into_response();
         *response.status_mut() = self.kind.status;
         if self.kind == WHO {
-            // both are understood where tokens are configured; a browser shows no prompt for the first
-            let challenge =
-                HeaderValue::from_static("Bearer realm=\"quell\", Basic realm=\"quell\"");
+            // Basic is understood for ingest tokens too, but naming it makes a browser ask for a password
+            let challenge = HeaderValue::from_static("Bearer realm=\"quell\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         }
         if let Some(seconds) = self.retry_after {
@@ -125,7 +136,7 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = self.around(Body::empty());
+        let mut response = self.around(());
         response.extensions_mut().insert(self);
         response
     }

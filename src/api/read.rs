@@ -86,9 +86,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Filter<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        Query::try_from_uri(&parts.uri)
-            .map(|Query(query)| Self(query))
-            .map_err(|error| Problem::new(problem::BAD_REQUEST, error.body_text()))
+        Query::try_from_uri(&parts.uri).map(|Query(query)| Self(query)).map_err(|error| {
+            let words = error.body_text();
+            let words = words.split_once("query string: ").map_or(words.as_str(), |it| it.1);
+            Problem::new(problem::BAD_REQUEST, format!("in the query: {words}"))
+        })
     }
 }
 

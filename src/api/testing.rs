@@ -1,5 +1,6 @@
 //! What the tests of the edge share: a real server on loopback over a real store, and a client.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use tokio::task::JoinSet;
 use crate::api::State;
 use crate::api::router;
 use crate::clock::Clock;
+use crate::decide::machine;
 use crate::library::Library;
 use crate::model::config::Channel;
 use crate::model::config::Config;
@@ -32,9 +34,26 @@ use crate::model::incident::IncidentStatus;
 use crate::model::incident::Notice;
 use crate::model::incident::NoticeKind;
 use crate::model::incident::Owed;
+use crate::model::incident::RunId;
 use crate::model::labels::Labels;
+use crate::model::playbook::Action;
+use crate::model::playbook::Command;
+use crate::model::playbook::Mode;
+use crate::model::playbook::OnFailure;
+use crate::model::playbook::OnUnknown;
+use crate::model::playbook::Playbook;
+use crate::model::playbook::PlaybookLimits;
+use crate::model::playbook::Retry;
+use crate::model::playbook::Step;
+use crate::model::playbook::What;
+use crate::model::run::Entry;
+use crate::model::run::Event;
+use crate::model::run::Intent;
+use crate::model::run::Plan;
+use crate::model::run::RunState;
 use crate::store::Store;
 use crate::store::alerts::Intake;
+use crate::store::runs::Row;
 use crate::telemetry::Metrics;
 use crate::wake::Reloaded;
 use crate::wake::Wake;
@@ -49,7 +68,7 @@ pub(super) struct Quell {
     pub(super) state: State,
     pub(super) base: String,
     pub(super) reloads: mpsc::Receiver<oneshot::Sender<Reloaded>>,
-    pub(super) folder: TempDir,
+    _folder: TempDir,
     client: reqwest::Client,
     writer: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     tasks: JoinSet<()>,
@@ -141,7 +160,7 @@ impl Quell {
             .build()
             .unwrap();
         let writer: Option<Pin<Box<dyn Future<Output = ()> + Send>>> = Some(Box::pin(writer));
-        Self { state, base, reloads, folder, client, writer, tasks }
+        Self { state, base, reloads, _folder: folder, client, writer, tasks }
     }
 
     /// Begins to write alerts that were accepted.
@@ -199,6 +218,43 @@ impl Quell {
         assert!(opened);
         incident
     }
+
+    /// A run of tier 3 for that incident, which waits for a person's yes. Returns its digest.
+    pub(super) async fn awaiting_approval(&self) -> String {
+        let incident = self.incident().await;
+        let store = &self.state.store;
+        let version = store.facts_version().await.unwrap();
+        let id = store.create_run(version, &plan(&incident), 1, |_| Vec::new()).await.unwrap();
+        store.run(id).await.unwrap().unwrap().digest
+    }
+
+    /// A run in the middle of a step of which nobody knows whether it happened.
+    pub(super) async fn in_doubt(&self) {
+        self.awaiting_approval().await;
+        let store = &self.state.store;
+        let digest = store.run(RunId(1)).await.unwrap().unwrap().digest;
+        let claim = store.claim_run("test", Duration::from_mins(1)).await.unwrap();
+        let mut claim = claim.unwrap();
+        let intent = Intent { action: None, timeout: Duration::ZERO, key: "r-1/1".into() };
+        let by = "erin".to_owned();
+        for event in [
+            Event::Approved { by, digest },
+            Event::StepStarted { step: 0, attempt: 1, intent },
+            Event::Interrupted,
+        ] {
+            let row = Row {
+                state: RunState::InDoubt,
+                outcome: String::new(),
+                inconclusive: false,
+                due_at: None,
+            };
+            let seq = claim.entries.last().map_or(1, |last| last.seq + 1);
+            let entry = Entry { seq, at: store.clock().now(), event };
+            store.append(&mut claim, entry, &row, Vec::new()).await.unwrap();
+        }
+        let state = machine::fold(&claim.plan, &claim.entries).unwrap();
+        assert_eq!(state.summary(), RunState::InDoubt);
+    }
 }
 
 /// Waits until `condition` holds, for at most ten seconds.
@@ -248,5 +304,54 @@ fn told(incident: &Incident) -> Owed {
             opened_at: incident.opened_at,
             at: incident.opened_at,
         },
+    }
+}
+
+fn plan(incident: &Incident) -> Plan {
+    let restart = Step {
+        name: "restart".into(),
+        what: What::Action(Action::Command(Command {
+            argv: vec!["systemctl".into(), "restart".into(), "api".into()],
+            ..Command::default()
+        })),
+        condition: None,
+        timeout: Duration::from_secs(30),
+        retry: Retry::default(),
+        on_failure: OnFailure::Abort,
+        on_unknown: OnUnknown::Ask,
+        undo: None,
+        line: 4,
+    };
+    Plan {
+        incident: incident.id,
+        episode: EpisodeId(1),
+        fingerprint: incident.labels.fingerprint(),
+        rule: incident.rule.clone(),
+        remedy: 1,
+        remedies: 1,
+        target: "kubernetes/prod/deployment/api".into(),
+        mode: Mode::Approve,
+        tier: 3,
+        playbook: playbook(vec![restart]),
+        parameters: BTreeMap::new(),
+        labels: incident.labels.clone(),
+        annotations: Labels::default(),
+        verify: None,
+        approve_until: Some(at("2026-11-21T03:00:00Z")),
+    }
+}
+
+pub(super) fn playbook(steps: Vec<Step>) -> Playbook {
+    Playbook {
+        name: "restart".into(),
+        description: "Restart the service.".into(),
+        parameters: BTreeMap::new(),
+        tier: 3,
+        mode: Mode::Auto,
+        limits: PlaybookLimits::default(),
+        steps,
+        on_resolve: Vec::new(),
+        file: "playbooks/restart.yml".into(),
+        line: 1,
     }
 }

@@ -80,24 +80,25 @@ pub(super) async fn receive(With(api): With<State>, request: Request) -> Respons
 
 async fn take(api: &State, request: Request) -> Result<Accepted, Problem> {
     let (parts, content) = request.into_parts();
-    let (source, limit) = {
+    let (source, largest, most) = {
         let config = &api.library.load().config;
-        (auth::sender(&parts, config)?, config.ingest.max_body_bytes)
+        let source = auth::sender(&parts, config)?;
+        (source, config.ingest.max_body_bytes, config.ingest.max_waiting_alerts)
     };
     if api.wake.draining.load(Ordering::Acquire) {
         return Err(stopping("quell is draining"));
     }
     let request = Request::from_parts(parts, content);
-    let bytes = body::read(request, limit, "ingest.max_body in quell.yml").await?;
+    let bytes = body::read(request, largest, "ingest.max_body in quell.yml").await?;
+    // said before the work of parsing, so that a flood costs little
+    let waiting = api.intake.waiting();
+    if waiting >= most && waiting > 0 {
+        return Err(overloaded(waiting, most));
+    }
     let delivery = parse::delivery(&bytes, source, api.clock.now())?;
     drop(bytes);
     api.intake.accept(delivery).await.map_err(|refused| match refused {
-        NotAccepted::Overloaded { waiting, limit } => {
-            let detail = format!(
-                "{waiting} alerts wait to be stored, and ingest.max_waiting_alerts in quell.yml is {limit}: send it again"
-            );
-            Problem::new(problem::OVERLOADED, detail).retry_after(1)
-        }
+        NotAccepted::Overloaded { waiting, limit } => overloaded(waiting, limit),
         NotAccepted::Stopping => stopping("quell is stopping"),
         NotAccepted::Storage(words) => {
             api.metrics.store_errors.inc();
@@ -105,6 +106,13 @@ async fn take(api: &State, request: Request) -> Result<Accepted, Problem> {
             Problem::new(problem::STORAGE, detail).retry_after(5)
         }
     })
+}
+
+fn overloaded(waiting: usize, limit: usize) -> Problem {
+    let detail = format!(
+        "{waiting} alerts wait to be stored, and ingest.max_waiting_alerts in quell.yml is {limit}: send it again"
+    );
+    Problem::new(problem::OVERLOADED, detail).retry_after(1)
 }
 
 fn stopping(what: &str) -> Problem {

@@ -238,6 +238,11 @@ pub(super) async fn pause(at: &Place, options: &Pause) -> Result<(), Error> {
         // without a database, the file still stops everything
         Err(error) if options.scope == "all" => {
             let library = at.library()?;
+            if library.config.file.is_none() {
+                // a file that no server looks at would look like safety and be none
+                return Err(Error::new("Q0411", format!("nothing was paused: {error}"))
+                    .hint("name the settings of the server with --config"));
+            }
             let file = &library.config.pause_file;
             std::fs::write(file, format!("{by}: {}\n", options.reason)).map_err(|write| {
                 Error::new(

@@ -92,6 +92,7 @@ impl Limits {
 pub use crate::decide::guard::evidence::NAME as EVIDENCE;
 pub use crate::decide::guard::firing::NAME as FIRING;
 pub use crate::decide::guard::kill_switch::NAME as KILL_SWITCH;
+pub use crate::decide::guard::kill_switch::pause;
 pub use crate::decide::guard::mode::lowest as lowest_mode;
 pub use crate::decide::guard::silence::NAME as SILENCE;
 pub use crate::decide::guard::stale::NAME as STALE;

@@ -234,6 +234,7 @@ pub fn render_action(action: &Action, context: &Value) -> Result<Action, String>
     Ok(match action {
         Action::Command(command) => Action::Command(render_command(command, context)?),
         Action::Http(call) => Action::Http(HttpCall {
+            server: call.server.as_ref().map(plain).transpose()?,
             url: render(&call.url, context, Escape::Url)?,
             headers: texts(&call.headers, plain)?,
             body: call.body.as_ref().map(plain).transpose()?,

@@ -12,6 +12,7 @@ use crate::model::incident::Incident;
 use crate::model::incident::Notice;
 use crate::model::incident::NoticeKind;
 use crate::model::playbook::Action;
+use crate::model::playbook::What;
 use crate::model::run::Event;
 use crate::model::run::Outcome;
 use crate::model::run::Plan;
@@ -82,6 +83,8 @@ pub fn run_ended(
 ) -> Notice {
     let kind = match state.summary() {
         RunState::InDoubt | RunState::Stuck => NoticeKind::NeedsYou,
+        // the incident is over, so nothing else would tell that its temporary measures stand
+        RunState::Failed | RunState::Cancelled if plan.remedy == 0 => NoticeKind::NeedsYou,
         RunState::Planned
         | RunState::AwaitingApproval
         | RunState::Running
@@ -157,10 +160,13 @@ pub fn outcome_line(plan: &Plan, state: &State) -> String {
     let what = format!("{} on {}", plan.playbook.name, plan.target);
     let reason = &state.reason;
     match state.summary() {
-        RunState::Fixed if plan.verify.is_none() => {
+        RunState::Fixed if plan.remedy == 0 => {
             format!("{what}: temporary measures taken back")
         }
         RunState::Fixed => format!("{what}: verified: {reason}"),
+        RunState::Failed if plan.remedy == 0 => {
+            format!("{what}: temporary measures still stand: {reason}")
+        }
         RunState::Failed if undone(state) => format!("{what}: {reason}; undone"),
         RunState::Stuck => {
             format!("{what}: stuck: {reason}; what was done stands, look before anything else")
@@ -211,18 +217,20 @@ pub fn plan_lines(plan: &Plan) -> Vec<String> {
         .iter()
         .enumerate()
         .map(|(index, step)| {
-            let kind = match &step.what {
-                crate::model::playbook::What::Action(action) => action.kind().to_owned(),
-                crate::model::playbook::What::Probe { probe, .. } => {
-                    format!("probe {}", probe.kind())
-                }
-                crate::model::playbook::What::Wait(time) => {
-                    format!("wait {}", show_duration(*time))
-                }
-            };
+            let kind = kind_line(&step.what);
             format!("step {} {}: {kind}", index + 1, step.name)
         })
         .collect()
+}
+
+fn kind_line(what: &What) -> String {
+    match what {
+        What::Action(action) => action.kind().to_owned(),
+        What::Probe { probe, within } => {
+            format!("probe {} within {}", probe.kind(), show_duration(*within))
+        }
+        What::Wait(time) => format!("wait {}", show_duration(*time)),
+    }
 }
 
 fn name(labels: &crate::model::labels::Labels) -> String {
@@ -282,7 +290,9 @@ pub fn event_line(plan: &Plan, event: &Event) -> String {
         Event::Observed => "mode observe: it would have run".into(),
         Event::StepStarted { step, attempt, intent } => {
             let nth = if *attempt == 1 { String::new() } else { format!(", try {attempt}") };
-            let what = intent.action.as_ref().map_or_else(|| "looks".to_owned(), action_line);
+            let kind =
+                || plan.playbook.steps.get(*step).map(|it| kind_line(&it.what)).unwrap_or_default();
+            let what = intent.action.as_ref().map_or_else(kind, action_line);
             format!("{}: {what}{nth}", name(step))
         }
         Event::StepEnded { step, outcome, .. } => {

@@ -3,13 +3,18 @@
 //! They are ordinary files, there to be read and copied: `quell demo --keep` leaves them in place.
 
 use std::fs::DirBuilder;
+use std::fs::Permissions;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::path::PathBuf;
 
 use crate::clock::random_key;
 use crate::error::Error;
+
+/// Restarts the shop; the playbook runs it.
+const SCRIPT: &str = "restart-shop";
 
 /// A folder of the demo's own that only its owner may enter; removed when dropped, unless kept.
 #[derive(Debug)]
@@ -80,8 +85,16 @@ impl Folder {
     /// Writes all files.
     pub fn write(&self, facts: &Facts) -> Result<Written, Error> {
         let config = self.put("quell.yml", include_str!("files/quell.yml"), facts)?;
-        self.put("playbooks/flush-cache.yml", include_str!("files/flush-cache.yml"), facts)?;
-        self.put("playbooks/restart.yml", include_str!("files/restart.yml"), facts)?;
+        // the playbooks are those that quell ships
+        let flush = include_str!("../../playbooks/flush-http-cache.yml");
+        self.put("playbooks/flush-http-cache.yml", flush, facts)?;
+        let restart = include_str!("../../playbooks/restart-by-script.yml");
+        self.put("playbooks/restart-by-script.yml", restart, facts)?;
+        let script = self.put(SCRIPT, "#!/bin/sh\nexec @restart@\n", facts)?;
+        std::fs::set_permissions(&script, Permissions::from_mode(0o700)).map_err(|error| {
+            Error::new("Q0902", format!("{}: cannot make it executable", script.display()))
+                .because(error)
+        })?;
         let watcher = match facts.watched_by {
             Watcher::Check => {
                 self.put("rules/shop.yml", include_str!("files/rules-check.yml"), facts)?;
@@ -128,11 +141,12 @@ impl Drop for Folder {
 fn fill(template: &str, folder: &Path, facts: &Facts) -> String {
     let quoted = |text: String| serde_json::Value::from(text).to_string();
     let inside = |name: &str| folder.join(name).display().to_string();
-    let argv: Vec<_> = facts.restart.iter().map(|word| quoted(literal(word))).collect();
+    let restart: Vec<_> = facts.restart.iter().map(|word| shell_word(word)).collect();
     let filled = template
         .replace("@quell@", &facts.quell.to_string())
         .replace("@shop@", &facts.shop.to_string())
-        .replace("@restart@", &format!("[{}]", argv.join(", ")))
+        .replace("@restart@", &restart.join(" "))
+        .replace("@script@", &quoted(literal(&inside(SCRIPT))))
         .replace("@storage@", &quoted(format!("sqlite:{}", inside("quell.db"))))
         .replace("@pause_file@", &quoted(inside("quell.pause")));
     match facts.watched_by {
@@ -145,6 +159,11 @@ fn fill(template: &str, folder: &Path, facts: &Facts) -> String {
             .replace("@prometheus@", &prometheus.to_string())
             .replace("@alertmanager@", &alertmanager.to_string()),
     }
+}
+
+/// A word that a shell reads as it is.
+fn shell_word(word: &str) -> String {
+    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 /// A text that reads as itself where templates are read.

@@ -70,7 +70,7 @@ pub async fn still_true(engine: &Engine, claim: &Claim, state: &State) -> Result
         precheck: None,
         runs: Vec::new(),
     };
-    if episode.open && plan.remedy > 0 && facts.pauses.is_empty() {
+    if episode.open && plan.remedy > 0 && guard::pause(&subject, &facts.pauses).is_none() {
         facts.standing = facts::standing(&library, &episode.source, &episode.labels).await;
         if let (Some(verify), false) = (&plan.verify, state.acted) {
             facts.precheck = Some(facts::observe(engine, &library, &verify.probe, &episode).await);
@@ -179,7 +179,8 @@ pub async fn undo(
     };
     // the kill switch stops undos too: nothing begins while it is set
     let library = engine.library.load_full();
-    if !facts::pauses(engine, &library).await?.is_empty() {
+    let subject = plan::subject_of(&claim.plan, &library.config.limits, state.last_at);
+    if guard::pause(&subject, &facts::pauses(engine, &library).await?).is_some() {
         engine.pause(Duration::from_secs(1)).await;
         engine.store.renew_run(claim, LEASE_MARGIN).await?;
         return Ok(());

@@ -42,7 +42,7 @@ pub struct Config {
     pub listen: SocketAddr,
     /// How people reach it: the base of links, without a slash at its end.
     pub external_url: String,
-    /// `sqlite:FILE` or `postgres://…`.
+    /// `sqlite:FILE`, a relative one beside quell.yml, or `postgres://…`.
     pub storage: Secret,
     /// The most any rule may do.
     pub mode: Set<Mode>,
@@ -68,7 +68,7 @@ pub struct Config {
     pub unmatched: Vec<String>,
     /// Global ceilings.
     pub limits: Limits,
-    /// Present: everything is paused. Needs neither network nor database.
+    /// Present: everything is paused. Needs neither network nor database. A relative one is beside quell.yml.
     pub pause_file: PathBuf,
     /// Signs links; `None` means the key file beside the `SQLite` database.
     pub link_key: Option<Secret>,

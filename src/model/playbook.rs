@@ -230,7 +230,7 @@ pub struct Command {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HttpCall {
     /// Name of an entry of `targets.http`, whose base URL and headers it uses.
-    pub server: Option<String>,
+    pub server: Option<Template>,
     /// GET, POST, PUT, PATCH, DELETE.
     pub method: String,
     /// Whole URL, or the path when `server` is given. Values are escaped when rendered.

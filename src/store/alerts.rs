@@ -24,6 +24,7 @@ use crate::store::StoreError;
 use crate::store::Transaction;
 use crate::store::micros;
 use crate::store::next_ids;
+use crate::store::plain;
 use crate::store::to_json;
 
 /// Deliveries committed together, at most.
@@ -253,7 +254,7 @@ async fn open(
     .bind(delivery.source.as_str())
     .bind(to_json(&alert.labels)?)
     .bind(to_json(&alert.annotations)?)
-    .bind(alert.generator_url.as_str())
+    .bind(plain(&alert.generator_url))
     .bind(micros(alert.starts_at.unwrap_or(now)))
     .bind(micros(now))
     .bind(micros(now))

@@ -40,7 +40,7 @@ impl Store {
         let mut after = 0_i64;
         loop {
             let rows = sqlx::query(
-                "SELECT id, plan, digest, seq, head FROM runs
+                "SELECT id, plan, digest, seq FROM runs
                  WHERE id > $1 AND ($2 = 0 OR id = $3) ORDER BY id LIMIT 200",
             )
             .bind(after)
@@ -57,8 +57,8 @@ impl Store {
                     let what = "the plan is not the one that was approved".to_owned();
                     audit.broken.push(Broken { run, seq: 0, what });
                 }
-                let (seq, head) = (row.try_get("seq")?, text(row, "head")?);
-                if let Some(broken) = self.audit_run(run, seq, &head, &mut audit.events).await? {
+                let seq = row.try_get("seq")?;
+                if let Some(broken) = self.audit_run(run, seq, &mut audit.events).await? {
                     audit.broken.push(broken);
                 }
             }
@@ -68,18 +68,19 @@ impl Store {
         }
     }
 
-    async fn audit_run(
-        &self,
-        run: RunId,
-        seq: i64,
-        head: &str,
-        events: &mut u64,
-    ) -> Result<Option<Broken>> {
-        let rows =
-            sqlx::query("SELECT seq, at, body, hash FROM run_events WHERE run = $1 ORDER BY seq")
-                .bind(run.0)
-                .fetch_all(&self.reader)
-                .await?;
+    async fn audit_run(&self, run: RunId, seq: i64, events: &mut u64) -> Result<Option<Broken>> {
+        // in one statement, so that the journal and its end are of one moment: the run may be at work
+        let rows = sqlx::query(
+            "SELECT e.seq AS seq, e.at AS at, e.body AS body, e.hash AS hash, r.seq AS last, r.head AS head
+             FROM run_events e JOIN runs r ON r.id = e.run WHERE e.run = $1 ORDER BY e.seq",
+        )
+        .bind(run.0)
+        .fetch_all(&self.reader)
+        .await?;
+        let (seq, head) = match rows.first() {
+            Some(row) => (row.try_get("last")?, text(row, "head")?),
+            None => (seq, String::new()),
+        };
         let broken = |seq, what: &str| Ok(Some(Broken { run, seq, what: what.to_owned() }));
         let (mut expected, mut so_far) = (1, String::new());
         for row in &rows {

@@ -12,6 +12,7 @@ use crate::store::flag;
 use crate::store::instant;
 use crate::store::micros;
 use crate::store::number;
+use crate::store::plain;
 use crate::store::text;
 
 /// A check as stored.
@@ -87,7 +88,7 @@ impl Store {
         .bind(i64::from(state.streak))
         .bind(i64::from(state.firing))
         .bind(i64::from(state.blind))
-        .bind(state.measured.as_str())
+        .bind(plain(&state.measured))
         .bind(micros(state.at))
         .bind(state.name.as_str())
         .bind(state.attempt)

@@ -11,6 +11,7 @@ use crate::store::commit;
 use crate::store::json;
 use crate::store::micros;
 use crate::store::next_ids;
+use crate::store::plain;
 use crate::store::to_json;
 
 /// A stored decision, with its place in the list.
@@ -46,7 +47,7 @@ impl Store {
         .bind(decision.incident.map_or(0, |id| id.0))
         .bind(decision.rule.as_str())
         .bind(decision.verdict.as_str())
-        .bind(decision.reason.as_str())
+        .bind(plain(&decision.reason))
         .bind(to_json(decision)?)
         .bind(micros(decision.at))
         .execute(&mut *tx)

@@ -13,6 +13,7 @@ use crate::model::time::after;
 use crate::store::NEVER;
 use crate::store::Result;
 use crate::store::Store;
+use crate::store::Transaction;
 use crate::store::flag;
 use crate::store::instant;
 use crate::store::instant_or_none;
@@ -63,23 +64,29 @@ impl Store {
 
     /// Makes the open episodes of an incident due now: a run ended, a person spoke.
     pub async fn wake_incident(&self, incident: IncidentId) -> Result<()> {
+        let mut tx = self.begin().await?;
+        lock_episodes(&mut tx).await?;
         sqlx::query(
             "UPDATE episodes SET due_at = $1, attempt = attempt + 1 WHERE is_open = 1 AND id IN
                (SELECT episode FROM incident_episodes WHERE incident = $2)",
         )
         .bind(micros(self.now()))
         .bind(incident.0)
-        .execute(&self.writer)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(())
     }
 
     /// Makes all open episodes due now: rules were reloaded, a pause ended.
     pub async fn wake_all_episodes(&self) -> Result<()> {
+        let mut tx = self.begin().await?;
+        lock_episodes(&mut tx).await?;
         sqlx::query("UPDATE episodes SET due_at = $1, attempt = attempt + 1 WHERE is_open = 1")
             .bind(micros(self.now()))
-            .execute(&self.writer)
+            .execute(&mut *tx)
             .await?;
+        tx.commit().await?;
         Ok(())
     }
 
@@ -131,6 +138,15 @@ impl Store {
         .await?;
         rows.iter().map(episode).collect()
     }
+}
+
+/// Taken by whoever writes several episodes in one transaction, before the first: two of them would otherwise wait for
+/// each other in `PostgreSQL`. Intake takes it with the ids of new episodes.
+pub(super) async fn lock_episodes(tx: &mut Transaction) -> Result<()> {
+    sqlx::query("UPDATE counters SET value = value WHERE name = 'episode'")
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
 }
 
 pub(super) fn episode(row: &AnyRow) -> Result<Episode> {

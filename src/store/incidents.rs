@@ -26,6 +26,7 @@ use crate::store::micros;
 use crate::store::micros_or_none;
 use crate::store::next_ids;
 use crate::store::outbox::owe;
+use crate::store::plain;
 use crate::store::text;
 use crate::store::to_json;
 
@@ -55,11 +56,13 @@ impl Store {
         }
         let mut tx = self.begin().await?;
         let id = next_ids(&mut tx, "incident", 1).await?;
+        // written, not only read: it waits for a replica that is resolving the incident, and one that wants to waits
         let row = sqlx::query(
-            "SELECT * FROM incidents WHERE rule = $1 AND group_key = $2 AND status <> 'resolved'",
+            "UPDATE incidents SET attempt = attempt
+             WHERE rule = $1 AND group_key = $2 AND status <> 'resolved' RETURNING *",
         )
         .bind(new.rule.as_str())
-        .bind(new.group_key.as_str())
+        .bind(plain(&new.group_key))
         .fetch_optional(&mut *tx)
         .await?;
         let (found, opened) = match row {
@@ -75,9 +78,9 @@ impl Store {
             )
             .bind(id)
             .bind(new.rule.as_str())
-            .bind(new.group_key.as_str())
-            .bind(new.title.as_str())
-            .bind(new.severity.as_str())
+            .bind(plain(&new.group_key))
+            .bind(plain(&new.title))
+            .bind(plain(&new.severity))
             .bind(to_json(&new.labels)?)
             .bind(new.status.as_str())
             .bind(micros(new.opened_at))
@@ -104,7 +107,7 @@ impl Store {
             "SELECT * FROM incidents WHERE rule = $1 AND group_key = $2 AND status <> 'resolved'",
         )
         .bind(rule)
-        .bind(group_key)
+        .bind(plain(group_key))
         .fetch_optional(&self.reader)
         .await?;
         row.as_ref().map(incident).transpose()
@@ -123,6 +126,11 @@ impl Store {
     /// Resolves an incident if all its episodes are closed; says whether it did so now.
     pub async fn resolve_incident(&self, id: IncidentId, owed: Vec<Owed>) -> Result<bool> {
         let mut tx = self.begin().await?;
+        // a replica may be adding an episode: wait for it, so that the next statement sees what it added
+        sqlx::query("UPDATE incidents SET attempt = attempt WHERE id = $1")
+            .bind(id.0)
+            .execute(&mut *tx)
+            .await?;
         let done = sqlx::query(
             "UPDATE incidents SET status = 'resolved', resolved_at = $1, due_at = $2
              WHERE id = $3 AND status <> 'resolved' AND NOT EXISTS

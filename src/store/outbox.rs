@@ -22,6 +22,7 @@ use crate::store::json;
 use crate::store::micros;
 use crate::store::next_ids;
 use crate::store::number;
+use crate::store::plain;
 use crate::store::text;
 use crate::store::to_json;
 
@@ -123,7 +124,7 @@ impl Store {
             "UPDATE outbox SET error = $1, due_at = $2, leased = 0
              WHERE id = $3 AND attempt = $4 AND state = 'pending'",
         )
-        .bind(error)
+        .bind(plain(error))
         .bind(micros(at))
         .bind(failed.id)
         .bind(failed.attempt)
@@ -155,7 +156,7 @@ impl Store {
              WHERE id = $5 AND attempt = $6 AND state = 'pending'",
         )
         .bind(state)
-        .bind(error)
+        .bind(plain(error))
         .bind(NEVER)
         .bind(micros(self.now()))
         .bind(notification.id)

@@ -50,7 +50,6 @@ impl Store {
             Word::Approve { .. } | Word::Reject { .. } => RunState::AwaitingApproval,
             Word::Settle { .. } => RunState::InDoubt,
         };
-        // nobody works on a run that waits for a person, so taking it over fences nobody's effect
         if row.state != waits_for {
             return Err(StoreError::Conflict(format!(
                 "{run} is {}, not {}",
@@ -69,7 +68,7 @@ impl Store {
             Word::Reject { reason } => Event::Rejected { by, reason },
             Word::Settle { happened } => Event::Settled { by, happened },
         };
-        let mut claim = self.take_run(run, LEASE).await?;
+        let mut claim = self.take_run(run, waits_for, LEASE).await?;
         let corrupt =
             |illegal: Box<machine::IllegalEvent>| StoreError::Conflict(illegal.to_string());
         let state = machine::fold(&claim.plan, &claim.entries).map_err(corrupt)?;
@@ -90,11 +89,12 @@ impl Store {
         self.run(run).await?.ok_or_else(|| StoreError::Missing(format!("there is no run {run}")))
     }
 
-    /// Asks that a run stop before its next step. What is in flight ends first; undos are not begun.
+    /// Asks that a run stop before its next step, at once when nobody works on it. What is in flight ends first; undos
+    /// are not begun.
     pub async fn cancel_run(&self, run: RunId, by: &str) -> Result<RunRow> {
         let done = sqlx::query(
             "UPDATE runs SET cancelled_by = $1,
-               due_at = CASE WHEN state IN ('awaiting approval', 'in doubt') THEN $2 ELSE due_at END
+               due_at = CASE WHEN owner = '' THEN $2 ELSE due_at END
              WHERE id = $3 AND is_final = 0 AND cancelled_by = ''",
         )
         .bind(by)

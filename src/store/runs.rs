@@ -9,6 +9,7 @@ use sha2::Sha256;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
+use crate::decide::machine;
 use crate::model::incident::EpisodeId;
 use crate::model::incident::IncidentId;
 use crate::model::incident::Owed;
@@ -24,6 +25,7 @@ use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::Transaction;
 use crate::store::commit;
+use crate::store::episodes::lock_episodes;
 use crate::store::facts::run_state;
 use crate::store::instant;
 use crate::store::instant_or_none;
@@ -32,6 +34,7 @@ use crate::store::micros;
 use crate::store::next_ids;
 use crate::store::number;
 use crate::store::outbox::owe;
+use crate::store::plain;
 use crate::store::text;
 use crate::store::to_json;
 
@@ -126,6 +129,8 @@ impl Store {
         let id = RunId(next_ids(&mut tx, "run", 1).await?);
         let first = Entry { seq: 1, at: now, event: Event::Planned { digest: digest.clone() } };
         let (event, head) = chained(id, "", &first)?;
+        let state = machine::fold(plan, std::slice::from_ref(&first))
+            .map_err(|illegal| StoreError::Corrupt(illegal.to_string()))?;
         let created = sqlx::query(
             "INSERT INTO runs (id, incident, episode, rule, playbook, target, remedy, round, state, is_final,
                inconclusive, outcome, plan, digest, seq, head, cancelled_by, owner, attempt, due_at, started_at, ended_at)
@@ -137,10 +142,10 @@ impl Store {
         .bind(plan.episode.0)
         .bind(plan.rule.as_str())
         .bind(plan.playbook.name.as_str())
-        .bind(plan.target.as_str())
+        .bind(plain(&plan.target))
         .bind(i64::from(plan.remedy))
         .bind(i64::from(round))
-        .bind(RunState::Planned.as_str())
+        .bind(state.summary().as_str())
         .bind(body)
         .bind(digest)
         .bind(head.as_str())
@@ -202,6 +207,13 @@ impl Store {
         let (body, head) = chained(claim.run, &claim.head, &entry)?;
         let mut tx = self.begin().await?;
         let ended = row.state.is_final();
+        if ended {
+            // in the order of `create_run` and intake, or they and this might wait for each other in PostgreSQL
+            sqlx::query("UPDATE scopes SET version = version + 1 WHERE name = 'runs'")
+                .execute(&mut *tx)
+                .await?;
+            lock_episodes(&mut tx).await?;
+        }
         let held = sqlx::query(
             "UPDATE runs SET seq = seq + 1, head = $1, state = $2, is_final = $3, outcome = $4,
                inconclusive = $5, due_at = $6, ended_at = $7
@@ -210,7 +222,7 @@ impl Store {
         .bind(head.as_str())
         .bind(row.state.as_str())
         .bind(i64::from(ended))
-        .bind(row.outcome.as_str())
+        .bind(plain(&row.outcome))
         .bind(i64::from(row.inconclusive))
         .bind(row.due_at.map_or(NEVER, micros))
         .bind(if ended { micros(entry.at) } else { 0 })
@@ -224,9 +236,6 @@ impl Store {
         }
         write_event(&mut tx, claim.run, &entry, &body, &head).await?;
         if ended {
-            sqlx::query("UPDATE scopes SET version = version + 1 WHERE name = 'runs'")
-                .execute(&mut *tx)
-                .await?;
             // whoever waits for the end of this run: the episodes of its incident are judged again
             sqlx::query(
                 "UPDATE episodes SET due_at = $1, attempt = attempt + 1 WHERE id IN
@@ -244,13 +253,15 @@ impl Store {
         Ok(())
     }
 
-    /// Lets go of a claimed run until `due_at`. Without effect when another worker holds it.
+    /// Lets go of a claimed run until `due_at`, or until now when somebody asked meanwhile that it stop. Without
+    /// effect when another worker holds it.
     pub async fn release_run(&self, claim: &Claim, due_at: Option<Timestamp>) -> Result<()> {
         sqlx::query(
-            "UPDATE runs SET due_at = $1, owner = ''
-             WHERE id = $2 AND attempt = $3 AND is_final = 0",
+            "UPDATE runs SET owner = '', due_at = CASE WHEN cancelled_by = '' THEN $1 ELSE $2 END
+             WHERE id = $3 AND attempt = $4 AND is_final = 0",
         )
         .bind(due_at.map_or(NEVER, micros))
+        .bind(micros(self.now()))
         .bind(claim.run.0)
         .bind(claim.attempt)
         .execute(&self.writer)
@@ -271,22 +282,26 @@ impl Store {
         if held.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Fenced) }
     }
 
-    /// Takes a run over for a person's word, whoever holds it: the next write of its worker is refused.
-    pub async fn take_run(&self, run: RunId, lease: Duration) -> Result<Claim> {
+    /// Takes over a run that `waits` for a person's word. Nobody works on it then, so nobody's effect is fenced;
+    /// [`StoreError::Conflict`] when it no longer waits.
+    pub async fn take_run(&self, run: RunId, waits: RunState, lease: Duration) -> Result<Claim> {
         let row = sqlx::query(
             "UPDATE runs SET attempt = attempt + 1, owner = 'person', due_at = $1
-             WHERE id = $2 AND is_final = 0 RETURNING plan, attempt, head",
+             WHERE id = $2 AND state = $3 RETURNING plan, attempt, head",
         )
         .bind(micros(after(self.now(), lease)))
         .bind(run.0)
+        .bind(waits.as_str())
         .fetch_optional(&self.writer)
         .await?;
         let Some(row) = row else {
             return Err(match self.run(run).await? {
                 None => StoreError::Missing(format!("there is no run {run}")),
-                Some(row) => {
-                    StoreError::Conflict(format!("{run} has ended: {}", row.state.as_str()))
-                }
+                Some(row) => StoreError::Conflict(format!(
+                    "{run} is {}, not {}",
+                    row.state.as_str(),
+                    waits.as_str()
+                )),
             });
         };
         Ok(Claim {
@@ -298,10 +313,11 @@ impl Store {
         })
     }
 
-    /// Makes the runs of an episode that wait for a person due now: the alert has resolved.
+    /// Makes the runs of an episode that wait for a person due now: the alert has resolved. A worker that is about
+    /// to let go of one does so without effect.
     pub async fn wake_waiting_runs(&self, episode: EpisodeId) -> Result<()> {
         sqlx::query(
-            "UPDATE runs SET due_at = $1 WHERE is_final = 0 AND episode = $2
+            "UPDATE runs SET due_at = $1, attempt = attempt + 1 WHERE is_final = 0 AND episode = $2
                AND state IN ('awaiting approval', 'in doubt')",
         )
         .bind(micros(self.now()))

@@ -9,6 +9,8 @@
 mod bad_input;
 mod cli;
 mod crashes;
+mod journeys;
 mod servers;
+mod store;
 mod support;
 mod tidy;

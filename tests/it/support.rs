@@ -9,7 +9,6 @@ pub(crate) mod http;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod prometheus;
-#[expect(dead_code, reason = "used by the first test that starts `quell serve`")]
 pub(crate) mod quell;
 pub(crate) mod recorder;
 pub(crate) mod redis;

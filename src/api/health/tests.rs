@@ -1,1 +1,122 @@
+use axum::Router;
+use axum::routing::get;
 
+use crate::api::State;
+use crate::api::edge;
+use crate::api::testing::Quell;
+use crate::api::testing::config;
+use crate::library::Library;
+
+async fn plain() -> Quell {
+    Quell::configured(config()).await
+}
+
+#[tokio::test]
+async fn health_says_how_it_is() {
+    let quell = plain().await;
+    quell.incident().await;
+    insta::assert_snapshot!(quell.get("/health").await.text, @r#"{"dead_notifications":0,"draining":false,"open_incidents":1,"paused":false,"rules":0,"status":"ok","store":true,"version":"0.1.0","waiting_alerts":0}"#);
+    insta::assert_snapshot!(quell.get("/health/live").await.text, @r#"{"status":"ok"}"#);
+    insta::assert_snapshot!(quell.get("/health/ready").await.text, @r#"{"status":"ok"}"#);
+    insta::assert_snapshot!(quell.get("/version").await.text, @r#"{"rules":"","version":"0.1.0"}"#);
+    let head = quell.send("HEAD", "/health/ready", &[], "").await;
+    assert_eq!((head.status, head.text.as_str()), (200, ""));
+}
+
+#[tokio::test]
+async fn a_draining_server_is_alive_and_not_ready() {
+    let quell = plain().await;
+    assert_eq!(quell.post("/admin/drain", "").await.json()["draining"], true);
+    insta::assert_snapshot!(quell.get("/health/ready").await.problem(), @"503 /errors/Q0511 stopping: quell is draining: it takes no alerts, and finishes what it has begun");
+    assert_eq!(quell.get("/health/live").await.status, 200);
+    let health = quell.get("/health").await;
+    assert_eq!((health.status, &health.json()["status"]), (200, &"draining".into()));
+}
+
+#[tokio::test]
+async fn a_dead_store_is_alive_and_not_ready() {
+    let quell = plain().await;
+    quell.state.store.close().await;
+    insta::assert_snapshot!(quell.get("/health/ready").await.problem(), @"503 /errors/Q0512 could not be stored or read: the store does not answer; the log says more under this request id");
+    insta::assert_snapshot!(quell.get("/health").await.text, @r#"{"draining":false,"rules":0,"status":"store does not answer","store":false,"version":"0.1.0","waiting_alerts":0}"#);
+    assert_eq!(quell.get("/health/live").await.status, 200);
+    let page = quell.get("/metrics").await;
+    assert_eq!(page.status, 200, "the page that tells of trouble does not fail with it");
+    assert!(page.text.contains("quell_store_errors_total 1\n"), "{}", page.text);
+}
+
+/// Status and count of each series, in order.
+fn open_incidents(page: &str) -> Vec<String> {
+    let series = page.lines().filter_map(|line| line.strip_prefix("quell_incidents_open{"));
+    let mut shown: Vec<String> =
+        series.map(|it| it.split_once("=\"").unwrap().1.replacen("\"}", "", 1)).collect();
+    shown.sort();
+    shown
+}
+
+#[tokio::test]
+async fn metrics_are_filled_when_scraped() {
+    let quell = plain().await;
+    quell.incident().await;
+    quell.post("/api/v1/pause", r#"{"scope":"all"}"#).await;
+    let page = quell.get("/metrics").await;
+    assert_eq!(
+        page.header("content-type"),
+        "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    );
+    for line in [
+        "quell_outbox{kind=\"pending\"} 1",
+        "quell_outbox{kind=\"dead\"} 0",
+        "quell_paused 1",
+        "quell_waiting_alerts 0",
+    ] {
+        assert!(page.text.lines().any(|it| it == line), "{line}\n{}", page.text);
+    }
+    assert_eq!(open_incidents(&page.text), ["acknowledged 0", "open 1"]);
+    assert!(page.text.ends_with("# EOF\n"));
+    quell.post("/api/v1/incidents/i-1/ack", "").await;
+    let page = quell.get("/metrics").await.text;
+    assert_eq!(open_incidents(&page), ["acknowledged 1", "open 0"], "back to zero");
+}
+
+#[tokio::test]
+async fn a_reload_answers_with_what_is_in_force_or_why_nothing_changed() {
+    let mut quell = plain().await;
+    let mut requests = std::mem::replace(&mut quell.reloads, tokio::sync::mpsc::channel(1).1);
+    let loader = async {
+        requests.recv().await.unwrap().send(Ok("41 rules, 17 playbooks".into())).unwrap();
+        let diagnostics = "error[Q0104]: unknown key `cooldwn`\n  rules/api.yml:27:7";
+        requests.recv().await.unwrap().send(Err(diagnostics.into())).unwrap();
+        drop(requests);
+    };
+    let asker = async {
+        let good = quell.post("/-/reload", "").await;
+        let bad = quell.send("POST", "/-/reload", &[], "").await;
+        (good, bad)
+    };
+    let ((), (good, bad)) = tokio::join!(loader, asker);
+    insta::assert_snapshot!(good.text, @r#"{"reloaded":"41 rules, 17 playbooks"}"#);
+    insta::assert_snapshot!(bad.problem(), @"
+    409 /errors/Q0516 reload failed: error[Q0104]: unknown key `cooldwn`
+      rules/api.yml:27:7
+    ");
+    insta::assert_snapshot!(quell.post("/-/reload", "").await.problem(), @"503 /errors/Q0511 stopping: quell is stopping: nothing was loaded");
+}
+
+async fn explode() {
+    panic!("the words of a bug");
+}
+
+#[tokio::test]
+async fn a_panic_is_an_internal_error_and_the_server_goes_on() {
+    let routes = |state: State| {
+        edge::around(Router::new().route("/explode", get(explode)).with_state(state))
+    };
+    let quell = Quell::with(Library::default(), routes).await;
+    for _ in 0..2 {
+        let reply = quell.get("/explode").await;
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(reply.problem(), @"500 /errors/Q0500 internal error: internal error; the log says more under this request id");
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::decide::check;
 use crate::decide::guard::Subject;
 use crate::decide::guard::hold_for_now;
 use crate::decide::guard::proceed;
@@ -14,8 +15,9 @@ use crate::model::run::Health;
 /// This guard's name.
 pub const NAME: &str = "evidence";
 
-/// Grafana fires these when data is missing: they say that nobody can see, not that something is sick.
-const MISSING_DATA: [&str; 2] = ["DatasourceNoData", "DatasourceError"];
+/// Grafana fires these when data is missing, and quell when a check cannot see: they say that nobody can see, not
+/// that something is sick.
+const MISSING_DATA: [&str; 3] = ["DatasourceNoData", "DatasourceError", check::BLIND];
 
 /// Refuses on a cut-off alert list or a missing-data alert; holds while the precheck or Alertmanager cannot be
 /// asked; refuses when the precheck finds nothing to remedy.
@@ -87,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn grafana_missing_data_alerts_never_act() {
+    fn alerts_that_mean_missing_data_never_act() {
         for alertname in MISSING_DATA {
             let subject = Subject { alertname: alertname.into(), ..subject() };
             assert_eq!(judge(&subject, &facts(), now()).verdict.as_str(), "refuse");

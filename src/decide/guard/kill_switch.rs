@@ -6,21 +6,27 @@ use crate::decide::guard::Subject;
 use crate::decide::guard::hold;
 use crate::decide::guard::proceed;
 use crate::model::decision::Facts;
+use crate::model::decision::Pause;
 use crate::model::decision::Ruling;
 use crate::model::time::after;
 
 /// This guard's name.
 pub const NAME: &str = "kill switch";
 
-/// Held as long as a pause covers everything, or this rule, playbook or target.
-pub(super) fn judge(subject: &Subject, facts: &Facts, now: Timestamp) -> Ruling {
+/// The pause that covers everything, or this rule, playbook or target.
+pub fn pause<'a>(subject: &Subject, pauses: &'a [Pause]) -> Option<&'a Pause> {
     let scopes = [
         "all".to_owned(),
         format!("rule:{}", subject.rule),
         format!("playbook:{}", subject.playbook),
         format!("target:{}", subject.target),
     ];
-    let Some(pause) = facts.pauses.iter().find(|pause| scopes.contains(&pause.scope)) else {
+    pauses.iter().find(|pause| scopes.contains(&pause.scope))
+}
+
+/// Held as long as a pause covers it.
+pub(super) fn judge(subject: &Subject, facts: &Facts, now: Timestamp) -> Ruling {
+    let Some(pause) = pause(subject, &facts.pauses) else {
         return proceed(NAME, "not set");
     };
     let why = if pause.reason.is_empty() { String::new() } else { format!(": {}", pause.reason) };
@@ -39,7 +45,6 @@ mod tests {
     use crate::decide::guard::tests::facts;
     use crate::decide::guard::tests::now;
     use crate::decide::guard::tests::subject;
-    use crate::model::decision::Pause;
 
     fn verdict(scope: &str) -> &'static str {
         let pause = Pause {

@@ -25,6 +25,9 @@ fn read(folder: &Path) -> Vec<(String, Value)> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
+        if path.file_name().is_some_and(|name| name == SCRIPT) {
+            continue;
+        }
         if path.is_dir() {
             files.extend(read(&path));
             continue;
@@ -54,7 +57,8 @@ fn the_files_are_yaml_with_everything_filled_in() {
     let written = folder.write(&facts(Watcher::Check)).unwrap();
     assert_eq!(written, Written { config: folder.path().join("quell.yml"), watcher: None });
     let files = read(folder.path());
-    assert_eq!(names(&files), ["flush-cache.yml", "quell.yml", "restart.yml", "shop.yml"]);
+    let expected = ["flush-http-cache.yml", "quell.yml", "restart-by-script.yml", "shop.yml"];
+    assert_eq!(names(&files), expected);
     assert_eq!(get(&files, "quell.yml", "/mode"), "auto");
     assert_eq!(get(&files, "quell.yml", "/listen"), "127.0.0.1:9797");
     let storage = format!("sqlite:{}", folder.path().join("quell.db").display());
@@ -64,15 +68,33 @@ fn the_files_are_yaml_with_everything_filled_in() {
     assert_eq!(get(&files, "shop.yml", scrape), "http://127.0.0.1:41877/metrics");
 }
 
-#[test]
-fn the_restart_command_survives_quotes_and_templates() {
+#[tokio::test]
+async fn the_restart_script_survives_quotes() {
     let folder = Folder::create().unwrap();
-    folder.write(&facts(Watcher::Check)).unwrap();
-    let argv = get(&read(folder.path()), "restart.yml", "/steps/0/command/argv").clone();
-    let words = argv.as_array().unwrap();
-    let rendered: Vec<_> =
-        words.iter().map(|word| minijinja::render!(word.as_str().unwrap())).collect();
-    assert_eq!(rendered, facts(Watcher::Check).restart);
+    let restart = ["/bin/echo", "my \"quell\"", "it's", "$HOME", "{{ x }}"].map(str::to_owned);
+    folder.write(&Facts { restart: restart.to_vec(), ..facts(Watcher::Check) }).unwrap();
+    let spawn = crate::exec::Spawn {
+        argv: vec![folder.path().join(SCRIPT).display().to_string()],
+        timeout: std::time::Duration::from_secs(10),
+        max_output_bytes: 1_000,
+        ..Default::default()
+    };
+    let ended = crate::exec::run(&spawn).await.unwrap();
+    assert_eq!(ended.stdout.trim_end(), "my \"quell\" it's $HOME {{ x }}");
+}
+
+#[test]
+fn the_files_load_without_a_word() {
+    for watched_by in [Watcher::Check, prometheus()] {
+        let folder = Folder::create().unwrap();
+        let written = folder.write(&facts(watched_by)).unwrap();
+        let loaded = crate::library::load(Some(&written.config), &|_| None);
+        assert!(
+            loaded.library.is_some() && loaded.diagnostics.is_empty(),
+            "{}",
+            loaded.render(false)
+        );
+    }
 }
 
 #[test]

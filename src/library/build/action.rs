@@ -126,10 +126,7 @@ fn http(at: At<'_>, raw: RawHttp, span: Span, scope: &mut Scope<'_>) -> HttpCall
             text::template(at, url, scope.names)
         }
     });
-    if let Some(server) = &server {
-        let name = server.value.clone();
-        scope.servers.push(ServerUse { kind: "http", name, span: server.span });
-    }
+    let server = server.map(|server| server_name(at, server, "http", scope));
     let body = body.and_then(Field::found);
     let json = json.and_then(Field::found);
     if let (Some(body), Some(_)) = (&body, &json) {
@@ -150,7 +147,7 @@ fn http(at: At<'_>, raw: RawHttp, span: Span, scope: &mut Scope<'_>) -> HttpCall
         check_status(at, status);
     }
     HttpCall {
-        server: server.map(|server| server.value),
+        server,
         method: method.map_or("", RawMethod::as_str).to_owned(),
         url: url.unwrap_or_default(),
         headers: texts(at, headers, scope.names, "a header", is_header_name),
@@ -197,10 +194,22 @@ fn redis_server(
     whose: &str,
     scope: &mut Scope<'_>,
 ) -> String {
-    let Some(server) = server.need(at, span, whose, "server") else { return String::new() };
+    match server.need(at, span, whose, "server") {
+        Some(server) => server_name(at, server, "redis", scope),
+        None => String::new(),
+    }
+}
+
+/// The name of a server. One that a parameter gives is looked up when the step runs.
+fn server_name(
+    at: At<'_>,
+    server: Found<TemplateText>,
+    kind: &'static str,
+    scope: &mut Scope<'_>,
+) -> String {
     if !is_template(&server.value.0) {
         let name = server.value.0.clone();
-        scope.servers.push(ServerUse { kind: "redis", name, span: server.span });
+        scope.servers.push(ServerUse { kind, name, span: server.span });
     }
     text::template(at, server, scope.names)
 }

@@ -83,6 +83,7 @@ pub(crate) fn config(
         }
         config.storage = Secret::new(storage.value);
     }
+    config.storage = Secret::new(beside(folder, config.storage.reveal()));
     if let Some(mode) = raw.mode.and_then(Field::found) {
         config.mode = Set { value: mode.value, place: place(at, mode.span) };
     }
@@ -123,6 +124,7 @@ pub(crate) fn config(
     if let Some(file) = raw.pause_file.and_then(Field::found) {
         config.pause_file = PathBuf::from(file.value);
     }
+    config.pause_file = folder.join(config.pause_file);
     if let Some(key) = reveal(secrets, "link_key", raw.link_key) {
         if key.value.len() < 16 {
             let message = "a key that signs links has at least 16 bytes";
@@ -131,6 +133,17 @@ pub(crate) fn config(
         config.link_key = Some(Secret::new(key.value));
     }
     (config, paths)
+}
+
+/// `sqlite:FILE` with the file beside quell.yml: every command finds the database of the server, wherever it is run.
+fn beside(folder: &Path, storage: &str) -> String {
+    match storage.strip_prefix("sqlite:") {
+        Some(file) => {
+            let file = folder.join(file.strip_prefix("//").unwrap_or(file));
+            format!("sqlite:{}", file.display())
+        }
+        None => storage.to_owned(),
+    }
 }
 
 /// The entries of a mapping with names that can be read.

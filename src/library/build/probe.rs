@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::action;
 use super::text;
 use super::text::Names;
+use crate::decide::parameters::is_template;
 use crate::library::codes;
 use crate::library::diagnostic::At;
 use crate::library::diagnostic::Diagnostic;
@@ -92,7 +93,8 @@ pub(crate) fn probe(
     }
     if let Some(tcp) = tcp.and_then(Field::found) {
         let address = tcp.value.address.need(at, tcp.span, "`tcp`", "address")?;
-        if !address.value.0.contains(':') {
+        // a template may give all of it
+        if !address.value.0.contains(':') && !is_template(&address.value.0) {
             let message = "expected host:port, got text without a colon";
             at.report(address.span, Diagnostic::error(codes::VALUE, message));
         }

@@ -124,7 +124,7 @@ pub(crate) struct RawCommand {
 #[derive(Debug, Deserialize)]
 #[serde(rename = "`http`")]
 pub(crate) struct RawHttp {
-    pub(crate) server: Opt<String>,
+    pub(crate) server: Opt<TemplateText>,
     pub(crate) method: Field<RawMethod>,
     pub(crate) url: Field<TemplateText>,
     pub(crate) headers: Opt<Entries<TemplateText>>,

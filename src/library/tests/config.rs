@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::check_config;
 use super::library;
 use crate::model::config::Channel;
+use crate::model::config::Secret;
 use crate::model::playbook::Mode;
 
 #[test]
@@ -307,8 +308,13 @@ operators: [{ name: dana, email: dana@example.com, tier: 3, token: '${env:TOKEN}
 #[test]
 fn silence_means_the_documented_defaults() {
     let library = library(&[("quell.yml", "unmatched: []\n")]);
+    let file = library.config.file.clone().unwrap();
+    // beside quell.yml, so that every command finds what the server uses
+    let beside = |name: &str| std::path::Path::new(&file).with_file_name(name);
     let expected = crate::model::config::Config {
-        file: library.config.file.clone(),
+        storage: Secret::new(format!("sqlite:{}", beside("quell.db").display())),
+        pause_file: beside("quell.pause"),
+        file: Some(file.clone()),
         ..crate::model::config::Config::default()
     };
     assert_eq!(library.config, expected);

@@ -24,7 +24,7 @@ async fn refused(token: &str, body: String) -> String {
     let problem: serde_json::Value = reply.json().await.unwrap();
     let word = |key: &str| problem[key].as_str().unwrap_or_else(|| panic!("{problem:#}"));
     let text = format!("{status}{challenge}\n{}: {}", word("title"), word("detail"));
-    assert_eq!(quell.metric("quell_incidents_open").await.unwrap_or(0.0), 0.0);
+    assert!(quell.metric("quell_incidents_open").await.unwrap_or(0.0) < 0.5);
     assert!(!quell.log().contains("hush"), "a credential was logged");
     shown(&quell, &text)
 }

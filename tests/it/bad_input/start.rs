@@ -145,7 +145,7 @@ async fn things_that_are_not_there() {
     ] {
         let arguments: Vec<&str> = line.split(' ').collect();
         let said = quell.cli(&arguments).await;
-        text += &format!("$ quell {line}\n{}{}exit {}\n", said.out, said.err, said.code);
+        text = format!("{text}$ quell {line}\n{}{}exit {}\n", said.out, said.err, said.code);
     }
     insta::assert_snapshot!(shown(&quell, &text), @"
     $ quell ack i-999

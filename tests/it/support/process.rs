@@ -102,9 +102,19 @@ impl Process {
     /// Sends SIGTERM and waits for the end.
     pub(crate) async fn terminate(&mut self) -> ExitStatus {
         if self.ended().is_none() {
-            rustix::process::kill_process(self.pid(), Signal::TERM).unwrap();
+            self.ask_to_end();
         }
         self.wait().await
+    }
+
+    /// Sends SIGHUP.
+    pub(crate) fn hang_up(&self) {
+        rustix::process::kill_process(self.pid(), Signal::HUP).unwrap();
+    }
+
+    /// Sends SIGTERM and does not wait.
+    pub(crate) fn ask_to_end(&self) {
+        rustix::process::kill_process(self.pid(), Signal::TERM).unwrap();
     }
 
     /// Waits for it to end by itself.

@@ -25,7 +25,7 @@ pub(crate) struct Watch {
 pub(crate) struct Prometheus {
     url: String,
     client: reqwest::Client,
-    process: Process,
+    process: Option<Process>,
     data: TempDir,
 }
 
@@ -34,25 +34,36 @@ impl Prometheus {
     pub(crate) async fn start(watch: &Watch) -> Self {
         let data = TempDir::new().unwrap();
         let url = format!("http://127.0.0.1:{}", process::port());
-        let path = |name: &str| data.path().join(name).to_str().unwrap().to_owned();
         write(&data, watch);
-        let process = Process::start(
+        let mut this = Self { url, client: http::client(), process: None, data };
+        this.start_again().await;
+        this
+    }
+
+    /// On the same port and data; after `stop`.
+    pub(crate) async fn start_again(&mut self) {
+        let path = |name: &str| self.data.path().join(name).to_str().unwrap().to_owned();
+        let mut process = Process::start(
             [
                 "prometheus",
                 &format!("--config.file={}", path("prometheus.json")),
                 &format!("--storage.tsdb.path={}", path("tsdb")),
-                &format!("--web.listen-address={}", url.trim_start_matches("http://")),
+                &format!("--web.listen-address={}", self.url.trim_start_matches("http://")),
                 "--web.enable-lifecycle",
                 "--rules.alert.resend-delay=5s",
                 "--log.level=warn",
             ],
             &[],
-            &data.path().join("log"),
+            &self.data.path().join("log"),
         );
-        let mut this = Self { url, client: http::client(), process, data };
-        let ready = this.url("/-/ready");
-        this.process.ready(async || http::answers(&this.client, &ready).await).await;
-        this
+        let ready = self.url("/-/ready");
+        process.ready(async || http::answers(&self.client, &ready).await).await;
+        self.process = Some(process);
+    }
+
+    /// As an administrator would: what it has seen stays.
+    pub(crate) async fn stop(&mut self) {
+        self.process.take().unwrap().terminate().await;
     }
 
     /// The URL of `path`, which begins with a slash or is empty.
@@ -64,7 +75,12 @@ impl Prometheus {
     pub(crate) async fn reload(&self, watch: &Watch) {
         write(&self.data, watch);
         let reply = self.client.post(self.url("/-/reload")).send().await.unwrap();
-        assert!(reply.status().is_success(), "{}\n{}", reply.status(), self.process.log());
+        assert!(
+            reply.status().is_success(),
+            "{}\n{}",
+            reply.status(),
+            self.process.as_ref().unwrap().log()
+        );
     }
 
     /// The samples of an instant query, as labels and value.

@@ -157,6 +157,18 @@ impl Quell {
         self.process.take().unwrap().terminate().await
     }
 
+    /// Sends SIGTERM, and gives back the process that is stopping: wait for its end.
+    pub(crate) fn begin_to_stop(&mut self) -> Process {
+        let process = self.process.take().unwrap();
+        process.ask_to_end();
+        process
+    }
+
+    /// SIGHUP: it loads its files again.
+    pub(crate) fn hang_up(&self) {
+        self.process.as_ref().unwrap().hang_up();
+    }
+
     /// Stops in good order and serves again.
     pub(crate) async fn restart(&mut self) {
         let status = self.stop().await;
@@ -166,14 +178,23 @@ impl Quell {
 
     /// Runs another command in its folder, as a person would at a terminal.
     pub(crate) async fn cli(&self, arguments: &[&str]) -> Printed {
-        self.cli_under(&[], arguments).await
+        self.run_cli(&[], self.folder(), arguments).await
+    }
+
+    /// Runs another command in another folder.
+    pub(crate) async fn cli_in(&self, folder: &Path, arguments: &[&str]) -> Printed {
+        self.run_cli(&[], folder, arguments).await
     }
 
     /// The same under another program that becomes it, such as one that gives up rights.
     pub(crate) async fn cli_under(&self, before: &[&str], arguments: &[&str]) -> Printed {
+        self.run_cli(before, self.folder(), arguments).await
+    }
+
+    async fn run_cli(&self, before: &[&str], folder: &Path, arguments: &[&str]) -> Printed {
         let mut words = before.iter().chain([&BINARY]).chain(arguments);
         let mut line = process::command(words.next().unwrap());
-        line.args(words).current_dir(self.folder()).stdin(Stdio::null());
+        line.args(words).current_dir(folder).stdin(Stdio::null());
         line.env("QUELL_URL", self.url("")).env("NO_COLOR", "1");
         if let Some(token) = &self.token {
             line.env("QUELL_TOKEN", token);

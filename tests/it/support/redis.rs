@@ -59,4 +59,14 @@ impl Redis {
         let client = redis::Client::open(self.url.as_str()).unwrap();
         client.get_multiplexed_async_connection().await.unwrap()
     }
+
+    /// How often it has executed `command`, by its own count.
+    pub(crate) async fn executed(&self, command: &str) -> u64 {
+        let mut connection = self.connect().await;
+        let statistics = redis::cmd("INFO").arg("commandstats").query_async(&mut connection).await;
+        let statistics: String = statistics.unwrap();
+        let prefix = format!("cmdstat_{}:calls=", command.to_lowercase());
+        let line = statistics.lines().find_map(|line| line.strip_prefix(&prefix));
+        line.map_or(0, |rest| rest.split(',').next().unwrap().parse().unwrap())
+    }
 }

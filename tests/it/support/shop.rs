@@ -22,10 +22,13 @@ use tokio::time::Instant;
 
 use crate::support::http::Gate;
 use crate::support::http::Served;
+use crate::support::redis::Redis;
 use crate::support::wait;
 
 const REQUESTS_PER_SECOND: f64 = 1000.0;
 const POOL_SIZE: u32 = 20;
+/// What a poisoned cache holds; flushing the cache's Redis removes it.
+const POISON: &str = "product:poisoned";
 
 /// What is wrong with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +78,8 @@ pub(crate) struct Shop {
 struct Shared {
     gate: Gate,
     inner: Mutex<Inner>,
+    /// Where its cache is; without it the cache is inside the shop.
+    cache: Option<redis::aio::MultiplexedConnection>,
 }
 
 #[derive(Debug)]
@@ -101,6 +106,15 @@ impl Inner {
 impl Shop {
     /// Healthy, after an hour of traffic.
     pub(crate) async fn start() -> Self {
+        Self::with_cache(None).await
+    }
+
+    /// The same, with its cache in this Redis: a flush there mends a poisoned cache.
+    pub(crate) async fn caching_in(redis: &Redis) -> Self {
+        Self::with_cache(Some(redis.connect().await)).await
+    }
+
+    async fn with_cache(cache: Option<redis::aio::MultiplexedConnection>) -> Self {
         let hour = Duration::from_hours(1).as_secs_f64() * REQUESTS_PER_SECOND;
         let inner = Inner {
             fault: Fault::None,
@@ -110,7 +124,7 @@ impl Shop {
             counted_until: Instant::now(),
             effects: Vec::new(),
         };
-        let shared = Arc::new(Shared { gate: Gate::new(), inner: Mutex::new(inner) });
+        let shared = Arc::new(Shared { gate: Gate::new(), inner: Mutex::new(inner), cache });
         let router = Router::new()
             .route("/metrics", get(metrics))
             .route("/health", get(health))
@@ -135,6 +149,14 @@ impl Shop {
         let mut inner = self.lock();
         inner.catch_up();
         inner.fault = fault;
+    }
+
+    /// Puts something into the Redis of its cache that makes requests fail.
+    pub(crate) async fn poison_cache(&self) {
+        let mut cache = self.shared.cache.clone().unwrap();
+        let set = redis::cmd("SET").arg(POISON).arg("1").query_async::<()>(&mut cache).await;
+        set.unwrap();
+        self.inject(Fault::PoisonedCache);
     }
 
     /// What is wrong now.
@@ -172,8 +194,18 @@ impl Shop {
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> String {
+    let flushed = match shared.cache.clone() {
+        Some(mut cache) => {
+            let exists = redis::cmd("EXISTS").arg(POISON).query_async::<bool>(&mut cache).await;
+            !exists.unwrap()
+        }
+        None => false,
+    };
     let mut inner = shared.inner.lock().unwrap();
     inner.catch_up();
+    if flushed && inner.fault == Fault::PoisonedCache {
+        inner.fault = Fault::None;
+    }
     let in_use = if inner.fault == Fault::LeakedPool { POOL_SIZE } else { 3 };
     let mut text = String::new();
     for (name, kind, samples) in [

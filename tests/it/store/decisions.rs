@@ -1,0 +1,98 @@
+//! Decisions are stored when they say something new; pauses stay until a person clears them.
+
+use quell::model::decision::Decision;
+use quell::model::decision::Ruling;
+use quell::model::decision::Verdict;
+
+use super::*;
+
+on_each_engine!(
+    a_decision_is_stored_when_it_says_something_new,
+    decisions_are_listed_the_newest_first,
+    a_pause_stays_as_it_was_first_said,
+);
+
+fn ruling(guard: &str, verdict: Verdict) -> Ruling {
+    Ruling {
+        guard: guard.into(),
+        verdict,
+        reason: "because".into(),
+        measured: "3 runs".into(),
+        limit: "3 per 1h".into(),
+        knob: "rate (rules/api.yml:27)".into(),
+    }
+}
+
+fn decision(guard: &str, verdict: Verdict) -> Decision {
+    Decision {
+        episode: EpisodeId(1),
+        incident: Some(IncidentId(1)),
+        rule: "r".into(),
+        playbook: "restart".into(),
+        target: "t".into(),
+        verdict: verdict.clone(),
+        reason: format!("{guard}: because\0"),
+        rulings: vec![ruling("firing", Verdict::Proceed), ruling(guard, verdict)],
+        at: at(0),
+    }
+}
+
+async fn a_decision_is_stored_when_it_says_something_new(db: Database) {
+    let store = db.store().await;
+    let hold = |until| decision("rate", Verdict::Hold { until: at(until) });
+    for (name, decision, is_news) in [
+        ("first", hold(60), true),
+        ("same guard and verdict, later", hold(120), false),
+        ("another guard", decision("cooldown", Verdict::Hold { until: at(120) }), true),
+        ("another verdict", decision("cooldown", Verdict::Refuse), true),
+        (
+            "another playbook",
+            Decision { playbook: "flush".into(), ..decision("cooldown", Verdict::Refuse) },
+            true,
+        ),
+        ("another rule", Decision { rule: "s".into(), ..hold(60) }, true),
+        ("another episode", Decision { episode: EpisodeId(2), ..hold(60) }, true),
+        ("no incident", Decision { episode: EpisodeId(3), incident: None, ..hold(60) }, true),
+    ] {
+        assert_eq!(store.decide(&decision).await.unwrap(), is_news, "{name}");
+        let last = store.last_decision(decision.episode, &decision.rule).await.unwrap().unwrap();
+        assert_eq!(last == decision, is_news, "{name}");
+    }
+    assert_eq!(store.last_decision(EpisodeId(9), "r").await.unwrap(), None);
+}
+
+async fn decisions_are_listed_the_newest_first(db: Database) {
+    let store = db.store().await;
+    for episode in [1, 2, 1] {
+        let verdict = if episode == 1 { Verdict::Ask } else { Verdict::Proceed };
+        let rule = format!("r{}", store.decisions(None, None, 10).await.unwrap().len());
+        let decision = Decision { episode: EpisodeId(episode), rule, ..decision("g", verdict) };
+        store.decide(&decision).await.unwrap();
+    }
+    for (episode, cursor, limit, expected) in [
+        (None, None, 10, vec![3, 2, 1]),
+        (None, None, 2, vec![3, 2]),
+        (None, Some(3), 10, vec![2, 1]),
+        (Some(EpisodeId(1)), None, 10, vec![3, 1]),
+    ] {
+        let found = store.decisions(episode, cursor, limit).await.unwrap();
+        assert_eq!(found.iter().map(|it| it.id).collect::<Vec<_>>(), expected);
+    }
+}
+
+async fn a_pause_stays_as_it_was_first_said(db: Database) {
+    let store = db.store().await;
+    assert!(!store.resume("all").await.unwrap());
+    assert!(store.pause("all", "ada", "release").await.unwrap());
+    db.advance(5);
+    assert!(!store.pause("all", "bob", "another").await.unwrap());
+    assert!(store.pause("rule:r", "bob", "noisy").await.unwrap());
+    let pauses = store.pauses().await.unwrap();
+    let found: Vec<_> = pauses
+        .iter()
+        .map(|it| (it.scope.as_str(), it.by.as_str(), it.reason.as_str(), it.at))
+        .collect();
+    assert_eq!(found, [("all", "ada", "release", at(0)), ("rule:r", "bob", "noisy", at(5))]);
+    assert!(store.resume("all").await.unwrap());
+    assert_eq!(store.pauses().await.unwrap().len(), 1);
+}

@@ -1,0 +1,83 @@
+//! Opening: what was committed is there after a crash, replicas may start together, and errors say what to do.
+
+use futures_util::future::join_all;
+
+use super::*;
+
+on_each_engine!(
+    what_was_committed_is_there_after_a_crash,
+    replicas_may_start_together,
+    a_closed_store_says_so,
+);
+
+async fn what_was_committed_is_there_after_a_crash(db: Database) {
+    let store = db.store().await;
+    let (incident, episode) = open_incident(&store, "A").await;
+    let run = create(&store, &plan("t", incident.id, episode)).await;
+    store.tell(vec![owed(incident.id, "slack", "x")]).await.unwrap();
+    store.pause("all", "ada", "release").await.unwrap();
+    let journal = store.journal(run).await.unwrap();
+    drop(store); // without closing: what it had in memory is lost
+
+    let store = db.store().await;
+    store.ping().await.unwrap();
+    assert_eq!(store.incident(incident.id).await.unwrap(), Some(incident.clone()));
+    assert!(store.episode(episode).await.unwrap().unwrap().open);
+    assert_eq!(store.journal(run).await.unwrap(), journal);
+    assert_eq!(store.notifications_of(incident.id).await.unwrap().len(), 1);
+    assert_eq!(store.pauses().await.unwrap().len(), 1);
+    assert_eq!(store.claim_run("worker", LEASE).await.unwrap().unwrap().run, run);
+    assert_eq!(store.audit(None).await.unwrap().broken, []);
+    assert_eq!(fire(&store, "B").await, EpisodeId(episode.0 + 1), "counters go on");
+}
+
+async fn replicas_may_start_together(db: Database) {
+    let stores = join_all((0..4).map(|_| db.store())).await;
+    for store in &stores {
+        store.ping().await.unwrap();
+    }
+    let raw = db.raw().await;
+    assert_eq!(number(&raw, "SELECT COUNT(*) FROM counters").await, 5);
+}
+
+async fn a_closed_store_says_so(db: Database) {
+    let store = db.store().await;
+    store.close().await;
+    let error = store.ping().await.unwrap_err();
+    assert_eq!(error.to_string(), "the database is closed");
+}
+
+#[tokio::test]
+async fn a_storage_of_another_kind_is_refused() {
+    let clock = || Clock::manual(at(0));
+    let error = Store::open("mysql://localhost/quell", clock()).await.unwrap_err();
+    assert_eq!(error.code, "Q0401");
+    let error = Store::open("sqlite:/no/such/folder/quell.db", clock()).await.unwrap_err();
+    assert_eq!(error.code, "Q0402");
+}
+
+#[tokio::test]
+async fn an_unreachable_server_is_named_without_its_password() {
+    // nobody listens on port 1
+    let url = "postgres://quell:s3cret@127.0.0.1:1/quell";
+    let error = Store::open(url, Clock::manual(at(0))).await.unwrap_err();
+    assert_eq!(error.code, "Q0402");
+    assert!(error.message.contains("could not reach the database"), "{error}");
+    let words = format!("{error} {error:?}");
+    assert!(!words.contains("s3cret"), "{words}");
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_quell_is_left_alone() {
+    let db = Database::sqlite();
+    db.store().await.close().await;
+    let raw = db.raw().await;
+    change_one(
+        &raw,
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+         VALUES (9999, 'from the future', TRUE, x'00', 1)",
+    )
+    .await;
+    let error = Store::open(&db.url, db.clock.clone()).await.unwrap_err();
+    assert_eq!(error.code, "Q0403");
+}

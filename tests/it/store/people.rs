@@ -1,0 +1,219 @@
+//! What people say about runs: approve, reject, settle, cancel; and what they are told when they cannot.
+
+use futures_util::future::join_all;
+use quell::model::run::Intent;
+use quell::model::run::Outcome;
+use quell::store::people::Word;
+use quell::store::runs::RunRow;
+
+use super::*;
+
+on_each_engine!(
+    an_approval_starts_the_run_at_once,
+    an_approval_of_another_plan_is_refused,
+    a_rejection_ends_the_run,
+    of_two_who_speak_at_once_one_is_heard,
+    a_doubt_is_settled_either_way,
+    a_word_that_nobody_waits_for_is_refused_and_fences_nobody,
+    a_word_that_comes_too_late_fences_nobody,
+    a_cancelled_proposal_is_due_at_once,
+    a_run_that_waits_for_its_time_is_cancelled_at_once,
+    a_cancel_does_not_take_a_run_from_its_worker,
+    a_cancel_while_a_worker_lets_go_is_not_lost,
+    a_resolution_while_a_worker_lets_go_is_not_lost,
+    a_run_that_has_ended_cannot_be_cancelled,
+);
+
+fn approve(row: &RunRow) -> Word {
+    Word::Approve { digest: row.digest.clone() }
+}
+
+fn reject() -> Word {
+    Word::Reject { reason: "not now".into() }
+}
+
+/// A run that waits for approval, as the worker leaves it.
+async fn proposal(store: &Store) -> RunRow {
+    let plan = Plan { mode: Mode::Approve, ..plan("t", IncidentId(1), EpisodeId(1)) };
+    let run = create(store, &plan).await;
+    let claim = store.claim_run("worker", LEASE).await.unwrap().unwrap();
+    store.release_run(&claim, None).await.unwrap();
+    store.run(run).await.unwrap().unwrap()
+}
+
+fn started() -> Event {
+    let intent = Intent { action: None, timeout: LEASE, key: "r-1/1".into() };
+    Event::StepStarted { step: 0, attempt: 1, intent }
+}
+
+/// A run whose only step is in doubt, as the worker leaves it.
+async fn in_doubt(store: &Store, number: i64) -> RunRow {
+    let run = create_for(store, number).await;
+    let mut claim = store.claim_run("worker", LEASE).await.unwrap().unwrap();
+    let outcome = Outcome::Unknown { reason: "timed out".into() };
+    let ended = Event::StepEnded { step: 0, outcome, jitter: 0 };
+    append(store, &mut claim, started(), RunState::Running).await.unwrap();
+    append(store, &mut claim, ended, RunState::InDoubt).await.unwrap();
+    store.release_run(&claim, None).await.unwrap();
+    store.run(run).await.unwrap().unwrap()
+}
+
+fn assert_conflict<T: std::fmt::Debug>(result: Result<T, StoreError>, words: &str) {
+    match result {
+        Err(StoreError::Conflict(found)) => assert_eq!(found, words),
+        other => panic!("{other:?} is no conflict: {words}"),
+    }
+}
+
+async fn an_approval_starts_the_run_at_once(db: Database) {
+    let store = db.store().await;
+    let waits = proposal(&store).await;
+    assert_eq!(waits.state, RunState::AwaitingApproval);
+    let row = store.say(waits.id, "ada", approve(&waits)).await.unwrap();
+    assert_eq!(row.state, RunState::Running);
+    let claim = store.claim_run("worker", LEASE).await.unwrap().unwrap();
+    let expected = Event::Approved { by: "ada".into(), digest: waits.digest };
+    assert_eq!(claim.entries.last().unwrap().event, expected);
+    assert_eq!(store.audit(None).await.unwrap().broken, []);
+}
+
+async fn an_approval_of_another_plan_is_refused(db: Database) {
+    let store = db.store().await;
+    let waits = proposal(&store).await;
+    let said = store.say(waits.id, "ada", Word::Approve { digest: "another".into() }).await;
+    assert_conflict(said, "the plan of r-1 is not the one that was looked at; look again");
+    assert_eq!(store.journal(waits.id).await.unwrap().len(), 1);
+    store.say(waits.id, "ada", approve(&waits)).await.unwrap();
+}
+
+async fn a_rejection_ends_the_run(db: Database) {
+    let store = db.store().await;
+    let waits = proposal(&store).await;
+    db.advance(8);
+    let row = store.say(waits.id, "ada", reject()).await.unwrap();
+    assert_eq!((row.state, row.ended_at), (RunState::Rejected, Some(at(8))));
+    assert!(row.outcome.contains("rejected by ada: not now"), "{}", row.outcome);
+    assert_conflict(
+        store.say(waits.id, "bob", approve(&waits)).await,
+        "r-1 is rejected, not awaiting approval",
+    );
+    assert!(store.claim_run("worker", LEASE).await.unwrap().is_none());
+    create(&store, &plan("t", IncidentId(2), EpisodeId(2))).await;
+}
+
+async fn of_two_who_speak_at_once_one_is_heard(db: Database) {
+    let stores = [db.store().await, db.store().await];
+    let waits = proposal(&stores[0]).await;
+    let all = (0..6).map(|number| {
+        let word = if number % 2 == 0 { approve(&waits) } else { reject() };
+        stores[number % 2].say(waits.id, "ada", word)
+    });
+    let said = join_all(all).await;
+    assert_eq!(said.iter().filter(|it| it.is_ok()).count(), 1, "{said:?}");
+    for refused in said.into_iter().filter_map(Result::err) {
+        assert!(matches!(refused, StoreError::Conflict(_) | StoreError::Fenced), "{refused:?}");
+    }
+    assert_eq!(stores[0].journal(waits.id).await.unwrap().len(), 2);
+}
+
+async fn a_doubt_is_settled_either_way(db: Database) {
+    let store = db.store().await;
+    let waits = in_doubt(&store, 1).await;
+    assert_conflict(
+        store.say(waits.id, "ada", approve(&waits)).await,
+        "r-1 is in doubt, not awaiting approval",
+    );
+    let row = store.say(waits.id, "ada", Word::Settle { happened: true }).await.unwrap();
+    assert_eq!((row.state, row.ended_at), (RunState::Fixed, Some(at(0))));
+
+    let waits = in_doubt(&store, 2).await;
+    let row = store.say(waits.id, "ada", Word::Settle { happened: false }).await.unwrap();
+    assert_eq!((row.state, row.ended_at), (RunState::Running, None));
+    assert!(store.claim_run("worker", LEASE).await.unwrap().is_some());
+}
+
+async fn a_word_that_nobody_waits_for_is_refused_and_fences_nobody(db: Database) {
+    let store = db.store().await;
+    let run = create_for(&store, 1).await;
+    let mut claim = store.claim_run("worker", LEASE).await.unwrap().unwrap();
+    append(&store, &mut claim, started(), RunState::Running).await.unwrap();
+    for word in [reject(), Word::Settle { happened: true }] {
+        let refused = store.say(run, "ada", word).await;
+        assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
+    }
+    store.renew_run(&claim, LEASE).await.unwrap();
+    let nobody = store.say(RunId(99), "ada", reject()).await;
+    assert!(matches!(nobody, Err(StoreError::Missing(_))), "{nobody:?}");
+}
+
+/// Between looking and taking over, a worker may have begun: what it does must not be fenced.
+async fn a_word_that_comes_too_late_fences_nobody(db: Database) {
+    let store = db.store().await;
+    let waits = proposal(&store).await;
+    store.say(waits.id, "ada", approve(&waits)).await.unwrap();
+    let mut claim = store.claim_run("worker", LEASE).await.unwrap().unwrap();
+    append(&store, &mut claim, started(), RunState::Running).await.unwrap();
+    assert_conflict(
+        store.take_run(waits.id, RunState::AwaitingApproval, LEASE).await,
+        "r-1 is running, not awaiting approval",
+    );
+    store.renew_run(&claim, LEASE).await.unwrap();
+}
+
+async fn a_cancelled_proposal_is_due_at_once(db: Database) {
+    let store = db.store().await;
+    let waits = proposal(&store).await;
+    assert_eq!(store.cancel_requested(waits.id).await.unwrap(), None);
+    store.cancel_run(waits.id, "ada").await.unwrap();
+    store.cancel_run(waits.id, "bob").await.unwrap();
+    assert_eq!(store.cancel_requested(waits.id).await.unwrap().as_deref(), Some("ada"));
+    assert!(store.claim_run("worker", LEASE).await.unwrap().is_some());
+}
+
+async fn a_run_that_waits_for_its_time_is_cancelled_at_once(db: Database) {
+    let store = db.store().await;
+    let run = create_for(&store, 1).await;
+    let claim = store.claim_run("worker", LEASE).await.unwrap().unwrap();
+    store.release_run(&claim, Some(at(3_600))).await.unwrap();
+    store.cancel_run(run, "ada").await.unwrap();
+    assert!(store.claim_run("worker", LEASE).await.unwrap().is_some(), "not in an hour");
+}
+
+async fn a_cancel_does_not_take_a_run_from_its_worker(db: Database) {
+    let store = db.store().await;
+    let run = create_for(&store, 1).await;
+    let mut claim = store.claim_run("worker", LEASE).await.unwrap().unwrap();
+    append(&store, &mut claim, started(), RunState::Running).await.unwrap();
+    store.cancel_run(run, "ada").await.unwrap();
+    assert!(store.claim_run("other", LEASE).await.unwrap().is_none());
+    store.renew_run(&claim, LEASE).await.unwrap();
+}
+
+async fn a_cancel_while_a_worker_lets_go_is_not_lost(db: Database) {
+    let store = db.store().await;
+    let plan = Plan { mode: Mode::Approve, ..plan("t", IncidentId(1), EpisodeId(1)) };
+    let run = create(&store, &plan).await;
+    let claim = store.claim_run("worker", LEASE).await.unwrap().unwrap();
+    store.cancel_run(run, "ada").await.unwrap();
+    store.release_run(&claim, None).await.unwrap();
+    assert!(store.claim_run("worker", LEASE).await.unwrap().is_some());
+}
+
+async fn a_resolution_while_a_worker_lets_go_is_not_lost(db: Database) {
+    let store = db.store().await;
+    let plan = Plan { mode: Mode::Approve, ..plan("t", IncidentId(1), EpisodeId(1)) };
+    create(&store, &plan).await;
+    let claim = store.claim_run("worker", LEASE).await.unwrap().unwrap();
+    store.wake_waiting_runs(EpisodeId(1)).await.unwrap();
+    store.release_run(&claim, None).await.unwrap();
+    assert!(store.claim_run("worker", LEASE).await.unwrap().is_some());
+}
+
+async fn a_run_that_has_ended_cannot_be_cancelled(db: Database) {
+    let store = db.store().await;
+    let waits = proposal(&store).await;
+    store.say(waits.id, "ada", reject()).await.unwrap();
+    assert_conflict(store.cancel_run(waits.id, "ada").await, "r-1 has ended: rejected");
+    let nobody = store.cancel_run(RunId(99), "ada").await;
+    assert!(matches!(nobody, Err(StoreError::Missing(_))), "{nobody:?}");
+}
