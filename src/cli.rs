@@ -30,7 +30,14 @@ use crate::store::sqlite_file;
 #[command(after_help = "Exit codes: 0 fine, 1 found problems, 2 could not run.")]
 struct Cli {
     /// Settings; without it, quell.yml in the working directory if there is one, else defaults.
-    #[arg(long, short, global = true, env = "QUELL_CONFIG", value_name = "FILE")]
+    #[arg(
+        long,
+        short,
+        global = true,
+        env = "QUELL_CONFIG",
+        hide_env_values = true,
+        value_name = "FILE"
+    )]
     config: Option<PathBuf>,
     /// Machine-readable output.
     #[arg(long, global = true)]

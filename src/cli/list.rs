@@ -182,8 +182,10 @@ async fn incident(at: &Place, store: &Store, id: IncidentId) -> Result<(), Error
     for it in &told {
         let error = if it.error.is_empty() { String::new() } else { format!(" ({})", it.error) };
         output::line(&format!(
-            "  told       {} {}: {}{error}: {}",
-            it.channel, it.recipient, it.state, it.notice.headline
+            "  told       {}: {}{error}: {}",
+            format!("{} {}", it.channel, it.recipient).trim_end(),
+            it.state,
+            it.notice.headline
         ));
     }
     Ok(())
@@ -328,7 +330,8 @@ pub(super) async fn audit(at: &Place, command: &AuditCommand) -> Result<(), Erro
         }
         let verdict =
             if audit.broken.is_empty() { "every chain holds" } else { "broken chains: see above" };
-        output::line(&format!("{} runs, {} events: {verdict}", audit.runs, audit.events));
+        let s = if audit.runs == 1 { "" } else { "s" };
+        output::line(&format!("{} run{s}, {} events: {verdict}", audit.runs, audit.events));
     }
     if audit.broken.is_empty() {
         Ok(())

@@ -33,7 +33,7 @@ pub(super) struct Options {
     #[arg(long)]
     resolved: bool,
     /// The server; where quell.yml listens when silent.
-    #[arg(long, env = "QUELL_URL")]
+    #[arg(long, env = "QUELL_URL", hide_env_values = true)]
     server: Option<String>,
     /// Ingest token; the first of quell.yml when silent.
     #[arg(long, env = "QUELL_TOKEN", hide_env_values = true)]

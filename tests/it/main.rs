@@ -7,6 +7,7 @@
 )]
 
 mod bad_input;
+mod cli;
 mod crashes;
 mod journeys;
 mod servers;

@@ -6,16 +6,16 @@ use reqwest::Method;
 use reqwest::Response;
 use serde_json::json;
 
-use crate::bad_input::firing;
 use crate::bad_input::shown;
 use crate::support::quell::Quell;
+use crate::support::quell::webhook;
 use crate::support::shop::Fault;
 use crate::support::shop::Shop;
 
 async fn post(quell: &Quell, alertname: &str, padding: usize) -> Response {
     let labels = json!({ "alertname": alertname, "padding": "x".repeat(padding) });
     let request = quell.request(Method::POST, "/api/v1/webhook/alertmanager");
-    request.json(&firing(&labels)).send().await.unwrap()
+    request.json(&webhook("firing", &labels)).send().await.unwrap()
 }
 
 /// A shop, and quell with a rule that restarts it.

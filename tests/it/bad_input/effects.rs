@@ -6,10 +6,10 @@ use reqwest::Method;
 use serde_json::Value;
 use serde_json::json;
 
-use crate::bad_input::firing;
 use crate::bad_input::shown;
 use crate::support::process;
 use crate::support::quell::Quell;
+use crate::support::quell::webhook;
 use crate::support::recorder::Recorder;
 use crate::support::shop::Fault;
 use crate::support::shop::Shop;
@@ -71,8 +71,13 @@ severities: {{ critical: {{ notify: [people] }} }}
         let mut all = json!({ "alertname": "HighErrorRate", "severity": "critical" });
         all.as_object_mut().unwrap().extend(labels.as_object().unwrap().clone());
         let path = "/api/v1/webhook/alertmanager";
-        let reply =
-            self.quell.request(Method::POST, path).json(&firing(&all)).send().await.unwrap();
+        let reply = self
+            .quell
+            .request(Method::POST, path)
+            .json(&webhook("firing", &all))
+            .send()
+            .await
+            .unwrap();
         assert!(reply.status().is_success(), "{reply:#?}");
         let notice = wait::until("a person is asked", wait::PATIENCE, async || {
             let requests = self.people.requests("/hook");

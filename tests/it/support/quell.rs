@@ -8,6 +8,7 @@ use std::process::Stdio;
 use reqwest::Method;
 use reqwest::RequestBuilder;
 use serde_json::Value;
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::support::http;
@@ -36,6 +37,19 @@ pub(crate) struct Printed {
     pub(crate) err: String,
     /// 0 fine, 1 found problems, 2 could not run.
     pub(crate) code: i32,
+}
+
+/// A webhook body with one alert of these labels, `firing` or `resolved`.
+pub(crate) fn webhook(status: &str, labels: &Value) -> Value {
+    let ends_at =
+        if status == "resolved" { "2026-01-05T10:05:00Z" } else { "0001-01-01T00:00:00Z" };
+    json!({
+        "version": "4", "receiver": "quell", "status": status,
+        "alerts": [{
+            "status": status, "labels": labels, "annotations": {},
+            "startsAt": "2026-01-05T10:00:00Z", "endsAt": ends_at,
+        }],
+    })
 }
 
 impl Printed {

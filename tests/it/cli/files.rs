@@ -1,0 +1,214 @@
+//! `check` and `explain`: files in, words out, nothing else touched.
+
+use std::fs;
+
+use crate::support::quell::Quell;
+
+const RULES: &str = r#"
+rules:
+  - name: api-errors
+    match: [alertname="ApiErrors"]
+    target: service/api
+    response: [{ playbook: restart, with: { unit: api } }]
+  - name: errors
+    match: [alertname="HighErrorRate", severity=~"critical|high", service!=""]
+    target: service/{{ labels.service }}
+    response:
+      - { playbook: restart, with: { unit: "{{ labels.service }}" } }
+      - { playbook: restart, with: { unit: "{{ labels.service }}" }, mode: approve }
+    verify: { promql: up, healthy: value == 1.0 }
+  - name: everything
+    match: [alertname=~".+"]
+    target: alert/{{ labels.alertname }}
+"#;
+
+const PLAYBOOK: &str = "
+playbook: restart
+parameters:
+  unit: { type: string, pattern: '[a-z0-9-]+', required: true }
+steps:
+  - name: restart
+    command: { argv: [systemctl, restart, \"{{ unit }}\"] }
+    undo: { command: { argv: [systemctl, stop, \"{{ unit }}\"] } }
+  - name: settle
+    wait: 10s
+";
+
+fn prepared(rules: &str) -> Quell {
+    let config = "storage: sqlite:quell.db\nmode: auto\nprometheus: { url: http://127.0.0.1:9 }\n";
+    Quell::prepare(config, &[("rules/r.yml", rules), ("playbooks/p.yml", PLAYBOOK)])
+}
+
+#[tokio::test]
+async fn check_of_a_good_set() {
+    let quell = prepared(RULES);
+    let said = quell.cli(&["check"]).await;
+    assert_eq!((said.code, said.err.as_str()), (0, ""));
+    insta::assert_snapshot!(said.out, @"3 files, 3 rules, 1 playbook: no problems");
+    let said = quell.cli(&["check", "--json"]).await;
+    assert_eq!((said.code, said.err.as_str()), (0, ""));
+    insta::assert_snapshot!(said.out, @"[]");
+    assert!(!quell.folder().join("quell.db").exists(), "a check made a database");
+}
+
+#[tokio::test]
+async fn check_of_a_bad_set() {
+    let bad = RULES
+        .replace("mode: approve", "mode: aprove")
+        .replace("with: { unit: api }", "with: { nuit: api }");
+    let quell = prepared(&bad);
+    let said = quell.cli(&["check"]).await;
+    assert_eq!((said.code, said.err.as_str()), (1, ""));
+    insta::assert_snapshot!(said.out, @r#"
+    error[Q0124]: playbook `restart` needs parameter `unit`
+      ┌─ rules/r.yml:6:28
+      │
+    6 │     response: [{ playbook: restart, with: { nuit: api } }]
+      │                            ^^^^^^^ write `with: { unit: … }`
+
+    error[Q0123]: playbook `restart` has no parameter `nuit`
+      ┌─ rules/r.yml:6:45
+      │
+    6 │     response: [{ playbook: restart, with: { nuit: api } }]
+      │                                             ^^^^ did you mean `unit`?
+      │
+      = restart takes: unit
+
+    error[Q0108]: expected observe, approve or auto, got `aprove`
+       ┌─ rules/r.yml:12:76
+       │
+    12 │       - { playbook: restart, with: { unit: "{{ labels.service }}" }, mode: aprove }
+       │                                                                            ^^^^^^ did you mean `approve`?
+
+    3 files, 3 rules, 1 playbook: 3 errors
+    "#);
+    let said = quell.cli(&["check", "--json"]).await;
+    assert_eq!((said.code, said.err.as_str()), (1, ""));
+    insta::assert_snapshot!(said.out, @r#"
+    [
+      {
+        "severity": "error",
+        "code": "Q0124",
+        "file": "rules/r.yml",
+        "span": {
+          "start": 115,
+          "end": 122,
+          "line": 6,
+          "column": 28
+        },
+        "message": "playbook `restart` needs parameter `unit`",
+        "label": "write `with: { unit: … }`",
+        "notes": []
+      },
+      {
+        "severity": "error",
+        "code": "Q0123",
+        "file": "rules/r.yml",
+        "span": {
+          "start": 132,
+          "end": 136,
+          "line": 6,
+          "column": 45
+        },
+        "message": "playbook `restart` has no parameter `nuit`",
+        "label": "did you mean `unit`?",
+        "notes": [
+          "restart takes: unit"
+        ]
+      },
+      {
+        "severity": "error",
+        "code": "Q0108",
+        "file": "rules/r.yml",
+        "span": {
+          "start": 443,
+          "end": 449,
+          "line": 12,
+          "column": 76
+        },
+        "message": "expected observe, approve or auto, got `aprove`",
+        "label": "did you mean `approve`?",
+        "notes": []
+      }
+    ]
+    "#);
+}
+
+#[tokio::test]
+async fn explain_of_a_captured_webhook() {
+    let quell = prepared(RULES);
+    let capture =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/tests/captures/am0.33.1-from-real-prometheus-0.json");
+    fs::copy(capture, quell.folder().join("body.json")).unwrap();
+    let said = quell.cli(&["explain", "body.json"]).await;
+    assert_eq!((said.code, said.err.as_str()), (0, ""));
+    insta::assert_snapshot!(said.out, @r#"
+    SvcDownNow{cluster="dev", instance="127.0.0.1:29500", job="t", severity="warning", svc="a", v="0"}     1 of 3 rules selected
+
+      api-errors  rules/r.yml:3   no: alertname="ApiErrors", the alert has "SvcDownNow"
+      errors      rules/r.yml:7   no: alertname="HighErrorRate", the alert has "SvcDownNow"
+      everything  rules/r.yml:14  selected
+
+    rule everything has no remedy: people only
+    "#);
+    let said = quell
+        .cli(&[
+            "explain",
+            "--label",
+            "alertname=HighErrorRate",
+            "-l",
+            "severity=high",
+            "-l",
+            "service=api",
+        ])
+        .await;
+    assert_eq!((said.code, said.err.as_str()), (0, ""));
+    insta::assert_snapshot!(said.out, @r#"
+    HighErrorRate{service="api", severity="high"}     1 of 3 rules selected
+
+      api-errors  rules/r.yml:3   no: alertname="ApiErrors", the alert has "HighErrorRate"
+      errors      rules/r.yml:7   selected
+      everything  rules/r.yml:14  no: rule errors takes it before
+
+    plan when it may run: remedy 1 of 2, restart (mode auto) on service/api
+      1  restart: command systemctl restart api    undo: command systemctl stop api
+      2  settle: wait 10s
+      verify: promql within 5m, held 1m
+      then, if it does not help: restart
+    "#);
+}
+
+#[tokio::test]
+async fn explain_of_what_holds_no_alert() {
+    let quell = prepared(RULES);
+    quell.write("number.json", "7");
+    quell.write("broken.json", "{\n  \"labels\": {");
+    let mut text = String::new();
+    for arguments in [
+        &["explain"][..],
+        &["explain", "none.json"],
+        &["explain", "number.json"],
+        &["explain", "broken.json"],
+        &["explain", "--label", "service"],
+    ] {
+        let said = quell.cli(arguments).await;
+        assert_eq!((said.code, said.out.as_str()), (2, ""), "{arguments:?}");
+        text += &format!("$ quell {}\n{}", arguments.join(" "), said.err);
+    }
+    insta::assert_snapshot!(text, @"
+    $ quell explain
+    error[Q0601]: there is no alert to explain
+      = name a file, or labels: quell explain --label alertname=HighErrorRate
+    $ quell explain none.json
+    error[Q0602]: could not read none.json: No such file or directory (os error 2)
+    $ quell explain number.json
+    error[Q0603]: number.json holds no alert
+      = expected a webhook body with `alerts`, an alert with `labels`, or a map of labels
+    $ quell explain broken.json
+    error[Q0603]: broken.json is not JSON: EOF while parsing an object at line 2 column 13
+    $ quell explain --label service
+    error: invalid value 'service' for '--label <NAME=VALUE>': write NAME=VALUE
+
+    For more information, try '--help'.
+    ");
+}
