@@ -26,7 +26,7 @@ async fn help_of_every_command() {
         }
         let shown = quell.cli(&[name, "--help"]).await;
         assert_eq!((shown.code, shown.err.as_str()), (0, ""), "{name}");
-        text += &format!("\n$ quell {name} --help\n{}", shown.out);
+        text = format!("{text}\n$ quell {name} --help\n{}", shown.out);
     }
     insta::assert_snapshot!("help", text);
 }

@@ -204,6 +204,10 @@ impl State {
     pub fn summary(&self) -> RunState {
         match &self.phase {
             Phase::Empty | Phase::Observing => RunState::Planned,
+            // nothing has begun yet, and nobody has said that it may
+            Phase::Ready { step: 0, attempt: 1, .. } if self.approved_by.is_none() => {
+                RunState::Planned
+            }
             Phase::AwaitingApproval => RunState::AwaitingApproval,
             Phase::Ready { .. }
             | Phase::InFlight { .. }

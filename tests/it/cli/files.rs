@@ -193,7 +193,7 @@ async fn explain_of_what_holds_no_alert() {
     ] {
         let said = quell.cli(arguments).await;
         assert_eq!((said.code, said.out.as_str()), (2, ""), "{arguments:?}");
-        text += &format!("$ quell {}\n{}", arguments.join(" "), said.err);
+        text = format!("{text}$ quell {}\n{}", arguments.join(" "), said.err);
     }
     insta::assert_snapshot!(text, @"
     $ quell explain

@@ -72,7 +72,7 @@ async fn session(quell: &Quell, lines: &[&str]) -> String {
     for line in lines {
         let said = quell.cli(&line.split(' ').collect::<Vec<_>>()).await;
         assert_eq!((said.code, said.err.as_str()), (0, ""), "{line}: {said:#?}");
-        text += &format!("$ quell {line}\n{}", said.out);
+        text = format!("{text}$ quell {line}\n{}", said.out);
     }
     steady(&text)
 }
