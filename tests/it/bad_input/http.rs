@@ -52,7 +52,7 @@ async fn invalid_json_is_placed() {
 async fn a_wrong_token_is_refused() {
     let body = r#"{"version":"4","alerts":[]}"#;
     insta::assert_snapshot!(refused("hush-other", body.to_owned()).await, @r#"
-    401 Unauthorized (Bearer realm="quell", Basic realm="quell")
+    401 Unauthorized (Bearer realm="quell")
     credentials needed: the credentials are not in ingest.tokens of quell.yml
     "#);
 }
