@@ -40,6 +40,9 @@ pub(crate) const NEVER: i64 = i64::MAX;
 /// A database that does not answer in this time when quell starts is not there.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
+/// Tries after the first to bring a file up to date that other processes open at the same time.
+const MIGRATION_TRIES: usize = 4;
+
 /// Why the store did not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -121,7 +124,14 @@ impl Store {
                 (pool.clone(), pool)
             }
         };
-        sqlx::migrate!().run(&writer).await.map_err(not_migrated)?;
+        // SQLite has no lock for this: another process may be creating the same tables, and what it did is seen next time
+        let mut migrated = sqlx::migrate!().run(&writer).await;
+        for _ in 0..MIGRATION_TRIES {
+            if migrated.is_err() && engine == Engine::Sqlite {
+                migrated = sqlx::migrate!().run(&writer).await;
+            }
+        }
+        migrated.map_err(not_migrated)?;
         Ok(Self { writer, reader, engine, clock })
     }
 

@@ -14,6 +14,7 @@ use crate::store::NEVER;
 use crate::store::Result;
 use crate::store::Store;
 use crate::store::Transaction;
+use crate::store::commit;
 use crate::store::flag;
 use crate::store::instant;
 use crate::store::instant_or_none;
@@ -74,7 +75,7 @@ impl Store {
         .bind(incident.0)
         .execute(&mut *tx)
         .await?;
-        tx.commit().await?;
+        commit(tx).await?;
         Ok(())
     }
 
@@ -86,7 +87,7 @@ impl Store {
             .bind(micros(self.now()))
             .execute(&mut *tx)
             .await?;
-        tx.commit().await?;
+        commit(tx).await?;
         Ok(())
     }
 

@@ -119,6 +119,24 @@ async fn an_alert_that_resolves_between_steps_stops_the_rest_and_is_watched() {
 }
 
 #[tokio::test]
+async fn a_resolution_without_a_fix_is_not_told_as_one() {
+    let mut site = Site::new().await;
+    site.respond_with(&["drip", "restart"]);
+    site.serve().await;
+    site.shop.inject(Fault::Unfixable);
+    site.shop.gate().shut();
+    site.posts("firing").await;
+    site.shop.affected(1).await;
+    // its series vanished, say: the shop is as ill as before
+    site.posts("resolved").await;
+    site.shop.gate().open();
+    let whole = site.until_it_is("resolved").await;
+    assert_eq!(runs(&whole), ran(&[("drip", "failed")]), "nothing more is done without an alert");
+    assert_eq!(site.shop.effects().len(), 1);
+    site.told(SLACK, "nothing that quell tried was seen to help").await;
+}
+
+#[tokio::test]
 async fn an_alert_that_comes_back_is_a_new_incident_and_waits_for_the_cooldown() {
     let mut site = Site::new().await;
     site.config["limits"]["cooldown"] = json!("4s");

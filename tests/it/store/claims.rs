@@ -17,6 +17,7 @@ on_each_engine!(
     eight_workers_claim_each_notification_once,
     eight_workers_claim_each_incident_once,
     a_lease_that_ends_gives_the_run_to_another_and_fences_the_first,
+    what_a_dead_process_held_is_due_at_once,
     a_renewed_lease_lasts_longer,
     a_released_run_comes_back_at_its_time,
     what_has_been_due_longest_is_claimed_first,
@@ -130,6 +131,32 @@ async fn a_lease_that_ends_gives_the_run_to_another_and_fences_the_first(db: Dat
 
     append(&quick, &mut fresh, stop(), RunState::Superseded).await.unwrap();
     assert_eq!(quick.journal(stale.run).await.unwrap().len(), 2);
+}
+
+async fn what_a_dead_process_held_is_due_at_once(db: Database) {
+    let store = db.store().await;
+    fire(&store, "A").await;
+    let soon = Some(Duration::ZERO);
+    let new = incident("r", "g");
+    store.incident_for(&new, EpisodeId(1), soon, |_| Vec::new()).await.unwrap();
+    store.tell(vec![owed(IncidentId(1), "slack", "x")]).await.unwrap();
+    create_for(&store, 1).await;
+    create_for(&store, 2).await;
+    let waits = store.claim_run("dead", LEASE).await.unwrap().unwrap();
+    store.release_run(&waits, Some(at(3_600))).await.unwrap();
+    let take_all = || async {
+        (
+            store.claim_episode(LEASE).await.unwrap().is_some(),
+            store.claim_incident(LEASE).await.unwrap().is_some(),
+            store.claim_notification(LEASE).await.unwrap().is_some(),
+            store.claim_run("worker", LEASE).await.unwrap().map(|claim| claim.run),
+        )
+    };
+    assert_eq!(take_all().await, (true, true, true, Some(RunId(2))));
+    assert_eq!(take_all().await, (false, false, false, None));
+    assert_eq!(store.release_abandoned().await.unwrap(), 4);
+    assert_eq!(take_all().await, (true, true, true, Some(RunId(2))), "and not what waits");
+    assert_eq!(store.release_abandoned().await.unwrap(), 4);
 }
 
 async fn a_renewed_lease_lasts_longer(db: Database) {

@@ -82,6 +82,9 @@ impl Ghost {
                 }
             }
             Event::ReadBack { seen } if seen.health == Health::Healthy => self.doubtless(before),
+            Event::Verified { seen } if seen.health == Health::Unknown => {
+                assert!(!matches!(after.phase, Phase::Undoing { .. }), "an undo on no evidence");
+            }
             Event::Settled { happened: true, .. } => self.doubtless(before),
             Event::Stopped { why } => {
                 self.stopped = true;
