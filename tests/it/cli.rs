@@ -5,6 +5,8 @@ mod files;
 mod lists;
 mod output;
 
+use std::fmt::Write as _;
+
 use crate::support::quell::Quell;
 
 /// No subcommand is shown without its help, and no help changes unseen.
@@ -26,7 +28,7 @@ async fn help_of_every_command() {
         }
         let shown = quell.cli(&[name, "--help"]).await;
         assert_eq!((shown.code, shown.err.as_str()), (0, ""), "{name}");
-        text = format!("{text}\n$ quell {name} --help\n{}", shown.out);
+        write!(text, "\n$ quell {name} --help\n{}", shown.out).unwrap();
     }
     insta::assert_snapshot!("help", text);
 }

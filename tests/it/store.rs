@@ -7,6 +7,7 @@ mod decisions;
 mod durability;
 mod incidents;
 mod ingest;
+mod leases;
 mod outbox;
 mod people;
 mod races;

@@ -1,5 +1,6 @@
 //! `check` and `explain`: files in, words out, nothing else touched.
 
+use std::fmt::Write as _;
 use std::fs;
 
 use crate::support::quell::Quell;
@@ -193,7 +194,7 @@ async fn explain_of_what_holds_no_alert() {
     ] {
         let said = quell.cli(arguments).await;
         assert_eq!((said.code, said.out.as_str()), (2, ""), "{arguments:?}");
-        text = format!("{text}$ quell {}\n{}", arguments.join(" "), said.err);
+        write!(text, "$ quell {}\n{}", arguments.join(" "), said.err).unwrap();
     }
     insta::assert_snapshot!(text, @"
     $ quell explain

@@ -1,5 +1,7 @@
 //! `incidents`, `runs`, `notifications` and `audit`, before and after a story.
 
+use std::fmt::Write as _;
+
 use regex::Regex;
 use reqwest::Method;
 use serde_json::json;
@@ -72,7 +74,7 @@ async fn session(quell: &Quell, lines: &[&str]) -> String {
     for line in lines {
         let said = quell.cli(&line.split(' ').collect::<Vec<_>>()).await;
         assert_eq!((said.code, said.err.as_str()), (0, ""), "{line}: {said:#?}");
-        text = format!("{text}$ quell {line}\n{}", said.out);
+        write!(text, "$ quell {line}\n{}", said.out).unwrap();
     }
     steady(&text)
 }
