@@ -1,13 +1,14 @@
 //! Runs: created only while the facts hold, and what their journal leaves in their row.
 
 use futures_util::future::join_all;
+use quell::decide::machine;
 use quell::model::run::Stop;
 
 use super::*;
 
 on_each_engine!(
     a_run_is_created_with_its_plan_its_first_entry_and_what_it_owes,
-    a_new_run_stands_where_its_mode_says,
+    a_new_run_stands_where_its_journal_says,
     changed_facts_refuse_a_run,
     a_busy_target_refuses_a_run_until_it_is_free,
     one_episode_gets_one_run_of_a_remedy_in_each_round,
@@ -52,8 +53,9 @@ async fn a_run_is_created_with_its_plan_its_first_entry_and_what_it_owes(db: Dat
     assert_eq!((claim.run, claim.attempt, &claim.plan, &claim.entries), (run, 1, &plan, &journal));
 }
 
-/// A proposal is found, and approved, by its row, before any worker has written to it.
-async fn a_new_run_stands_where_its_mode_says(db: Database) {
+/// The row is a copy of what the journal says: people find runs by it, and a proposal is approved by it, before any
+/// worker has written to it.
+async fn a_new_run_stands_where_its_journal_says(db: Database) {
     let store = db.store().await;
     for (number, mode, expected) in [
         (1, Mode::Observe, RunState::Planned),
@@ -63,7 +65,9 @@ async fn a_new_run_stands_where_its_mode_says(db: Database) {
         let plan =
             Plan { mode, ..plan(&format!("t-{number}"), IncidentId(number), EpisodeId(number)) };
         let run = create(&store, &plan).await;
-        assert_eq!(store.run(run).await.unwrap().unwrap().state, expected, "{mode:?}");
+        let state = machine::fold(&plan, &store.journal(run).await.unwrap()).unwrap().summary();
+        assert_eq!(state, expected);
+        assert_eq!(store.run(run).await.unwrap().unwrap().state, state, "{mode:?}");
     }
 }
 
