@@ -13,7 +13,6 @@ use crate::decide::response;
 use crate::decide::response::Next;
 use crate::decide::tell;
 use crate::engine::Engine;
-use crate::engine::facts;
 use crate::engine::judge;
 use crate::engine::people;
 use crate::library::Library;
@@ -211,24 +210,21 @@ async fn try_remedy(
                 return Ok(None);
             }
         };
-    let news = engine.store.decide(&judged.decision).await?;
+    let owed = if tells(&judged) {
+        let notice = tell::refused(incident, &judged.decision.reason, now);
+        audience::owed(&library.config, &notice, false)
+    } else {
+        Vec::new()
+    };
+    let news = engine.store.decide_and_tell(&judged.decision, owed).await?;
     engine.metrics.decided(judged.decision.verdict.as_str());
     if news {
         log_decision(episode, &judged.decision);
+        engine.wake.deliver.notify_one();
     }
     match &judged.decision.verdict {
-        Verdict::Hold { until } => {
-            if news && tells(&judged) {
-                tell_refusal(engine, library, incident, &judged.decision.reason).await?;
-            }
-            Ok(Some(*until))
-        }
-        Verdict::Refuse => {
-            if news && tells(&judged) {
-                tell_refusal(engine, library, incident, &judged.decision.reason).await?;
-            }
-            Ok(Some(after(now, guard::AGAIN_AFTER)))
-        }
+        Verdict::Hold { until } => Ok(Some(*until)),
+        Verdict::Refuse => Ok(Some(after(now, guard::AGAIN_AFTER))),
         Verdict::Proceed | Verdict::Ask => {
             let Some(playbook) = library.playbooks.get(&judged.subject.playbook) else {
                 return Ok(None);
@@ -274,18 +270,6 @@ fn tells(judged: &judge::Judged) -> bool {
     let already_healthy =
         judged.facts.precheck.as_ref().is_some_and(|seen| seen.health == Health::Healthy);
     evidence.is_some() && !already_healthy
-}
-
-async fn tell_refusal(
-    engine: &Engine,
-    library: &Library,
-    incident: &Incident,
-    reason: &str,
-) -> Result<()> {
-    let notice = tell::refused(incident, reason, engine.clock.now());
-    engine.store.tell(audience::owed(&library.config, &notice, false)).await?;
-    engine.wake.deliver.notify_one();
-    Ok(())
 }
 
 fn log_decision(episode: &Episode, decision: &crate::model::decision::Decision) {
@@ -405,10 +389,4 @@ async fn take_back(engine: &Engine, incident: &Incident) -> Result<bool> {
     }
     engine.wake.work.notify_one();
     Ok(all)
-}
-
-/// Whether anything is paused, for health and metrics.
-pub async fn is_paused(engine: &Engine) -> Result<bool> {
-    let library = engine.library.load_full();
-    Ok(!facts::pauses(engine, &library).await?.is_empty())
 }

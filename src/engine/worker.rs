@@ -79,6 +79,10 @@ async fn work(engine: &Engine, mut claim: Claim) {
 async fn advance(engine: &Engine, claim: &mut Claim) -> Result<()> {
     let mut state = machine::fold(&claim.plan, &claim.entries)
         .map_err(|illegal| StoreError::Corrupt(format!("journal of {}: {illegal}", claim.run)))?;
+    // a run that is being verified is not let go of but by a process that ends: nobody has watched since
+    if matches!(state.phase, Phase::Verifying { .. }) {
+        write(engine, claim, &mut state, Event::Interrupted, LEASE).await?;
+    }
     loop {
         let now = engine.clock.now();
         let effect = machine::next(&claim.plan, &state, now);

@@ -5,12 +5,14 @@ use sqlx::Row as _;
 use crate::model::decision::Decision;
 use crate::model::decision::Verdict;
 use crate::model::incident::EpisodeId;
+use crate::model::incident::Owed;
 use crate::store::Result;
 use crate::store::Store;
 use crate::store::commit;
 use crate::store::json;
 use crate::store::micros;
 use crate::store::next_ids;
+use crate::store::outbox::owe;
 use crate::store::plain;
 use crate::store::to_json;
 
@@ -28,6 +30,11 @@ impl Store {
     /// Stores a decision unless it says the same as the last one for its episode and rule: same guard, same
     /// verdict. Returns whether it is news, which is when people are told.
     pub async fn decide(&self, decision: &Decision) -> Result<bool> {
+        self.decide_and_tell(decision, Vec::new()).await
+    }
+
+    /// As [`Store::decide`], with the notices that it owes when it is news, in the same transaction.
+    pub async fn decide_and_tell(&self, decision: &Decision, owed: Vec<Owed>) -> Result<bool> {
         let key = (decision.verdict.as_str(), deciding(decision));
         if let Some(last) = self.last_decision(decision.episode, &decision.rule).await? {
             let same_plan =
@@ -52,6 +59,7 @@ impl Store {
         .bind(micros(decision.at))
         .execute(&mut *tx)
         .await?;
+        owe(&mut tx, owed, decision.at).await?;
         commit(tx).await?;
         Ok(true)
     }

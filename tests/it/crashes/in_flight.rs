@@ -213,3 +213,21 @@ impl Drop for Group {
         }
     }
 }
+
+#[tokio::test]
+async fn what_nobody_watched_does_not_count_as_held() {
+    let mut story = story(&RESTART.replace("ON_UNKNOWN", "retry")).await;
+    story.quell.serve().await;
+    until_run_is(&story, "verifying").await;
+    story.quell.kill9();
+    story.quell.serve().await;
+    until_run_is(&story, "fixed").await;
+    let shown = story.quell.cli(&["runs", "r-1", "--json"]).await;
+    let run: Value = serde_json::from_str(&shown.out).unwrap();
+    let journal = run["journal"].as_array().unwrap();
+    let position = |what: &dyn Fn(&Value) -> bool| journal.iter().position(|it| what(&it["event"]));
+    let interrupted = position(&|event| event == "interrupted").expect("an interruption");
+    let after = journal.iter().skip(interrupted + 1);
+    let healthy = after.filter(|it| it["event"]["verified"]["seen"]["health"] == "healthy").count();
+    assert_eq!(healthy, 2, "it must become healthy, and hold, once more: {journal:#?}");
+}
