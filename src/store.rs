@@ -16,6 +16,7 @@ pub mod pauses;
 pub mod people;
 pub mod runs;
 
+use std::borrow::Cow;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
@@ -26,9 +27,13 @@ use sqlx::AnyConnection;
 use sqlx::AnyPool;
 use sqlx::Connection as _;
 use sqlx::Row as _;
+use sqlx::SqlSafeStr as _;
 use sqlx::any::AnyPoolOptions;
 use sqlx::any::AnyRow;
 use sqlx::migrate::MigrateError;
+use sqlx::migrate::Migration;
+use sqlx::migrate::MigrationType;
+use sqlx::migrate::Migrator;
 
 use crate::clock::Clock;
 use crate::crash;
@@ -125,10 +130,11 @@ impl Store {
             }
         };
         // SQLite has no lock for this: another process may be creating the same tables, and what it did is seen next time
-        let mut migrated = sqlx::migrate!().run(&writer).await;
+        let migrator = migrator();
+        let mut migrated = migrator.run(&writer).await;
         for _ in 0..MIGRATION_TRIES {
             if migrated.is_err() && engine == Engine::Sqlite {
-                migrated = sqlx::migrate!().run(&writer).await;
+                migrated = migrator.run(&writer).await;
             }
         }
         migrated.map_err(not_migrated)?;
@@ -172,6 +178,25 @@ impl Store {
 pub fn sqlite_file(url: &str) -> Option<&Path> {
     let file = url.strip_prefix("sqlite:")?;
     Some(Path::new(file.strip_prefix("//").unwrap_or(file)))
+}
+
+/// The tables, in the order in which they came. Released migrations never change: their checksums are kept in the
+/// database. (The macro of sqlx for this would compile both drivers a second time.)
+fn migrator() -> Migrator {
+    let migration = |version, name, sql: &'static str| {
+        Migration::new(
+            version,
+            Cow::Borrowed(name),
+            MigrationType::Simple,
+            sql.into_sql_str(),
+            false,
+        )
+    };
+    Migrator::with_migrations(vec![migration(
+        1,
+        "init",
+        include_str!("../migrations/0001_init.sql"),
+    )])
 }
 
 /// Connects once, as the pools do: they would go on trying for as long as a caller may wait, and keep the reason.
