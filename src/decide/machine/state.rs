@@ -149,7 +149,7 @@ pub enum Effect {
     },
     /// Ask the verification whether a step in doubt happened, and write `ReadBack`.
     ReadBack,
-    /// Observe the verification, and write what [`verification_event`] says.
+    /// Observe the verification, and write what [`super::verification_event`] says.
     Verify,
     /// Render the step's undo, write its intent, do it, write the outcome.
     Undo {
