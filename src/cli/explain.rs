@@ -15,7 +15,6 @@ use crate::decide::tell;
 use crate::error::Error;
 use crate::library::Library;
 use crate::model::incident::Episode;
-use crate::model::incident::EpisodeId;
 use crate::model::incident::IncidentId;
 use crate::model::labels::Labels;
 use crate::model::playbook::What;
@@ -56,7 +55,7 @@ pub(super) fn run(at: &Place, options: &Options) -> Result<(), Error> {
     let now = Clock::System.now();
     let mut machine_readable = Vec::new();
     for (labels, annotations) in alerts {
-        let episode = episode(labels, annotations, now);
+        let episode = Episode::unstored("explain", labels, annotations, now);
         if at.json {
             machine_readable.push(as_json(&library, &episode));
         } else {
@@ -67,24 +66,6 @@ pub(super) fn run(at: &Place, options: &Options) -> Result<(), Error> {
         output::json(&machine_readable);
     }
     Ok(())
-}
-
-fn episode(labels: Labels, annotations: Labels, now: Timestamp) -> Episode {
-    Episode {
-        id: EpisodeId(0),
-        fingerprint: labels.fingerprint(),
-        source: "explain".into(),
-        labels,
-        annotations,
-        open: true,
-        starts_at: now,
-        opened_at: now,
-        seen_at: now,
-        ended_at: None,
-        reopened: 0,
-        truncated: 0,
-        generator_url: String::new(),
-    }
 }
 
 /// Alerts of a file: a webhook body, one alert, or a map of labels.

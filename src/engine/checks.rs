@@ -15,7 +15,6 @@ use crate::model::alert::Alert;
 use crate::model::alert::AlertStatus;
 use crate::model::alert::Delivery;
 use crate::model::incident::Episode;
-use crate::model::incident::EpisodeId;
 use crate::model::labels::Labels;
 use crate::model::rule::Check;
 use crate::store::Result;
@@ -83,7 +82,9 @@ async fn look(
     now: Timestamp,
 ) -> Result<()> {
     let labels = check::labels(check);
-    let seen = facts::observe(engine, library, &check.probe, &stand_in(&labels, now)).await;
+    // probes observe for an episode; a check has none yet
+    let stand_in = Episode::unstored(SOURCE, labels.clone(), Labels::default(), now);
+    let seen = facts::observe(engine, library, &check.probe, &stand_in).await;
     let streak = if seen.health == before.health { before.streak.saturating_add(1) } else { 1 };
     let raise = check::raise(check, seen.health, streak, before.firing, before.blind);
     engine.metrics.checked(&check.name, seen.health.as_str());
@@ -133,23 +134,4 @@ async fn look(
         Raise::Nothing => {}
     }
     engine.store.check_seen(&state).await
-}
-
-/// Probes observe for an episode; a check has none yet.
-fn stand_in(labels: &Labels, now: Timestamp) -> Episode {
-    Episode {
-        id: EpisodeId(0),
-        fingerprint: labels.fingerprint(),
-        source: SOURCE.to_owned(),
-        labels: labels.clone(),
-        annotations: Labels::default(),
-        open: true,
-        starts_at: now,
-        opened_at: now,
-        seen_at: now,
-        ended_at: None,
-        reopened: 0,
-        truncated: 0,
-        generator_url: String::new(),
-    }
 }

@@ -83,6 +83,27 @@ pub struct Episode {
     pub generator_url: String,
 }
 
+impl Episode {
+    /// An open episode that is not stored, which began at `now`: for what is only looked at.
+    pub fn unstored(source: &str, labels: Labels, annotations: Labels, now: Timestamp) -> Self {
+        Self {
+            id: EpisodeId(0),
+            fingerprint: labels.fingerprint(),
+            source: source.to_owned(),
+            labels,
+            annotations,
+            open: true,
+            starts_at: now,
+            opened_at: now,
+            seen_at: now,
+            ended_at: None,
+            reopened: 0,
+            truncated: 0,
+            generator_url: String::new(),
+        }
+    }
+}
+
 /// Where an incident stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
