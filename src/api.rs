@@ -7,6 +7,7 @@ mod act;
 mod auth;
 mod body;
 mod edge;
+mod explain;
 mod health;
 mod links;
 mod problem;
@@ -24,13 +25,20 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use axum::routing::get;
 use axum::routing::post;
+use futures_util::future::BoxFuture;
 
 use crate::clock::Clock;
 use crate::library::Library;
+use crate::model::explain::Explanation;
+use crate::model::explain::Question;
+use crate::store::Result;
 use crate::store::Store;
 use crate::store::alerts::Intake;
 use crate::telemetry::Metrics;
 use crate::wake::Wake;
+
+/// Explains an alert by what is known now. It asks outside, which only the engine does: `app` passes this in.
+pub type Explain = Arc<dyn Fn(Question) -> BoxFuture<'static, Result<Explanation>> + Send + Sync>;
 
 /// What the handlers share. Cheap to clone.
 #[derive(Clone)]
@@ -49,6 +57,8 @@ pub struct State {
     pub link_key: Arc<[u8]>,
     /// Time.
     pub clock: Clock,
+    /// Explains alerts.
+    pub explain: Explain,
 }
 
 impl fmt::Debug for State {
@@ -73,6 +83,8 @@ pub fn router(state: State) -> Router {
         .route("/api/v1/runs/{id}/cancel", post(act::cancel))
         .route("/api/v1/runs/{id}/answer", post(act::answer))
         .route("/api/v1/decisions", get(read::decisions))
+        .route("/api/v1/explain", post(explain::alert))
+        .route("/api/v1/explain/{id}", get(explain::stored))
         .route("/api/v1/rules", get(read::rules))
         .route("/api/v1/playbooks", get(read::playbooks))
         .route("/api/v1/checks", get(read::checks))

@@ -19,6 +19,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use hyper_util::rt::TokioTimer;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -30,6 +31,7 @@ use crate::app::alone::Alone;
 use crate::clock::Clock;
 use crate::clock::random_key;
 use crate::engine::Engine;
+use crate::engine::explain;
 use crate::error::Error;
 use crate::library;
 use crate::library::Library;
@@ -46,6 +48,8 @@ const HEADERS_WITHIN: Duration = Duration::from_secs(10);
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 /// Steps under way may take this long to end when the server stops; then they are killed, and found in flight.
 const STEPS_WITHIN: Duration = Duration::from_mins(1);
+/// Alerts explained at once.
+const EXPLAINED_AT_ONCE: usize = 4;
 
 /// A quell that runs.
 #[derive(Debug)]
@@ -114,6 +118,7 @@ impl App {
         }
         engine.start();
         reload_on_request(&engine, reloads);
+        let explain = explains(&engine);
         let state = api::State {
             store,
             library: Arc::clone(&engine.library),
@@ -122,6 +127,7 @@ impl App {
             metrics,
             link_key,
             clock,
+            explain,
         };
         let http = axum_server::Handle::new();
         let server = serve(listener, api::router(state), http.clone())?;
@@ -160,6 +166,19 @@ impl App {
         }
         answered.await.unwrap_or_else(|_| Err("quell is stopping".into()))
     }
+}
+
+/// Explains alerts for whoever may read, a few at a time: each asks Alertmanager and Prometheus.
+fn explains(engine: &Engine) -> api::Explain {
+    let engine = engine.clone();
+    let slots = Arc::new(Semaphore::new(EXPLAINED_AT_ONCE));
+    Arc::new(move |question| {
+        let (engine, slots) = (engine.clone(), Arc::clone(&slots));
+        Box::pin(async move {
+            let _slot = slots.acquire().await;
+            explain::explain(&engine, &question).await
+        })
+    })
 }
 
 fn unusable(error: &crate::store::StoreError) -> Error {

@@ -7,6 +7,7 @@ mod output;
 mod people;
 mod send;
 mod serve;
+mod server;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -57,7 +58,7 @@ enum Command {
         /// quell.yml, folders, or single files; the configured set when silent.
         paths: Vec<PathBuf>,
     },
-    /// Say which rules an alert selects and why each other does not, and what the plan would be.
+    /// Say why quell would, would not or did not act on an alert: rules, guards, plan.
     Explain(explain::Options),
     /// Post a test alert to a running quell, and show match, verdicts and plan.
     Send(send::Options),
@@ -122,7 +123,7 @@ async fn run(cli: Cli) -> Result<(), Error> {
         Command::Demo(options) => demo::run(&options).await,
         Command::Serve => serve::run(&at).await,
         Command::Check { paths } => serve::check(&at, &paths),
-        Command::Explain(options) => explain::run(&at, &options),
+        Command::Explain(options) => explain::run(&at, &options).await,
         Command::Send(options) => send::run(&at, &options).await,
         Command::Incidents(options) => list::incidents(&at, &options).await,
         Command::Runs(options) => list::runs(&at, &options).await,

@@ -5,6 +5,7 @@ pub mod audience;
 pub mod check;
 pub mod condition;
 pub mod episode;
+pub mod explain;
 pub mod guard;
 pub mod link;
 pub mod machine;

@@ -7,6 +7,7 @@ pub mod act_on;
 pub mod checks;
 pub mod deliver;
 pub mod escalate;
+pub mod explain;
 pub mod facts;
 pub mod intake;
 pub mod judge;

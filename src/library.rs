@@ -23,6 +23,7 @@ use sha2::Sha256;
 
 use self::diagnostic::Sink;
 use self::files::Reader;
+use crate::decide::explain::Files as InForce;
 use crate::decide::matching::Index;
 use crate::model::config::Config;
 use crate::model::playbook::Playbook;
@@ -62,6 +63,13 @@ pub struct Library {
     pub digest: String,
     /// All files read, sorted.
     pub files: Vec<String>,
+}
+
+impl Library {
+    /// What decisions need of it.
+    pub fn in_force(&self) -> InForce<'_> {
+        InForce { config: &self.config, rules: &self.rules, playbooks: &self.playbooks }
+    }
 }
 
 /// What reading came to.

@@ -3,6 +3,7 @@
 pub mod alert;
 pub mod config;
 pub mod decision;
+pub mod explain;
 pub mod incident;
 pub mod labels;
 pub mod matcher;

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod checks;
 pub mod decisions;
 pub mod episodes;
+pub mod explain;
 pub mod facts;
 pub mod incidents;
 pub mod leases;

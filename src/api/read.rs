@@ -62,7 +62,7 @@ impl<T> Page<T> {
         Json(Self { items, next })
     }
 
-    fn all(items: Vec<T>) -> Json<Self> {
+    pub(super) fn all(items: Vec<T>) -> Json<Self> {
         Json(Self { items, next: None })
     }
 }

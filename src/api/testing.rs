@@ -18,15 +18,19 @@ use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
+use crate::api::Explain;
 use crate::api::State;
 use crate::api::router;
 use crate::clock::Clock;
+use crate::decide::explain;
 use crate::decide::machine;
 use crate::library::Library;
 use crate::model::config::Channel;
 use crate::model::config::Config;
 use crate::model::config::Operator;
 use crate::model::config::Secret;
+use crate::model::explain::Question;
+use crate::model::incident::Episode;
 use crate::model::incident::EpisodeId;
 use crate::model::incident::Incident;
 use crate::model::incident::IncidentId;
@@ -140,9 +144,11 @@ impl Quell {
         let limit = library.config.ingest.max_waiting_alerts;
         let (intake, writer) = Intake::new(store.clone(), limit, || {});
         let (wake, reloads) = Wake::new();
+        let library = Arc::new(ArcSwap::from_pointee(library));
         let state = State {
             store,
-            library: Arc::new(ArcSwap::from_pointee(library)),
+            explain: by_files(&library),
+            library,
             intake,
             wake: Arc::new(wake),
             metrics: Arc::new(Metrics::default()),
@@ -255,6 +261,20 @@ impl Quell {
         let state = machine::fold(&claim.plan, &claim.entries).unwrap();
         assert_eq!(state.summary(), RunState::InDoubt);
     }
+}
+
+/// Explains by the files alone, which the edge cannot tell from the engine.
+fn by_files(library: &Arc<ArcSwap<Library>>) -> Explain {
+    let library = Arc::clone(library);
+    Arc::new(move |question| {
+        let library = library.load_full();
+        Box::pin(async move {
+            let Question { labels, annotations, at, firing_for } = question;
+            let now = at.unwrap_or(START.parse().unwrap());
+            let episode = Episode::unstored("test", labels, annotations, now);
+            Ok(explain::offline(library.in_force(), &episode, firing_for, now))
+        })
+    })
 }
 
 /// Waits until `condition` holds, for at most ten seconds.

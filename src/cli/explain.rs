@@ -1,34 +1,76 @@
-//! `quell explain`: which rules an alert selects, why each other does not, and what the plan would be. Reads files only.
+//! `quell explain`: which rules an alert selects and why each other does not, what every guard says, and what would be
+//! done; by the files alone, by a running server, or as it was decided.
+
+mod alert;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use jiff::Timestamp;
+use serde_json::Value;
+use serde_json::json;
 
 use crate::cli::Place;
 use crate::cli::output;
+use crate::cli::server;
+use crate::cli::store_error;
 use crate::clock::Clock;
-use crate::decide::machine::State;
-use crate::decide::matching::Match;
-use crate::decide::plan;
-use crate::decide::tell;
+use crate::decide::explain;
+use crate::decide::explain::text;
 use crate::error::Error;
-use crate::library::Library;
+use crate::model::explain::About;
+use crate::model::explain::Explanation;
 use crate::model::incident::Episode;
-use crate::model::incident::IncidentId;
 use crate::model::labels::Labels;
-use crate::model::playbook::What;
-use crate::model::rule::Rule;
-use crate::model::run::Plan;
+use crate::model::time::before;
+use crate::model::time::parse_duration;
 use crate::model::time::show_duration;
 
+const AFTER: &str = "\
+Without --server it reads files only: as if nothing had happened before, and says what it assumed.
+With --server it asks a running quell what it knows: runs, pauses, silences, the precheck.
+An id shows what was decided then, from the database of quell.yml or from --server.
+
+--json prints a list, one entry an alert or episode:
+  labels, fingerprint, episode, at, facts (assumed, live or stored), assumed
+  rules[]       rule, place, selected, names_alert, unknown, why
+  judgements[]  rule, place, target, incident, runs, reason, at
+                verdict    {is: proceed | ask | hold | refuse, until}, or null: nothing to decide now
+                rulings[]  guard, verdict, reason, measured, limit, knob, assumed
+                remedies[] remedy, of, playbook, place, mode, mode_set_in, tier, problem, parameters,
+                           steps[] and on_resolve[] (number, name, call, notes, undo, acts),
+                           verify (call, within, hold), otherwise
+                call, undo {kind, arguments, unrendered}
+  unmatched[]   channels told when no rule takes it";
+
 #[derive(Debug, Args)]
+#[command(after_help = AFTER)]
 pub(super) struct Options {
-    /// A file: a webhook body, one alert with `labels`, or a plain map of labels.
-    file: Option<PathBuf>,
+    /// A file (a webhook body, one alert with `labels`, or a map of labels), or what is stored: i-12, e-5, r-7.
+    #[arg(value_name = "ALERT.json|ID")]
+    what: Option<PathBuf>,
     /// A label; repeat it for each.
     #[arg(long = "label", short, value_name = "NAME=VALUE", value_parser = pair)]
     labels: Vec<(String, String)>,
+    /// An annotation; repeat it for each.
+    #[arg(long = "annotation", value_name = "NAME=VALUE", value_parser = pair)]
+    annotations: Vec<(String, String)>,
+    /// Explain it for this time: 2026-01-05T10:15:00Z, 10:15 (today, UTC), or +2h from now.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    at: Option<String>,
+    /// How long the alert has been firing by then, when no server knows.
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse_duration)]
+    since: Duration,
+    /// Every rule and every guard.
+    #[arg(long)]
+    all: bool,
+    /// Ask this running quell, such as http://127.0.0.1:9797.
+    #[arg(long)]
+    server: Option<String>,
+    /// Token of an operator, for --server; not needed on its own host.
+    #[arg(long, env = "QUELL_TOKEN", hide_env_values = true)]
+    token: Option<String>,
 }
 
 pub(super) fn pair(text: &str) -> Result<(String, String), String> {
@@ -38,189 +80,87 @@ pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     }
 }
 
-pub(super) fn run(at: &Place, options: &Options) -> Result<(), Error> {
-    let library = at.library()?;
-    let mut alerts = match &options.file {
-        Some(file) => read(file)?,
-        None => Vec::new(),
+pub(super) async fn run(at: &Place, options: &Options) -> Result<(), Error> {
+    let id = options.what.as_ref().and_then(|it| it.to_str()?.parse::<About>().ok());
+    let explained = match (id, &options.server) {
+        (Some(about), None) => {
+            let (library, store) = at.store().await?;
+            store.explain(library.in_force(), about).await.map_err(store_error)?
+        }
+        (Some(_), Some(url)) => {
+            let id = options.what.as_deref().unwrap_or(std::path::Path::new("")).display();
+            let url = format!("{}/api/v1/explain/{id}", url.trim_end_matches('/'));
+            let mut answer = server::call(&url, options.token.as_deref(), None).await?;
+            server::read(&url, answer.get_mut("items").map(Value::take).unwrap_or_default())?
+        }
+        (None, Some(url)) => ask(options, url).await?,
+        (None, None) => offline(at, options)?,
     };
-    if alerts.is_empty() || !options.labels.is_empty() {
-        let labels: Labels = options.labels.iter().cloned().collect();
-        if labels.is_empty() {
-            return Err(Error::new("Q0601", "there is no alert to explain")
-                .hint("name a file, or labels: quell explain --label alertname=HighErrorRate"));
-        }
-        alerts.push((labels, Labels::default()));
-    }
-    let now = Clock::System.now();
-    let mut machine_readable = Vec::new();
-    for (labels, annotations) in alerts {
-        let episode = Episode::unstored("explain", labels, annotations, now);
-        if at.json {
-            machine_readable.push(as_json(&library, &episode));
-        } else {
-            explain(&library, &episode, now);
-        }
-    }
-    if at.json {
-        output::json(&machine_readable);
-    }
+    show(at, &explained, options.all);
     Ok(())
 }
 
-/// Alerts of a file: a webhook body, one alert, or a map of labels.
-fn read(file: &PathBuf) -> Result<Vec<(Labels, Labels)>, Error> {
-    let name = file.display();
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Error::new("Q0602", format!("could not read {name}: {error}")))?;
-    let json: serde_json::Value = serde_json::from_str(&text)
-        .map_err(|error| Error::new("Q0603", format!("{name} is not JSON: {error}")))?;
-    let one = |value: &serde_json::Value| -> Option<(Labels, Labels)> {
-        let labels = serde_json::from_value(value.get("labels").cloned()?).ok()?;
-        let annotations = value.get("annotations").cloned().unwrap_or_default();
-        Some((labels, serde_json::from_value(annotations).unwrap_or_default()))
+/// Prints explanations, as every command does that has some.
+pub(super) fn show(at: &Place, explained: &[Explanation], all: bool) {
+    if at.json {
+        return output::json(&explained);
+    }
+    for (index, explanation) in explained.iter().enumerate() {
+        if index > 0 {
+            output::line("");
+        }
+        output::toned(&text::lines(explanation, all));
+    }
+}
+
+fn offline(at: &Place, options: &Options) -> Result<Vec<Explanation>, Error> {
+    let alerts = given(options)?;
+    let time = time(options, Clock::System.now())?;
+    let library = at.library()?;
+    let explained = alerts.into_iter().map(|alert| {
+        let began = before(time, options.since);
+        let episode = Episode::unstored("explain", alert.labels, alert.annotations, time);
+        let truncated = alert.truncated;
+        let episode = Episode { starts_at: began, opened_at: began, truncated, ..episode };
+        explain::offline(library.in_force(), &episode, options.since, time)
+    });
+    Ok(explained.collect())
+}
+
+async fn ask(options: &Options, server: &str) -> Result<Vec<Explanation>, Error> {
+    let time = options.at.as_ref().map(|_| time(options, Clock::System.now())).transpose()?;
+    let url = format!("{}/api/v1/explain", server.trim_end_matches('/'));
+    let mut explained = Vec::new();
+    for alert in given(options)? {
+        let body = json!({
+            "labels": alert.labels, "annotations": alert.annotations,
+            "at": time, "since": show_duration(options.since),
+        });
+        let answer = server::call(&url, options.token.as_deref(), Some(body)).await?;
+        explained.push(server::read(&url, answer)?);
+    }
+    Ok(explained)
+}
+
+/// The alerts of the file, or the one of the labels.
+fn given(options: &Options) -> Result<Vec<alert::Given>, Error> {
+    let mut alerts = match &options.what {
+        Some(file) => alert::read(file)?,
+        None => Vec::new(),
     };
-    let expected = || {
-        Error::new("Q0603", format!("{name} holds no alert")).hint(
-            "expected a webhook body with `alerts`, an alert with `labels`, or a map of labels",
-        )
-    };
-    if let Some(alerts) = json.get("alerts").and_then(serde_json::Value::as_array) {
-        return alerts.iter().map(|alert| one(alert).ok_or_else(expected)).collect();
+    let labels: Labels = options.labels.iter().cloned().collect();
+    if !labels.is_empty() {
+        let annotations = options.annotations.iter().cloned().collect();
+        alerts.push(alert::Given { labels, annotations, truncated: 0 });
     }
-    if let Some(alert) = one(&json) {
-        return Ok(vec![alert]);
+    if alerts.is_empty() {
+        return Err(Error::new("Q0601", "there is no alert to explain")
+            .hint("name a file, or labels: quell explain --label alertname=HighErrorRate"));
     }
-    let labels: Labels = serde_json::from_value(json).map_err(|_| expected())?;
-    Ok(vec![(labels, Labels::default())])
+    Ok(alerts)
 }
 
-fn explain(library: &Library, episode: &Episode, now: Timestamp) {
-    let matches = library.rules.explain(&episode.labels, &episode.annotations);
-    let selected: Vec<&Rule> = matches
-        .iter()
-        .filter(|(_, it)| *it == Match::Selected)
-        .map(|(rule, _)| rule.as_ref())
-        .collect();
-    output::line(&format!(
-        "{}     {} of {} rules selected",
-        episode.labels,
-        selected.len(),
-        matches.len()
-    ));
-    output::line("");
-    let name_width = width(matches.iter().map(|(rule, _)| rule.name.as_str()));
-    let places: Vec<String> = matches.iter().map(|(rule, _)| rule.place.to_string()).collect();
-    let place_width = width(places.iter().map(String::as_str));
-    for ((rule, why), place) in matches.iter().zip(&places) {
-        output::line(&format!(
-            "  {:name_width$}  {place:place_width$}  {}",
-            rule.name,
-            why_words(why)
-        ));
-    }
-    for rule in selected {
-        output::line("");
-        match first_plan(library, rule, episode, now) {
-            Ok(Some(plan)) => show_plan(rule, &plan),
-            Ok(None) => output::line(&format!("rule {} has no remedy: people only", rule.name)),
-            Err(errors) => {
-                output::line(&format!("rule {} cannot plan: {}", rule.name, errors.join("; ")));
-            }
-        }
-    }
-}
-
-fn width<'a>(texts: impl Iterator<Item = &'a str>) -> usize {
-    texts.map(|text| text.chars().count()).max().unwrap_or(0)
-}
-
-pub(super) fn why_words(why: &Match) -> String {
-    match why {
-        Match::Selected => "selected".into(),
-        Match::Matcher { matcher, value: Some(value) } => {
-            format!("no: {matcher}, the alert has {value:?}")
-        }
-        Match::Matcher { matcher, value: None } => {
-            format!("no: {matcher}, the alert has no such label")
-        }
-        Match::When => "no: `when` is false".into(),
-        Match::WhenUnknown(reason) => format!("no: `when` is unknown: {reason}"),
-        Match::TakenBy(rule) => format!("no: rule {rule} takes it before"),
-    }
-}
-
-/// The plan of the first remedy.
-fn first_plan(
-    library: &Library,
-    rule: &Rule,
-    episode: &Episode,
-    now: Timestamp,
-) -> Result<Option<Plan>, Vec<String>> {
-    let Some(remedy) = rule.response.first() else { return Ok(None) };
-    let playbook = library
-        .playbooks
-        .get(&remedy.playbook)
-        .ok_or_else(|| vec![format!("there is no playbook {}", remedy.playbook)])?;
-    let target = plan::target(rule, episode).map_err(|error| vec![error])?;
-    let incident = IncidentId(0);
-    let subject =
-        plan::subject(&library.config, rule, (1, remedy), playbook, episode, incident, &target);
-    plan::plan(rule, &subject, playbook, episode, now).map(Some)
-}
-
-fn show_plan(rule: &Rule, plan: &Plan) {
-    output::line(&format!(
-        "plan when it may run: remedy 1 of {}, {} (mode {}) on {}",
-        plan.remedies,
-        plan.playbook.name,
-        plan.mode.as_str(),
-        plan.target
-    ));
-    let context = plan::step_context(plan, "r-0", &State::empty(plan));
-    for (index, step) in plan.playbook.steps.iter().enumerate() {
-        let what = match &step.what {
-            What::Action(action) => plan::render_action(action, &context).map_or_else(
-                |error| format!("{}: {error}", action.kind()),
-                |it| tell::action_line(&it),
-            ),
-            What::Probe { probe, within } => {
-                format!("probe {} within {}", probe.kind(), show_duration(*within))
-            }
-            What::Wait(time) => format!("wait {}", show_duration(*time)),
-        };
-        let undo = match &step.undo {
-            Some(undo) => plan::render_action(undo, &context).map_or_else(
-                |error| format!("    undo: {error}"),
-                |it| format!("    undo: {}", tell::action_line(&it)),
-            ),
-            None => String::new(),
-        };
-        output::line(&format!("  {}  {}: {what}{undo}", index + 1, step.name));
-    }
-    if let Some(verify) = &plan.verify {
-        output::line(&format!(
-            "  verify: {} within {}, held {}",
-            verify.probe.kind(),
-            show_duration(verify.within),
-            show_duration(verify.hold)
-        ));
-    }
-    for remedy in rule.response.iter().skip(1) {
-        output::line(&format!("  then, if it does not help: {}", remedy.playbook));
-    }
-}
-
-fn as_json(library: &Library, episode: &Episode) -> serde_json::Value {
-    let matches = library.rules.explain(&episode.labels, &episode.annotations);
-    let rules: Vec<serde_json::Value> = matches
-        .iter()
-        .map(|(rule, why)| {
-            serde_json::json!({
-                "rule": rule.name, "place": rule.place.to_string(),
-                "selected": *why == Match::Selected, "why": why_words(why),
-            })
-        })
-        .collect();
-    serde_json::json!({ "labels": episode.labels, "fingerprint": episode.fingerprint, "rules": rules })
+fn time(options: &Options, now: Timestamp) -> Result<Timestamp, Error> {
+    let Some(text) = &options.at else { return Ok(now) };
+    alert::time(text, now).map_err(|words| Error::new("Q0604", format!("--at: {words}")))
 }

@@ -6,6 +6,11 @@ use std::io::IsTerminal as _;
 use std::io::Write as _;
 use std::sync::OnceLock;
 
+use anstyle::AnsiColor;
+use anstyle::Style;
+
+use crate::decide::explain::text::Line;
+use crate::decide::explain::text::Tone;
 use crate::library::Loaded;
 
 /// Why the first line that was lost could not be written.
@@ -37,6 +42,31 @@ pub(super) fn colour() -> bool {
 /// A line on standard output.
 pub(super) fn line(text: &str) {
     print(format_args!("{text}"));
+}
+
+/// Lines whose tones are colours, where there is colour.
+pub(super) fn toned(lines: &[Line]) {
+    let colour = colour();
+    for line in lines {
+        if !colour {
+            print(format_args!("{line}"));
+            continue;
+        }
+        let painted: String = line.0.iter().map(|it| paint(it.tone, &it.text)).collect();
+        print(format_args!("{painted}"));
+    }
+}
+
+fn paint(tone: Tone, text: &str) -> String {
+    let style = match tone {
+        Tone::Plain => return text.to_owned(),
+        Tone::Strong => Style::new().bold(),
+        Tone::Good => AnsiColor::Green.on_default(),
+        Tone::Wait => AnsiColor::Yellow.on_default(),
+        Tone::Bad => AnsiColor::Red.on_default(),
+        Tone::Faint => Style::new().dimmed(),
+    };
+    format!("{style}{text}{style:#}")
 }
 
 /// A value as JSON, indented.

@@ -7,17 +7,17 @@ use serde_json::Value;
 use serde_json::json;
 
 use crate::cli::Place;
+use crate::cli::explain;
 use crate::cli::explain::pair;
-use crate::cli::explain::why_words;
 use crate::cli::output;
+use crate::cli::server;
+use crate::cli::server::call;
+use crate::cli::server::text;
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::model::explain::Explanation;
 use crate::model::labels::Labels;
-use crate::net;
-use crate::net::Call;
 
-/// How long an answer is waited for.
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// How long the decision is waited for.
 const DECIDED_WITHIN: Duration = Duration::from_secs(30);
 
@@ -72,29 +72,32 @@ pub(super) async fn run(at: &Place, options: &Options) -> Result<(), Error> {
         return Ok(());
     }
     output::line(&format!("{labels}  {status}, stored ({})", short(&answer)));
-    for (rule, why) in library.rules.explain(&labels, &annotations) {
-        output::line(&format!("  {}  {}  {}", rule.name, rule.place, why_words(&why)));
-    }
     if options.resolved {
         return Ok(());
     }
-    decided(&server, &fingerprint).await
+    output::line("");
+    decided(at, &server, &fingerprint).await
 }
 
-/// Waits for the decision on the episode, and shows it.
-async fn decided(server: &str, fingerprint: &str) -> Result<(), Error> {
+/// Waits for the decision on the episode, and explains it.
+async fn decided(at: &Place, server: &str, fingerprint: &str) -> Result<(), Error> {
     let deadline = tokio::time::Instant::now() + DECIDED_WITHIN;
     loop {
-        let episodes =
-            call(&format!("{server}/api/v1/episodes?fingerprint={fingerprint}"), None, None)
-                .await?;
-        let episode = text(&episodes, "/items/0/id");
+        let url = format!("{server}/api/v1/episodes?fingerprint={fingerprint}");
+        let episode = text(&call(&url, None, None).await?, "/items/0/id");
         if !episode.is_empty() {
-            let decisions =
-                call(&format!("{server}/api/v1/decisions?episode={episode}"), None, None).await?;
+            let url = format!("{server}/api/v1/decisions?episode={episode}");
+            let decisions = call(&url, None, None).await?;
             if let Some(decision) = decisions.pointer("/items/0") {
-                show(decision);
-                return runs(server, decision).await;
+                let url = format!("{server}/api/v1/explain/{episode}");
+                let mut answer = call(&url, None, None).await?;
+                let items = answer.get_mut("items").map(Value::take).unwrap_or_default();
+                explain::show(at, &server::read::<Vec<Explanation>>(&url, items)?, false);
+                let incident = text(decision, "/incident");
+                if !incident.is_empty() {
+                    output::line(&format!("\nNext:  quell incidents {incident}"));
+                }
+                return Ok(());
             }
         }
         if tokio::time::Instant::now() >= deadline {
@@ -108,52 +111,6 @@ async fn decided(server: &str, fingerprint: &str) -> Result<(), Error> {
     }
 }
 
-fn show(decision: &Value) {
-    output::line("");
-    output::line(&format!(
-        "  verdict    {}: {}",
-        text(decision, "/verdict/is"),
-        text(decision, "/reason")
-    ));
-    for ruling in decision.pointer("/rulings").and_then(Value::as_array).into_iter().flatten() {
-        output::line(&format!(
-            "  {:20}  {:8}  {:34}  {:12}  {}",
-            text(ruling, "/guard"),
-            text(ruling, "/verdict/is"),
-            text(ruling, "/measured"),
-            text(ruling, "/limit"),
-            text(ruling, "/knob"),
-        ));
-    }
-}
-
-async fn runs(server: &str, decision: &Value) -> Result<(), Error> {
-    let incident = text(decision, "/incident");
-    if incident.is_empty() {
-        return Ok(());
-    }
-    let runs = call(&format!("{server}/api/v1/runs?incident={incident}"), None, None).await?;
-    for run in runs.pointer("/items").and_then(Value::as_array).into_iter().flatten() {
-        output::line(&format!(
-            "  plan       {}: {} on {}, {}",
-            text(run, "/id"),
-            text(run, "/playbook"),
-            text(run, "/target"),
-            text(run, "/state")
-        ));
-    }
-    output::line(&format!("\nNext:  quell incidents {incident}"));
-    Ok(())
-}
-
-fn text(value: &Value, pointer: &str) -> String {
-    match value.pointer(pointer) {
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Null) | None => String::new(),
-        Some(other) => other.to_string(),
-    }
-}
-
 fn short(answer: &Value) -> String {
     let counts = answer.as_object().into_iter().flatten();
     let parts: Vec<String> = counts
@@ -161,32 +118,4 @@ fn short(answer: &Value) -> String {
         .map(|(name, count)| format!("{count} {name}"))
         .collect();
     parts.join(", ")
-}
-
-/// One request; a problem's words become the error.
-async fn call(url: &str, token: Option<&str>, body: Option<Value>) -> Result<Value, Error> {
-    let bearer = token.map(|token| format!("Bearer {token}"));
-    let mut call = match body {
-        Some(body) => Call::post(url, body.to_string().into_bytes(), ANSWER_WITHIN)
-            .header("content-type", "application/json"),
-        None => Call::get(url, ANSWER_WITHIN),
-    };
-    if let Some(bearer) = &bearer {
-        call = call.header("authorization", bearer);
-    }
-    let answer = net::send(call).await.map_err(|failure| {
-        Error::new("Q0702", format!("could not reach {}: {failure}", net::place(url)))
-            .hint("is `quell serve` running there? name another with --server")
-    })?;
-    let json: Value = serde_json::from_slice(&answer.body)
-        .unwrap_or_else(|_| Value::String(answer.text().into_owned()));
-    if answer.is_success() {
-        return Ok(json);
-    }
-    let detail = json.pointer("/detail").or_else(|| json.pointer("/title")).unwrap_or(&json);
-    let words = text(detail, "");
-    Err(Error::problems(
-        "Q0703",
-        format!("{} answered {}: {words}", net::place(url), answer.status),
-    ))
 }

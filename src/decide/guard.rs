@@ -97,6 +97,11 @@ pub use crate::decide::guard::mode::lowest as lowest_mode;
 pub use crate::decide::guard::silence::NAME as SILENCE;
 pub use crate::decide::guard::stale::NAME as STALE;
 
+/// Whether a guard judges by the files and the time alone: no fact of the past or of outside matters to it.
+pub fn is_of_files(guard: &str) -> bool {
+    guard == mode::NAME
+}
+
 type Guard = fn(&Subject, &Facts, Timestamp) -> Ruling;
 
 /// All guards, in the order in which they are shown.

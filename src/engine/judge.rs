@@ -56,8 +56,22 @@ pub async fn judge(
         incident.id,
         target,
     );
-    let mut facts = facts::from_store(engine, library, episode, &subject).await?;
-    let mut rulings = guard::judge(&subject, &facts, now);
+    let (facts, rulings) = look(engine, library, rule, episode, &subject, now).await?;
+    let decision = decision(rulings, &subject, episode, incident, now);
+    Ok(Ok(Judged { decision, subject, facts }))
+}
+
+/// The facts of an episode, and every guard's ruling. Outside is asked only when nothing in the store is against it.
+pub(super) async fn look(
+    engine: &Engine,
+    library: &Library,
+    rule: &Rule,
+    episode: &Episode,
+    subject: &Subject,
+    now: Timestamp,
+) -> Result<(Facts, Vec<Ruling>)> {
+    let mut facts = facts::from_store(engine, library, episode, subject).await?;
+    let mut rulings = guard::judge(subject, &facts, now);
     // a stale alert may yet be confirmed by Alertmanager, so a hold of that guard alone does not stop here
     if rulings.iter().all(|ruling| ruling.verdict.caution() < 2 || ruling.guard == guard::STALE) {
         facts.standing = facts::standing(library, &episode.source, &episode.labels).await;
@@ -67,14 +81,13 @@ pub async fn judge(
         ) {
             facts.precheck = precheck(engine, library, rule, episode).await;
         }
-        rulings = guard::judge(&subject, &facts, now);
+        rulings = guard::judge(subject, &facts, now);
     }
-    let decision = decision(rulings, &subject, episode, incident, now);
-    Ok(Ok(Judged { decision, subject, facts }))
+    Ok((facts, rulings))
 }
 
 /// The verification probe, asked before acting: what is healthy needs no remedy, and what cannot be seen gets none.
-async fn precheck(
+pub(super) async fn precheck(
     engine: &Engine,
     library: &Library,
     rule: &Rule,

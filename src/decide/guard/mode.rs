@@ -9,7 +9,7 @@ use crate::model::decision::Ruling;
 use crate::model::decision::Verdict;
 use crate::model::playbook::Mode;
 
-const NAME: &str = "mode";
+pub(super) const NAME: &str = "mode";
 
 /// The lowest mode and the knob that set it.
 pub fn lowest(subject: &Subject) -> (Mode, String) {

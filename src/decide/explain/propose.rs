@@ -1,0 +1,306 @@
+//! What each remedy would do: every step with its arguments rendered, what takes it back, and what follows when it does
+//! not help.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Map;
+use serde_json::Value;
+
+use crate::decide::audience;
+use crate::decide::explain::Files;
+use crate::decide::guard;
+use crate::decide::machine::State;
+use crate::decide::plan;
+use crate::decide::render::Escape;
+use crate::decide::render::render;
+use crate::model::config::Config;
+use crate::model::decision::Decision;
+use crate::model::explain::Call;
+use crate::model::explain::Proposal;
+use crate::model::explain::StepPlan;
+use crate::model::explain::VerifyPlan;
+use crate::model::incident::Episode;
+use crate::model::incident::IncidentId;
+use crate::model::labels::Labels;
+use crate::model::playbook::Action;
+use crate::model::playbook::Mode;
+use crate::model::playbook::OnFailure;
+use crate::model::playbook::OnUnknown;
+use crate::model::playbook::Playbook;
+use crate::model::playbook::Probe;
+use crate::model::playbook::Step;
+use crate::model::playbook::What;
+use crate::model::rule::Rule;
+use crate::model::run::Plan;
+use crate::model::time::show_duration;
+
+/// The run's name before there is one.
+const NO_RUN: &str = "r-0";
+
+/// The remedies of a rule from number `first` on, each planned for this alert.
+pub(super) fn remedies(
+    files: Files<'_>,
+    rule: &Rule,
+    episode: &Episode,
+    (incident, target): (IncidentId, &str),
+    first: u32,
+    now: Timestamp,
+) -> Vec<Proposal> {
+    let all = rule.response.iter().zip(1_u32..);
+    let of = u32::try_from(rule.response.len()).unwrap_or(u32::MAX);
+    all.filter(|(_, number)| *number >= first)
+        .map(|(remedy, number)| {
+            let Some(playbook) = files.playbooks.get(&remedy.playbook) else {
+                let problem = format!("there is no playbook {}", remedy.playbook);
+                return unplanned(&remedy.playbook, (number, of), problem);
+            };
+            let asked = (number, remedy);
+            let subject =
+                plan::subject(files.config, rule, asked, playbook, episode, incident, target);
+            let (mode, mode_set_in) = guard::lowest_mode(&subject);
+            let proposal = match plan::plan(rule, &subject, playbook, episode, now) {
+                Ok(plan) => planned(files.config, &plan),
+                Err(errors) => unplanned(&remedy.playbook, (number, of), errors.join("; ")),
+            };
+            let tier = remedy.tier.unwrap_or(1).max(playbook.tier);
+            let otherwise = otherwise(files, rule, episode, number, playbook);
+            Proposal { place: place(playbook), mode, mode_set_in, tier, otherwise, ..proposal }
+        })
+        .collect()
+}
+
+/// The remedies from the one on that a decision judged.
+pub(super) fn first_from(
+    files: Files<'_>,
+    rule: &Rule,
+    episode: &Episode,
+    decision: &Decision,
+) -> Vec<Proposal> {
+    let judged = rule.response.iter().zip(1_u32..).find(|(it, _)| it.playbook == decision.playbook);
+    let Some((_, first)) = judged else { return Vec::new() };
+    let incident = decision.incident.unwrap_or(IncidentId(0));
+    remedies(files, rule, episode, (incident, &decision.target), first, decision.at)
+}
+
+/// A plan with everything in it rendered.
+pub(super) fn planned(config: &Config, plan: &Plan) -> Proposal {
+    let context = plan::step_context(plan, NO_RUN, &State::empty(plan));
+    let steps = |steps: &[Step]| -> Vec<StepPlan> {
+        steps.iter().zip(1_u32..).map(|(step, number)| step_plan(step, number, &context)).collect()
+    };
+    let verify = plan.verify.as_ref().map(|verify| VerifyPlan {
+        // rendered when it was planned: what an alert put into it is no template
+        call: Call {
+            kind: verify.probe.kind().to_owned(),
+            arguments: arguments(&verify.probe),
+            unrendered: String::new(),
+        },
+        within: show_duration(verify.within),
+        hold: show_duration(verify.hold),
+    });
+    let otherwise = if plan.remedy < plan.remedies {
+        format!("remedy {} of {}", plan.remedy.saturating_add(1), plan.remedies)
+    } else {
+        people(config, &plan.labels)
+    };
+    Proposal {
+        remedy: plan.remedy,
+        of: plan.remedies,
+        playbook: plan.playbook.name.clone(),
+        place: place(&plan.playbook),
+        mode: plan.mode,
+        mode_set_in: String::new(),
+        tier: plan.tier,
+        problem: String::new(),
+        parameters: plan.parameters.clone(),
+        steps: steps(&plan.playbook.steps),
+        on_resolve: steps(&plan.playbook.on_resolve),
+        verify,
+        otherwise,
+    }
+}
+
+fn unplanned(playbook: &str, (remedy, of): (u32, u32), problem: String) -> Proposal {
+    Proposal {
+        remedy,
+        of,
+        playbook: playbook.to_owned(),
+        place: String::new(),
+        mode: Mode::Observe,
+        mode_set_in: String::new(),
+        tier: 1,
+        problem,
+        parameters: BTreeMap::new(),
+        steps: Vec::new(),
+        on_resolve: Vec::new(),
+        verify: None,
+        otherwise: String::new(),
+    }
+}
+
+fn place(playbook: &Playbook) -> String {
+    format!("{}:{}", playbook.file, playbook.line)
+}
+
+fn step_plan(step: &Step, number: u32, context: &Value) -> StepPlan {
+    let (call, acts) = match &step.what {
+        What::Action(it) => (action(it, context), true),
+        What::Probe { probe: it, within } => {
+            let mut call = probe(it, context);
+            call.arguments.insert("within".into(), show_duration(*within).into());
+            (call, false)
+        }
+        What::Wait(time) => {
+            let arguments = Map::from_iter([("for".to_owned(), show_duration(*time).into())]);
+            (Call { kind: "wait".into(), arguments, unrendered: String::new() }, false)
+        }
+    };
+    let undo = step.undo.as_ref().map(|it| action(it, context));
+    StepPlan { number, name: step.name.clone(), call, notes: notes(step, acts), undo, acts }
+}
+
+fn notes(step: &Step, acts: bool) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(condition) = &step.condition {
+        notes.push(format!("if {condition}"));
+    }
+    if acts {
+        notes.push(format!("timeout {}", show_duration(step.timeout)));
+    }
+    if step.retry.times > 0 {
+        notes.push(format!("up to {} tries", step.retry.times.saturating_add(1)));
+    }
+    if step.on_failure == OnFailure::Continue {
+        notes.push("a failure does not stop the run".into());
+    }
+    if acts {
+        match step.on_unknown {
+            OnUnknown::Retry => {}
+            OnUnknown::Probe => notes.push("outcome unknown: the verification is asked".into()),
+            OnUnknown::Ask => notes.push("outcome unknown: a person is asked".into()),
+        }
+    }
+    notes
+}
+
+fn action(action: &Action, context: &Value) -> Call {
+    call(action.kind().to_owned(), action, plan::render_action(action, context), context)
+}
+
+fn probe(probe: &Probe, context: &Value) -> Call {
+    let kind = format!("probe {}", probe.kind());
+    call(kind, probe, plan::render_probe(probe, context), context)
+}
+
+/// What was rendered; where that is not possible before it runs, each text by itself, and as written what cannot be.
+fn call<T: Serialize>(
+    kind: String,
+    written: &T,
+    rendered: Result<T, String>,
+    context: &Value,
+) -> Call {
+    match rendered {
+        Ok(rendered) => Call { kind, arguments: arguments(&rendered), unrendered: String::new() },
+        Err(unrendered) => {
+            let mut arguments = arguments(written);
+            for (name, value) in &mut arguments {
+                let escape = if name == "url" { Escape::Url } else { Escape::None };
+                each_text(value, &|text| render(text, context, escape).ok());
+            }
+            Call { kind, arguments, unrendered }
+        }
+    }
+}
+
+fn each_text(value: &mut Value, change: &dyn Fn(&str) -> Option<String>) {
+    match value {
+        Value::String(text) => {
+            if let Some(changed) = change(text) {
+                *text = changed;
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|it| each_text(it, change)),
+        Value::Object(fields) => fields.values_mut().for_each(|it| each_text(it, change)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// What an action or a probe is made of, by the names people write, without what is not set.
+fn arguments(of: &impl Serialize) -> Map<String, Value> {
+    let Ok(Value::Object(tagged)) = serde_json::to_value(of) else { return Map::new() };
+    let inner = tagged.into_iter().next().map(|(_, inner)| inner);
+    let Some(Value::Object(fields)) = inner else { return Map::new() };
+    fields.into_iter().filter_map(|(name, value)| Some((name, set(value)?))).collect()
+}
+
+/// The value, if it says anything; a duration as people write it.
+fn set(value: Value) -> Option<Value> {
+    match value {
+        Value::Null => None,
+        Value::Array(items) if items.is_empty() => None,
+        Value::Object(fields) => match (fields.len(), fields.get("secs"), fields.get("nanos")) {
+            (0, ..) => None,
+            (2, Some(secs), Some(nanos)) => {
+                let nanos = u32::try_from(nanos.as_u64()?).ok()?;
+                let time = Duration::new(secs.as_u64()?, nanos);
+                Some(show_duration(time).into())
+            }
+            _ => Some(Value::Object(fields)),
+        },
+        other => Some(other),
+    }
+}
+
+/// What happens when remedy `number` does not help.
+fn otherwise(
+    files: Files<'_>,
+    rule: &Rule,
+    episode: &Episode,
+    number: u32,
+    playbook: &Playbook,
+) -> String {
+    let undo =
+        if playbook.steps.iter().any(|step| step.undo.is_some()) { "undo, then " } else { "" };
+    let Some(next) = rule.response.get(number as usize) else {
+        return format!("{undo}{}", people(files.config, &episode.labels));
+    };
+    let place = format!("remedy {} of {}", number.saturating_add(1), rule.response.len());
+    let Some(playbook) = files.playbooks.get(&next.playbook) else {
+        return format!("{undo}{place}, {}", next.playbook);
+    };
+    let modes = [files.config.mode.value, rule.mode.value, playbook.mode];
+    let own = next.mode.as_ref().map(|mode| mode.value);
+    let lowest = modes.into_iter().chain(own).min().unwrap_or(Mode::Observe);
+    let tier = next.tier.unwrap_or(1).max(playbook.tier);
+    let how = match lowest {
+        Mode::Auto => String::new(),
+        Mode::Approve => format!(" (needs one person of tier {tier})"),
+        Mode::Observe => " (mode observe: planned and told, never done)".to_owned(),
+    };
+    format!("{undo}{place}, {}{how}", next.playbook)
+}
+
+/// Who takes over.
+fn people(config: &Config, labels: &Labels) -> String {
+    let value = labels.get("severity");
+    let mut channels: Vec<&str> = Vec::new();
+    if let Some(severity) = audience::severity(config, value) {
+        for name in severity.notify.iter().chain(&severity.escalate_to) {
+            if !channels.contains(&name.as_str()) {
+                channels.push(name);
+            }
+        }
+    }
+    let of = if value.is_empty() {
+        "alerts without a severity".to_owned()
+    } else {
+        format!("severity {value}")
+    };
+    if channels.is_empty() {
+        return format!("people take over, and nobody is told: no channel for {of} in quell.yml");
+    }
+    format!("people take over, told on {} ({of})", channels.join(", "))
+}

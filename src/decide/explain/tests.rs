@@ -1,0 +1,348 @@
+//! What people see, case by case; and that it is what is decided.
+
+mod agreement;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::decide::explain::text::lines;
+use crate::library::Library;
+use crate::model::decision::PastRun;
+use crate::model::decision::Pause;
+use crate::model::incident::EpisodeId;
+use crate::model::run::RunState;
+use crate::model::time::before;
+
+const CONFIG: &str = "
+mode: auto
+prometheus: { url: http://127.0.0.1:9 }
+targets: { http: { shop: { url: http://127.0.0.1:9 } } }
+channels:
+  slack: { webhook: { url: http://127.0.0.1:9 } }
+  boss: { webhook: { url: http://127.0.0.1:9 } }
+severities: { critical: { notify: [slack], escalate_to: [boss] } }
+";
+
+const RULES: &str = r#"rules:
+  - name: api-error-rate
+    match: [alertname="HighErrorRate", severity=~"critical|high", service="api"]
+    target: systemd/{{ labels.service }}
+    response:
+      - { playbook: restart, with: { unit: "{{ labels.service }}" } }
+      - { playbook: rollback, with: { service: "{{ labels.service }}" }, mode: approve, tier: 3 }
+    verify: { promql: 'errors{service="{{ labels.service }}"}', healthy: value < 0.05, within: 5m, hold: 1m }
+    limits: { settle: 1m, cooldown: 15m, rate: 3 per 1h }
+  - name: api-errors-dev
+    match: [alertname="HighErrorRate", severity="warning"]
+    target: systemd/dev
+  - name: eu-error-rate
+    match: [alertname=~"High.*", region=~"eu-.*"]
+    target: systemd/eu
+  - name: disk
+    match: [alertname="DiskFull"]
+    target: host/{{ labels.instance }}
+"#;
+
+const PLAYBOOKS: &str = r#"playbook: restart
+parameters: { unit: { type: string, pattern: '[a-z0-9-]+', required: true } }
+tier: 2
+steps:
+  - name: restart
+    command: { argv: [systemctl, restart, "{{ unit }}"], env: { WHY: "{{ labels.alertname }}" } }
+    timeout: 2m
+    on_unknown: probe
+  - name: runs
+    probe: { http: { url: "http://{{ unit }}:8000/health", json: { status: ok } } }
+    within: 1m
+---
+playbook: rollback
+parameters: { service: { type: string, required: true } }
+tier: 2
+steps:
+  - name: look
+    command: { argv: [revisions, "{{ service }}"] }
+    on_failure: continue
+  - name: maintenance
+    http: { server: shop, method: PUT, url: "/maintenance/{{ service }}", json: { on: true, run: "{{ run.id }}" } }
+    retry: { times: 2, backoff: 5s }
+    undo: { http: { server: shop, method: DELETE, url: "/maintenance/{{ service }}" } }
+  - name: roll back
+    if: service != "web"
+    command: { argv: [rollback, "{{ service }}", "{{ steps.look.output.stdout }}"] }
+  - name: settle
+    wait: 30s
+on_resolve:
+  - name: over
+    http: { server: shop, method: DELETE, url: "/maintenance/{{ service }}" }
+"#;
+
+fn now() -> Timestamp {
+    "2026-01-05T10:08:48Z".parse().unwrap()
+}
+
+fn ago(seconds: u64) -> Timestamp {
+    before(now(), Duration::from_secs(seconds))
+}
+
+/// Settings, rules and playbooks as they are loaded, with places as beside quell.yml.
+fn load(config: &str, rules: &str) -> Library {
+    let folder = TempDir::new().unwrap();
+    std::fs::create_dir(folder.path().join("rules")).unwrap();
+    for (name, text) in
+        [("quell.yml", config), ("rules/api.yml", rules), ("playbooks.yml", PLAYBOOKS)]
+    {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    let file = folder.path().join("quell.yml");
+    let config = format!("{config}\nplaybooks: [playbooks.yml]\n");
+    std::fs::write(&file, config).unwrap();
+    let loaded = crate::library::load(Some(&file), &|_| None);
+    let text = loaded.render(false);
+    let mut library = loaded.library.unwrap_or_else(|| panic!("{text}"));
+    let prefix = format!("{}/", folder.path().display());
+    let plain = |text: String| text.replace(&prefix, "");
+    let rules = library.rules.rules().iter().map(|rule| {
+        let text = plain(serde_json::to_string(&**rule).unwrap());
+        Arc::new(serde_json::from_str(&text).unwrap())
+    });
+    library.rules = Arc::new(Index::new(rules.collect()));
+    for playbook in library.playbooks.values_mut() {
+        Arc::make_mut(playbook).file = plain(playbook.file.clone());
+    }
+    library.config.mode.place.file = plain(library.config.mode.place.file.clone());
+    library
+}
+
+fn alert(pairs: &[(&str, &str)]) -> Episode {
+    let labels = pairs.iter().copied().collect();
+    Episode::unstored("test", labels, Labels::default(), now())
+}
+
+const API: [(&str, &str); 3] =
+    [("alertname", "HighErrorRate"), ("service", "api"), ("severity", "critical")];
+
+fn page(explanation: &Explanation, all: bool) -> String {
+    lines(explanation, all).iter().map(|line| format!("{line}\n")).collect()
+}
+
+/// What `quell explain` prints by the files alone.
+fn check(name: &str, config: &str, rules: &str, alert: &Episode, firing_for: u64) {
+    let library = load(config, rules);
+    let for_ = Duration::from_secs(firing_for);
+    let explanation = offline(library.in_force(), alert, for_, now());
+    insta::assert_snapshot!(name, page(&explanation, false));
+}
+
+#[test]
+fn by_the_files_alone() {
+    check("proceeds", CONFIG, RULES, &alert(&API), 300);
+    check("settles", CONFIG, RULES, &alert(&API), 20);
+    check("asks", &CONFIG.replace("auto", "approve"), RULES, &alert(&API), 300);
+    check("observes", &CONFIG.replace("auto", "observe"), RULES, &alert(&API), 300);
+    check("truncated", CONFIG, RULES, &Episode { truncated: 7, ..alert(&API) }, 300);
+    check(
+        "people_only",
+        CONFIG,
+        RULES,
+        &alert(&[("alertname", "DiskFull"), ("instance", "a")]),
+        300,
+    );
+    check("no_target", CONFIG, RULES, &alert(&[("alertname", "DiskFull")]), 300);
+    check("nobody", CONFIG, RULES, &alert(&[("alertname", "Other")]), 300);
+    check(
+        "unmatched",
+        &format!("{CONFIG}unmatched: [slack]\n"),
+        RULES,
+        &alert(&[("alertname", "Other")]),
+        300,
+    );
+    check("no_rules", CONFIG, "rules: []\n", &alert(&API), 300);
+}
+
+#[test]
+fn a_parameter_that_the_alert_breaks_leaves_no_plan() {
+    let rules = RULES.replace(r#", service="api""#, "");
+    let hostile =
+        alert(&[("alertname", "HighErrorRate"), ("severity", "high"), ("service", "a; rm -rf /")]);
+    check("no_plan", CONFIG, &rules, &hostile, 300);
+}
+
+#[test]
+fn a_condition_that_is_unknown_is_shown() {
+    let rules = RULES.replacen("    target:", "    when: labels.env != 'dev'\n    target:", 1);
+    check("when_unknown", CONFIG, &rules, &alert(&API), 300);
+}
+
+#[test]
+fn of_many_rules_those_that_name_the_alert_are_shown_and_the_others_counted() {
+    let more = |number: usize| {
+        format!("  - {{ name: more-{number}, match: [alertname=\"Other{number}\"], target: t }}\n")
+    };
+    let rules = format!("{}{}", RULES, (0..40).map(more).collect::<String>());
+    check("many_rules", CONFIG, &rules, &alert(&API), 300);
+    let library = load(CONFIG, &rules);
+    let explanation = offline(library.in_force(), &alert(&API), Duration::from_mins(5), now());
+    let all = page(&explanation, true);
+    assert!(all.contains("more-39") && !all.contains("--all"), "{all}");
+}
+
+#[test]
+fn several_rules_that_take_the_alert_are_each_explained() {
+    let rules = RULES.replacen("    target:", "    continue: true\n    target:", 1);
+    let rules = rules.replace(r#"severity="warning""#, r#"severity!="warning""#);
+    check("several_rules", CONFIG, &rules, &alert(&API), 300);
+}
+
+#[test]
+fn what_an_alert_says_neither_moves_the_cursor_nor_leaves_the_page() {
+    let rules = r#"rules:
+  - name: a-rule-with-a-name-that-is-longer-than-anybody-would-like-to-read-in-a-table-of-rules
+    match: [service!=""]
+    target: service/x
+    response: [{ playbook: rollback, with: { service: "{{ labels.service }}" } }]
+"#;
+    let service =
+        format!("\u{1b}[2J{}", "very long words and a wordwithoutanyblankinit ".repeat(8));
+    check(
+        "hostile",
+        CONFIG,
+        rules,
+        &alert(&[("alertname", "\u{202e}evil"), ("service", &service)]),
+        300,
+    );
+}
+
+/// Facts of a running server with nothing against it.
+fn facts() -> Facts {
+    Facts {
+        standing: Standing::Active,
+        precheck: Some(Observation {
+            health: Health::Unhealthy,
+            measured: "0.37, healthy: value < 0.05".into(),
+        }),
+        ..assumed_facts(
+            &load(CONFIG, RULES).rules.rules()[0],
+            &alert(&API),
+            Duration::from_mins(12),
+        )
+    }
+}
+
+fn run(playbook: &str, seconds: u64) -> PastRun {
+    PastRun {
+        rule: "api-error-rate".into(),
+        playbook: playbook.into(),
+        target: "systemd/api".into(),
+        incident: IncidentId(99),
+        remedy: 1,
+        state: RunState::Fixed,
+        inconclusive: false,
+        started_at: ago(seconds + 9),
+        ended_at: Some(ago(seconds)),
+    }
+}
+
+/// What `quell explain --server` prints of an alert that is open.
+fn live(name: &str, next: Next, facts: Facts, all: bool) {
+    let library = load(CONFIG, RULES);
+    let episode = Episode { id: EpisodeId(5), ..alert(&API) };
+    let mut explanation = begin(library.in_force(), &episode, Basis::Live, now());
+    let known =
+        Known { incident: Some(IncidentId(3)), runs: vec![RunId(7)], next, facts: Some(facts) };
+    let rule = &library.rules.rules()[0];
+    explanation.judgements =
+        vec![judge(library.in_force(), rule, &episode, &known, Basis::Live, now())];
+    insta::assert_snapshot!(name, page(&explanation, all));
+}
+
+#[test]
+fn by_what_a_server_knows() {
+    let first = || Next::Remedy { remedy: 1, round: 0 };
+    live("live_cooldown", first(), Facts { runs: vec![run("restart", 528)], ..facts() }, false);
+    live("live_all", first(), Facts { runs: vec![run("restart", 528)], ..facts() }, true);
+    live("live_second_remedy", Next::Remedy { remedy: 2, round: 0 }, facts(), false);
+    let standing = Standing::Silenced { by: vec!["8d2b4c0e-8a5f-4d2c-9a51-0f3c5cbb1e77".into()] };
+    live("live_silenced", first(), Facts { standing, ..facts() }, false);
+    let pause = Pause {
+        scope: "rule:api-error-rate".into(),
+        by: "dana".into(),
+        reason: "we are moving the database, and nothing must restart while we do".into(),
+        at: ago(600),
+    };
+    let standing =
+        Standing::Unknown { reason: "no answer from Alertmanager: connection refused".into() };
+    let runs = vec![run("restart", 528), run("restart", 1000), run("restart", 3000)];
+    live(
+        "live_much_against_it",
+        first(),
+        Facts { pauses: vec![pause], standing, runs, ..facts() },
+        false,
+    );
+    live("live_busy", Next::Busy, facts(), false);
+    live("live_fixed", Next::Fixed { until: after_minutes(10) }, facts(), false);
+    live("live_people", Next::People("none of 2 remedies helped".into()), facts(), false);
+}
+
+fn after_minutes(minutes: u64) -> Timestamp {
+    crate::model::time::after(now(), Duration::from_mins(minutes))
+}
+
+#[test]
+fn as_it_was_decided() {
+    let library = load(CONFIG, RULES);
+    let episode = Episode { id: EpisodeId(5), ..alert(&API) };
+    let rule = &library.rules.rules()[0];
+    let remedy = (1, &rule.response[0]);
+    let playbook = &library.playbooks["restart"];
+    let subject = plan::subject(
+        &library.config,
+        rule,
+        remedy,
+        playbook,
+        &episode,
+        IncidentId(3),
+        "systemd/api",
+    );
+    let decided = |facts: &Facts, with_run: bool| {
+        let rulings = guard::judge(&subject, facts, now());
+        let (verdict, reason) = guard::conclude(&rulings);
+        let plan = plan::plan(rule, &subject, playbook, &episode, now()).unwrap();
+        let decision = Decision {
+            episode: episode.id,
+            incident: Some(IncidentId(3)),
+            rule: rule.name.clone(),
+            playbook: "restart".into(),
+            target: "systemd/api".into(),
+            verdict,
+            reason,
+            rulings,
+            at: now(),
+        };
+        let runs = if with_run { vec![RunId(7)] } else { Vec::new() };
+        let decided = Decided { decision, runs, plan: with_run.then_some(plan) };
+        page(&stored(library.in_force(), &episode, &[decided]), false)
+    };
+    insta::assert_snapshot!("stored_run", decided(&facts(), true));
+    insta::assert_snapshot!(
+        "stored_hold",
+        decided(&Facts { firing_for: Duration::ZERO, ..facts() }, false)
+    );
+    insta::assert_snapshot!("not_judged", page(&stored(library.in_force(), &episode, &[]), false));
+}
+
+#[test]
+fn an_explanation_reads_back_as_it_was_written() {
+    let library = load(CONFIG, RULES);
+    let explanation = offline(library.in_force(), &alert(&API), Duration::from_mins(5), now());
+    let json = serde_json::to_string(&explanation).unwrap();
+    assert_eq!(serde_json::from_str::<Explanation>(&json).unwrap(), explanation);
+}
+
+#[test]
+fn facts_of_another_time_differ_in_how_long_it_fires() {
+    let at = |seconds: u64| crate::model::time::after(now(), Duration::from_secs(seconds));
+    let facts = Facts { firing_for: Duration::from_secs(30), ..facts() };
+    assert_eq!(shifted(facts.clone(), now(), at(40)).firing_for, Duration::from_secs(70));
+    assert_eq!(shifted(facts.clone(), now(), ago(10)).firing_for, Duration::from_secs(20));
+    assert_eq!(shifted(facts, now(), ago(100)).firing_for, Duration::ZERO);
+}

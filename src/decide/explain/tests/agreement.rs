@@ -1,0 +1,189 @@
+//! An explanation says what is decided: the same rules, the same rulings, the same verdict.
+
+use proptest::collection::btree_map;
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::*;
+
+const MATCHERS: [&str; 8] = [
+    "alertname=A",
+    "alertname=~\"A|B\"",
+    "service=api",
+    "service!=\"\"",
+    "env=~\"prod.*\"",
+    "env!=dev",
+    "alertname!=B",
+    "env=\"\"",
+];
+const WHENS: [&str; 3] = ["labels.env != 'dev'", "has(labels.service)", "labels.service > 1"];
+const LIMITS: [&str; 4] =
+    ["{}", "{ settle: 2m }", "{ settle: 30s, cooldown: 20m }", "{ rate: 1 per 1h, cooldown: 6m }"];
+const RESPONSES: [&str; 4] = [
+    "[]",
+    "[{ playbook: restart, with: { unit: a } }]",
+    "[{ playbook: rollback, with: { service: a }, mode: approve }, { playbook: restart, with: { unit: a } }]",
+    "[{ playbook: restart, with: { unit: \"{{ labels.service }}\" } }]",
+];
+const TARGETS: [&str; 3] = ["t", "service/{{ labels.service }}", "service/{{ labels.env }}"];
+
+type Shape =
+    (Vec<&'static str>, Option<&'static str>, bool, &'static str, &'static str, &'static str);
+
+fn shape() -> impl Strategy<Value = Shape> {
+    (
+        vec(select(&MATCHERS[..]), 0..3),
+        option::weighted(0.3, select(&WHENS[..])),
+        any::<bool>(),
+        select(&LIMITS[..]),
+        select(&RESPONSES[..]),
+        select(&TARGETS[..]),
+    )
+}
+
+fn rules(shapes: &[Shape]) -> String {
+    let mut text = "rules:\n".to_owned();
+    for (number, (matchers, when, go_on, limits, response, target)) in shapes.iter().enumerate() {
+        let matchers: Vec<String> = matchers.iter().map(|it| format!("'{it}'")).collect();
+        let when = when.map(|it| format!("    when: \"{it}\"\n")).unwrap_or_default();
+        text.push_str(&format!(
+            "  - name: r{number}\n    match: [{}]\n{when}    continue: {go_on}\n    target: \"{target}\"\n    \
+             response: {response}\n    limits: {limits}\n",
+            matchers.join(", ")
+        ));
+    }
+    text
+}
+
+fn any_state() -> impl Strategy<Value = RunState> {
+    select(vec![
+        RunState::Running,
+        RunState::Fixed,
+        RunState::Failed,
+        RunState::Rejected,
+        RunState::Superseded,
+    ])
+}
+
+fn any_run() -> impl Strategy<Value = PastRun> {
+    (select(vec!["t", "service/api"]), any_state(), 0_u64..4000, 0_u32..3, 0_i64..3).prop_map(
+        |(target, state, seconds, remedy, incident)| PastRun {
+            rule: "r0".into(),
+            target: target.into(),
+            state,
+            remedy,
+            incident: IncidentId(incident),
+            ended_at: state.is_final().then(|| ago(seconds)),
+            ..run("restart", seconds)
+        },
+    )
+}
+
+fn any_standing() -> impl Strategy<Value = Standing> {
+    select(vec![
+        Standing::Active,
+        Standing::Silenced { by: vec!["s".into()] },
+        Standing::Inhibited,
+        Standing::Gone,
+        Standing::Unknown { reason: "refused".into() },
+        Standing::NotAsked,
+    ])
+}
+
+fn any_health() -> impl Strategy<Value = Option<Observation>> {
+    let health = select(vec![Health::Healthy, Health::Unhealthy, Health::Unknown]);
+    option::of(health.prop_map(|health| Observation { health, measured: "m".into() }))
+}
+
+prop_compose! {
+    fn any_facts()(
+        paused in option::weighted(0.2, select(vec!["all", "rule:r0", "playbook:restart", "target:t"])),
+        firing in prop::bool::weighted(0.9),
+        firing_for in 0_u64..300,
+        evidence_age in 0_u64..1200,
+        truncated in select(vec![0_u64, 0, 0, 4]),
+        standing in any_standing(),
+        precheck in any_health(),
+        runs in vec(any_run(), 0..4),
+    ) -> Facts {
+        let pause = |scope: &str| Pause {
+            scope: scope.into(), by: "dana".into(), reason: String::new(), at: now(),
+        };
+        Facts {
+            version: 1,
+            pauses: paused.map(pause).into_iter().collect(),
+            firing,
+            firing_for: Duration::from_secs(firing_for),
+            evidence_age: Duration::from_secs(evidence_age),
+            truncated,
+            standing,
+            precheck,
+            runs,
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn an_explanation_says_what_is_decided(
+        shapes in vec(shape(), 0..6),
+        labels in btree_map("alertname|service|env", "A|B|api|dev|prod-1", 0..4),
+        facts in any_facts(),
+        number in 1_u32..3,
+        mode in select(vec!["observe", "approve", "auto"]),
+    ) {
+        let library = load(&CONFIG.replace("auto", mode), &rules(&shapes));
+        let labels: Labels = labels.into_iter().collect();
+        let episode = Episode::unstored("test", labels, Labels::default(), now());
+        let files = library.in_force();
+        let explanation = begin(files, &episode, Basis::Live, now());
+        let selection = library.rules.select(&episode.labels, &episode.annotations);
+        let names = |rules: &[Arc<Rule>]| -> Vec<String> { rules.iter().map(|it| it.name.clone()).collect() };
+        let taking: Vec<String> =
+            explanation.rules.iter().filter(|it| it.selected).map(|it| it.rule.clone()).collect();
+        prop_assert_eq!(taking, names(&selection.rules));
+        let unknown: Vec<String> =
+            explanation.rules.iter().filter(|it| it.unknown).map(|it| it.rule.clone()).collect();
+        let expected: Vec<String> = selection.unknown.iter().map(|(it, _)| it.name.clone()).collect();
+        prop_assert_eq!(unknown, expected);
+
+        for rule in &selection.rules {
+            let next = Next::Remedy { remedy: number, round: 0 };
+            let known = Known {
+                incident: Some(IncidentId(1)), runs: Vec::new(), next, facts: Some(facts.clone()),
+            };
+            let judged = judge(files, rule, &episode, &known, Basis::Live, now());
+            let shown = page(&Explanation { judgements: vec![judged.clone()], ..explanation.clone() }, true);
+            prop_assert!(shown.lines().all(|it| it.chars().count() <= 100), "{shown}");
+            let (Ok(target), Some(remedy)) =
+                (plan::target(rule, &episode), rule.response.get(number as usize - 1))
+            else {
+                prop_assert_eq!(judged.verdict, Some(Verdict::Refuse));
+                continue;
+            };
+            let playbook = &library.playbooks[&remedy.playbook];
+            let asked = (number, remedy);
+            let subject =
+                plan::subject(&library.config, rule, asked, playbook, &episode, IncidentId(1), &target);
+            let rulings = guard::judge(&subject, &facts, now());
+            let (verdict, reason) = guard::conclude(&rulings);
+            let explained: Vec<_> = judged.rulings.iter().map(|it| it.ruling.clone()).collect();
+            prop_assert_eq!(explained, rulings);
+            match plan::plan(rule, &subject, playbook, &episode, now()) {
+                // the engine gives what it cannot plan to people, after the guards let it pass
+                Err(errors) if verdict.caution() < 2 => {
+                    prop_assert_eq!(judged.verdict, Some(Verdict::Refuse));
+                    prop_assert_eq!(judged.reason, errors.join("; "));
+                }
+                _ => {
+                    prop_assert_eq!(judged.verdict, Some(verdict));
+                    prop_assert_eq!(judged.reason, reason);
+                }
+            }
+        }
+    }
+}
