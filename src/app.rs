@@ -4,6 +4,7 @@
 //! the next start. Then the journal is closed.
 
 mod alone;
+mod reload;
 
 use std::fs;
 use std::io::ErrorKind;
@@ -20,7 +21,6 @@ use arc_swap::ArcSwap;
 use hyper_util::rt::TokioTimer;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -33,7 +33,6 @@ use crate::clock::random_key;
 use crate::engine::Engine;
 use crate::engine::explain;
 use crate::error::Error;
-use crate::library;
 use crate::library::Library;
 use crate::store::Store;
 use crate::store::alerts::Intake;
@@ -96,6 +95,7 @@ impl App {
         let metrics = Arc::new(Metrics::default());
         #[expect(clippy::cast_precision_loss, reason = "nobody has 2^52 rules")]
         metrics.rules.set(library.rules.rules().len() as f64);
+        metrics.loaded(clock.now());
         let engine = Engine {
             store: store.clone(),
             library: Arc::new(ArcSwap::from_pointee(library)),
@@ -117,7 +117,7 @@ impl App {
             }
         }
         engine.start();
-        reload_on_request(&engine, reloads);
+        reload::start(&engine, reloads);
         let explain = explains(&engine);
         let state = api::State {
             store,
@@ -198,65 +198,6 @@ fn serve(
     server.http_builder().http2().timer(TokioTimer::new());
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     Ok(TaskTracker::new().spawn(server.serve(service)))
-}
-
-/// Loads the files when asked; all or nothing.
-fn reload_on_request(engine: &Engine, mut requests: mpsc::Receiver<oneshot::Sender<Reloaded>>) {
-    let engine = engine.clone();
-    engine.tasks.clone().spawn(async move {
-        loop {
-            let request = tokio::select! {
-                () = engine.stop.cancelled() => return,
-                request = requests.recv() => request,
-            };
-            let Some(answer) = request else { return };
-            let reloaded = reload(&engine).await;
-            engine.metrics.reload_successful.set(i64::from(reloaded.is_ok()));
-            match &reloaded {
-                Ok(words) => tracing::info!("{words}"),
-                Err(diagnostics) => tracing::error!(
-                    diagnostics,
-                    "the files have errors; the set that was running stays in force"
-                ),
-            }
-            // whoever asked may have hung up; the reload counts all the same
-            drop(answer.send(reloaded));
-        }
-    });
-}
-
-async fn reload(engine: &Engine) -> Reloaded {
-    let before = engine.library.load_full();
-    let file = before.config.file.clone().map(PathBuf::from);
-    let environment = |name: &str| std::env::var(name).ok();
-    let loaded = library::load(file.as_deref(), &environment);
-    let Some(mut library) = loaded.library else { return Err(loaded.render(false)) };
-    // these are read once, at the start
-    let (now, then) = (&mut library.config, &before.config);
-    let mut fixed = Vec::new();
-    if now.listen != then.listen {
-        fixed.push("listen");
-    }
-    if now.storage != then.storage {
-        fixed.push("storage");
-    }
-    now.listen = then.listen;
-    now.storage.clone_from(&then.storage);
-    let mut words = format!(
-        "{} rules, {} playbooks, {} checks are in force",
-        library.rules.rules().len(),
-        library.playbooks.len(),
-        library.checks.len()
-    );
-    if !fixed.is_empty() {
-        words = format!("{words}; {} changes only with a restart", fixed.join(" and "));
-    }
-    #[expect(clippy::cast_precision_loss, reason = "nobody has 2^52 rules")]
-    engine.metrics.rules.set(library.rules.rules().len() as f64);
-    engine.library.store(Arc::new(library));
-    engine.store.wake_all_episodes().await.map_err(|error| error.to_string())?;
-    engine.wake.all();
-    Ok(words)
 }
 
 /// The key that signs links: configured, or a file beside the `SQLite` database, made when missing.

@@ -7,6 +7,7 @@
 //! raw        the files as written
 //! build      raw types → model, each value checked
 //! link       what spans files
+//! watch      whether they changed
 //! diagnostic, codes, suggest    how errors look
 //! ```
 //!
@@ -39,6 +40,7 @@ mod later;
 mod link;
 mod raw;
 mod suggest;
+pub mod watch;
 mod yaml;
 
 pub use self::diagnostic::Counts;
@@ -63,6 +65,8 @@ pub struct Library {
     pub digest: String,
     /// All files read, sorted.
     pub files: Vec<String>,
+    /// Files and folders they were found in, for [`watch`].
+    pub roots: Vec<PathBuf>,
 }
 
 impl Library {
@@ -80,6 +84,10 @@ pub struct Loaded {
     pub diagnostics: Vec<Diagnostic>,
     /// What was read.
     pub counts: Counts,
+    /// As of the library, also of files with errors.
+    pub digest: String,
+    /// As of the library, also of files with errors.
+    pub roots: Vec<PathBuf>,
     /// The text of the files, for [`render_diagnostics`]; credentials are masked.
     pub sources: Sources,
 }
@@ -135,15 +143,18 @@ pub fn check_paths(paths: &[PathBuf], env: &dyn Fn(&str) -> Option<String>) -> L
 }
 
 fn finish(reader: Reader<'_>) -> Loaded {
-    let Reader { sink, mut sources, counts, gathered, config, digests, secretive, .. } = reader;
+    let Reader { sink, mut sources, counts, gathered, config, digests, roots, secretive, .. } =
+        reader;
     let linked = link::link(sink, config.as_ref(), gathered);
+    let digest = digest(&digests);
     let library = (sink.errors() == 0).then(|| Library {
         config: config.unwrap_or_default(),
         rules: Arc::new(Index::new(linked.rules)),
         checks: linked.checks,
         playbooks: linked.playbooks,
-        digest: digest(&digests),
+        digest: digest.clone(),
         files: digests.into_keys().collect(),
+        roots: roots.clone(),
     });
     let mut diagnostics = sink.take();
     diagnostics.sort_by(|a, b| (&a.file, a.span).cmp(&(&b.file, b.span)));
@@ -152,7 +163,7 @@ fn finish(reader: Reader<'_>) -> Loaded {
             sources.mask(&file, &spans);
         }
     }
-    Loaded { library, diagnostics, counts, sources }
+    Loaded { library, diagnostics, counts, digest, roots, sources }
 }
 
 /// One digest over names and contents, in order of name.

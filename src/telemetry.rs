@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 use std::sync::atomic::AtomicU64;
 
+use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -49,6 +50,12 @@ pub struct ByStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByState {
     state: String,
+}
+
+/// The label of a reload.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByResult {
+    result: String,
 }
 
 /// The label of a notification that reached nobody.
@@ -101,8 +108,9 @@ pub struct Metrics {
     pub outbox: Family<By, Gauge>,
     /// Whether anything is paused; set when scraped.
     pub paused: Gauge,
-    /// Whether the last reload succeeded.
-    pub reload_successful: Gauge,
+    reload_successful: Gauge,
+    reload_success_at: Gauge<f64, AtomicU64>,
+    reloads: Family<ByResult, Counter>,
     /// Alerts accepted and not yet on disk; set when scraped.
     pub waiting_alerts: Gauge<i64, std::sync::atomic::AtomicI64>,
     /// Rules in force.
@@ -128,6 +136,8 @@ impl Default for Metrics {
             outbox: Family::default(),
             paused: Gauge::default(),
             reload_successful: Gauge::default(),
+            reload_success_at: Gauge::default(),
+            reloads: Family::default(),
             waiting_alerts: Gauge::default(),
             rules: Gauge::default(),
         };
@@ -171,10 +181,16 @@ impl Metrics {
         );
         r.register("paused", "1 while anything is paused", self.paused.clone());
         r.register(
-            "reload_successful",
-            "1 when the last reload succeeded",
+            "config_last_reload_successful",
+            "1 when the last reload of the files succeeded",
             self.reload_successful.clone(),
         );
+        r.register(
+            "config_last_reload_success_timestamp_seconds",
+            "When the files in force were loaded",
+            self.reload_success_at.clone(),
+        );
+        r.register("config_reloads", "Reloads of the files, by result", self.reloads.clone());
         r.register(
             "waiting_alerts",
             "Alerts accepted and not yet on disk",
@@ -189,6 +205,24 @@ impl Metrics {
     /// Counts in a family of one label.
     pub fn count(family: &Family<By, Counter>, kind: &str, by: u64) {
         family.get_or_create(&By { kind: kind.to_owned() }).inc_by(by);
+    }
+
+    /// Files loaded at the start, which is no reload.
+    pub fn loaded(&self, at: Timestamp) {
+        self.reload_successful.set(1);
+        self.reload_success_at.set(at.as_duration().as_secs_f64());
+    }
+
+    /// A reload, and when it succeeded.
+    pub fn reloaded(&self, succeeded: Option<Timestamp>) {
+        let result = if succeeded.is_some() { "success" } else { "failure" };
+        self.reloads.get_or_create(&ByResult { result: result.to_owned() }).inc();
+        match succeeded {
+            Some(at) => self.loaded(at),
+            None => {
+                self.reload_successful.set(0);
+            }
+        }
     }
 
     /// Sets a gauge in a family of one label.

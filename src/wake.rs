@@ -3,12 +3,42 @@
 
 use std::sync::atomic::AtomicBool;
 
+use arc_swap::ArcSwapOption;
+use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 
 /// Answer to a request to reload: what is in force now, or why nothing changed.
-pub type Reloaded = Result<String, String>;
+pub type Reloaded = Result<String, Refused>;
+
+/// Why a reload changed nothing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Refused {
+    /// For people: every error with its place.
+    pub words: String,
+    /// The same for programs.
+    pub diagnostics: serde_json::Value,
+}
+
+impl From<&str> for Refused {
+    fn from(words: &str) -> Self {
+        Self { words: words.to_owned(), diagnostics: serde_json::Value::Array(Vec::new()) }
+    }
+}
+
+/// A set of files that could not be loaded, so that an older one is in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedReload {
+    /// Since when the files on disk have errors.
+    pub since: Timestamp,
+    /// Digest of the set that was tried last.
+    pub digest: String,
+    /// How many errors it has.
+    pub errors: usize,
+    /// The first of them, with its place.
+    pub first: String,
+}
 
 /// Shared by the HTTP edge, the engine and the signal handlers.
 #[derive(Debug)]
@@ -21,6 +51,8 @@ pub struct Wake {
     pub deliver: Notify,
     /// Alerts are refused with 503 and readiness says no: another replica should take them.
     pub draining: AtomicBool,
+    /// The last reload, when it failed.
+    pub failed_reload: ArcSwapOption<FailedReload>,
     /// Asks for a reload of the files.
     pub reload: mpsc::Sender<oneshot::Sender<Reloaded>>,
 }
@@ -34,6 +66,7 @@ impl Wake {
             work: Notify::new(),
             deliver: Notify::new(),
             draining: AtomicBool::new(false),
+            failed_reload: ArcSwapOption::empty(),
             reload,
         };
         (wake, requests)

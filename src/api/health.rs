@@ -42,6 +42,7 @@ pub(super) async fn health(With(api): With<State>) -> Json<Value> {
         "draining": draining,
         "waiting_alerts": api.intake.waiting(),
         "rules": api.library.load().rules.rules().len(),
+        "reload_failed": failed_reload(&api),
     });
     if let (None, Some(body), Ok(Ok(counts))) = (
         trouble,
@@ -60,18 +61,32 @@ pub(super) async fn live() -> Json<Value> {
     Json(json!({ "status": "ok" }))
 }
 
-/// `GET /health/ready`: it can take alerts, or says why not.
+/// `GET /health/ready`: it can take alerts, or says why not; and by which set of files it works.
 pub(super) async fn ready(With(api): With<State>) -> std::result::Result<Json<Value>, Problem> {
     if api.wake.draining.load(Ordering::Acquire) {
         let detail = "quell is draining: it takes no alerts, and finishes what it has begun";
         return Err(Problem::new(problem::STOPPING, detail).retry_after(5));
     }
     match store_trouble(&api).await {
-        None => Ok(Json(json!({ "status": "ok" }))),
+        None => Ok(Json(json!({
+            "status": "ok",
+            "rules": api.library.load().digest,
+            "reload_failed": failed_reload(&api),
+        }))),
         Some(cause) => {
             let detail = "the store does not answer; the log says more under this request id";
             Err(Problem::new(problem::STORAGE, detail).because(cause).retry_after(5))
         }
+    }
+}
+
+/// Errors of the files on disk, while an older set is in force: alerts are taken all the same.
+fn failed_reload(api: &State) -> Value {
+    match &*api.wake.failed_reload.load() {
+        None => Value::Null,
+        Some(failed) => json!({
+            "since": failed.since, "digest": failed.digest, "errors": failed.errors, "first": failed.first,
+        }),
     }
 }
 
@@ -174,7 +189,10 @@ pub(super) async fn reload(
     };
     match tokio::time::timeout(RELOAD_WITHIN, asked).await {
         Ok(Some(Ok(words))) => Ok(Json(json!({ "reloaded": words }))),
-        Ok(Some(Err(diagnostics))) => Err(Problem::new(problem::RELOAD_FAILED, diagnostics)),
+        Ok(Some(Err(refused))) => {
+            let diagnostics = refused.diagnostics;
+            Err(Problem { diagnostics, ..Problem::new(problem::RELOAD_FAILED, refused.words) })
+        }
         Ok(None) => Err(Problem::new(problem::STOPPING, "quell is stopping: nothing was loaded")),
         Err(_) => {
             let detail = format!(

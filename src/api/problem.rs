@@ -9,6 +9,7 @@ use axum::http::header;
 use axum::response::IntoResponse;
 use axum::response::Response;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::store::StoreError;
 
@@ -66,6 +67,8 @@ struct Body<'a> {
     status: u16,
     detail: &'a str,
     request_id: &'a str,
+    #[serde(skip_serializing_if = "Value::is_null")]
+    diagnostics: &'a Value,
 }
 
 /// One refusal.
@@ -79,12 +82,20 @@ pub(super) struct Problem {
     pub(super) cause: String,
     /// Seconds after which to try again. Alertmanager ignores it and retries 5xx by itself; other senders heed it.
     pub(super) retry_after: Option<u16>,
+    /// What is wrong in the files, one entry each; null when it is not about files.
+    pub(super) diagnostics: Value,
 }
 
 impl Problem {
     /// A refusal with its words.
     pub(super) fn new(kind: &'static Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), cause: String::new(), retry_after: None }
+        Self {
+            kind,
+            detail: detail.into(),
+            cause: String::new(),
+            retry_after: None,
+            diagnostics: Value::Null,
+        }
     }
 
     /// An error that should not be: the words go to the log only.
@@ -113,6 +124,7 @@ impl Problem {
             status: self.kind.status.as_u16(),
             detail: &self.detail,
             request_id,
+            diagnostics: &self.diagnostics,
         };
         // texts and a number cannot fail to be written
         serde_json::to_string(&body).unwrap_or_default()

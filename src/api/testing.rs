@@ -358,6 +358,7 @@ fn plan(incident: &Incident) -> Plan {
         annotations: Labels::default(),
         verify: None,
         approve_until: Some(at("2026-11-21T03:00:00Z")),
+        rules_digest: String::new(),
     }
 }
 

@@ -259,6 +259,9 @@ async fn run(at: &Place, store: &Store, id: RunId) -> Result<(), Error> {
         "  incident   {}, rule {}, remedy {} of {}",
         row.incident, row.rule, plan.remedy, plan.remedies
     ));
+    if !plan.rules_digest.is_empty() {
+        output::line(&format!("  rules      {}", plan.rules_digest));
+    }
     output::line(&format!(
         "  plan       {} mode {}, tier {}, digest {}",
         plan.playbook.name,

@@ -18,12 +18,15 @@ use jiff::Timestamp;
 use crate::decide::guard;
 use crate::decide::matching::Index;
 use crate::decide::matching::Match;
-use crate::decide::plan;
-use crate::decide::response::Next;
+use crate::decide::respond;
+use crate::decide::respond::Asks;
+use crate::decide::respond::Case;
+use crate::decide::respond::Conclusion;
+use crate::decide::respond::Then;
 use crate::model::config::Config;
 use crate::model::decision::Decision;
 use crate::model::decision::Facts;
-use crate::model::decision::Standing;
+use crate::model::decision::PastRun;
 use crate::model::decision::Verdict;
 use crate::model::explain::Basis;
 use crate::model::explain::Explanation;
@@ -31,7 +34,7 @@ use crate::model::explain::Finding;
 use crate::model::explain::Judged;
 use crate::model::explain::Judgement;
 use crate::model::incident::Episode;
-use crate::model::incident::IncidentId;
+use crate::model::incident::Incident;
 use crate::model::incident::RunId;
 use crate::model::labels::Labels;
 use crate::model::matcher::Op;
@@ -40,6 +43,7 @@ use crate::model::rule::Rule;
 use crate::model::run::Health;
 use crate::model::run::Observation;
 use crate::model::run::Plan;
+use crate::model::run::RunState;
 use crate::model::time::show_duration;
 use crate::model::time::since;
 
@@ -54,15 +58,15 @@ pub struct Files<'a> {
     pub playbooks: &'a BTreeMap<String, Arc<Playbook>>,
 }
 
-/// What is known of an alert under one rule.
+/// What is known of an alert under one rule that takes it.
 #[derive(Debug, Clone)]
 pub struct Known {
     /// The incident that is open for it.
-    pub incident: Option<IncidentId>,
-    /// The runs of that.
+    pub incident: Option<Incident>,
+    /// The episode's runs under the rule.
     pub runs: Vec<RunId>,
-    /// What the response asks for now.
-    pub next: Next,
+    /// At least all runs of the incident, in order of start.
+    pub past: Vec<PastRun>,
     /// What guards judge by; needed when a remedy is next.
     pub facts: Option<Facts>,
 }
@@ -121,7 +125,7 @@ pub fn why_words(why: &Match) -> String {
     }
 }
 
-/// What follows for the alert under one rule.
+/// What follows for the alert under one rule: as the engine decides it.
 pub fn judge(
     files: Files<'_>,
     rule: &Rule,
@@ -130,97 +134,75 @@ pub fn judge(
     basis: Basis,
     now: Timestamp,
 ) -> Judgement {
-    let target = plan::target(rule, episode);
+    let opening = respond::opening(files.config, rule, episode, now);
     let mut judgement = Judgement {
         rule: rule.name.clone(),
         place: rule.place.to_string(),
-        target: target.clone().unwrap_or_default(),
-        incident: known.incident,
+        target: opening.target.clone().unwrap_or_default(),
+        incident: known.incident.as_ref().map(|it| it.id),
         runs: known.runs.clone(),
-        verdict: None,
+        verdict: Some(Verdict::Refuse),
         reason: String::new(),
         at: now,
         rulings: Vec::new(),
         remedies: Vec::new(),
     };
-    let no = |reason: String| (Some(Verdict::Refuse), reason);
-    (judgement.verdict, judgement.reason) = match (target, &known.next) {
-        (Err(error), _) => no(error),
-        (Ok(_), Next::NoResponse) => no(format!("rule {} has no remedy: people only", rule.name)),
-        (Ok(_), Next::People(reason)) => no(reason.clone()),
-        (Ok(_), Next::Busy) => (None, "a run is at work for it".into()),
-        (Ok(_), Next::Observed) => {
-            (None, "mode observe: a run was planned and told, and nothing follows".into())
-        }
-        (Ok(_), Next::Fixed { until }) => {
-            let left = text::in_words(*until, now);
-            (None, format!("a remedy is verified; the alert has until {left} to resolve"))
-        }
-        (Ok(target), Next::Remedy { remedy, .. }) => {
-            return remedy_judged(
-                files,
-                rule,
-                episode,
-                (*remedy, &target),
-                known,
-                basis,
-                now,
-                judgement,
-            );
-        }
+    let target = match opening.target {
+        Ok(target) => target,
+        Err(error) => return Judgement { reason: error, ..judgement },
     };
-    judgement
-}
-
-#[expect(clippy::too_many_arguments, reason = "the second half of `judge`")]
-fn remedy_judged(
-    files: Files<'_>,
-    rule: &Rule,
-    episode: &Episode,
-    (number, target): (u32, &str),
-    known: &Known,
-    basis: Basis,
-    now: Timestamp,
-    mut judgement: Judgement,
-) -> Judgement {
-    let refused = |judgement: Judgement, reason: String| Judgement {
-        verdict: Some(Verdict::Refuse),
-        reason,
-        ..judgement
-    };
-    let remedy = (number as usize).checked_sub(1).and_then(|index| rule.response.get(index));
-    let Some(remedy) = remedy else {
-        return refused(judgement, format!("rule {} has no remedy {number}", rule.name));
-    };
-    let Some(playbook) = files.playbooks.get(&remedy.playbook) else {
-        return refused(judgement, format!("there is no playbook {}", remedy.playbook));
+    let incident = known.incident.as_ref().unwrap_or(&opening.incident);
+    let config = files.config;
+    let case = Case { config, rule, episode, incident, target: &target, now };
+    let candidate = match respond::asks(case, files.playbooks, &known.past) {
+        Asks::Nothing { until } => {
+            let reason = nothing_words(case, &known.past, until);
+            return Judgement { verdict: None, reason, ..judgement };
+        }
+        Asks::Note(reason) | Asks::People(reason) => return Judgement { reason, ..judgement },
+        Asks::Remedy(candidate) => candidate,
     };
     let Some(facts) = &known.facts else {
-        return refused(judgement, "the facts could not be loaded".into());
+        return Judgement { reason: "its facts are not known".into(), ..judgement };
     };
-    let incident = known.incident.unwrap_or(IncidentId(0));
-    let subject =
-        plan::subject(files.config, rule, (number, remedy), playbook, episode, incident, target);
-    let rulings = guard::judge(&subject, facts, now);
-    let (verdict, reason) = guard::conclude(&rulings);
-    judgement.rulings = rulings
+    let rulings = guard::judge(&candidate.subject, facts, now);
+    let Conclusion { decision, then, .. } = respond::conclude(case, &candidate, facts, rulings);
+    judgement.remedies = propose::remedies(files, case, candidate.subject.remedy);
+    judgement.rulings = decision
+        .rulings
         .into_iter()
         .map(|ruling| {
             // what evidence refuses by is in the alert itself: its name, or what its sender left out
             let given = guard::is_of_files(&ruling.guard)
                 || ruling.guard == guard::EVIDENCE && ruling.verdict == Verdict::Refuse;
-            let assumed = basis == Basis::Assumed && !given;
-            Judged { ruling, assumed }
+            Judged { ruling, assumed: basis == Basis::Assumed && !given }
         })
         .collect();
-    judgement.remedies = propose::remedies(files, rule, episode, (incident, target), number, now);
-    let problem = judgement.remedies.first().map_or("", |it| it.problem.as_str());
-    if verdict.caution() < 2 && !problem.is_empty() {
-        let reason = problem.to_owned();
-        return refused(judgement, reason);
+    match then {
+        Then::People(reason) => Judgement { reason, ..judgement },
+        Then::Again(_) | Then::Create(_) => {
+            Judgement { verdict: Some(decision.verdict), reason: decision.reason, ..judgement }
+        }
     }
-    (judgement.verdict, judgement.reason) = (Some(verdict), reason);
-    judgement
+}
+
+/// Why nothing is decided now.
+fn nothing_words(case: Case<'_>, past: &[PastRun], until: Option<Timestamp>) -> String {
+    let mine = |run: &&PastRun| {
+        run.incident == case.incident.id && run.rule == case.rule.name && run.target == case.target
+    };
+    let last = past.iter().rfind(|run| mine(run) && run.remedy > 0);
+    match (last, until) {
+        (Some(run), Some(until)) => {
+            let until = text::in_words(until, case.now);
+            format!("{} is verified; the alert has until {until} to resolve", run.playbook)
+        }
+        (Some(run), None) if run.state == RunState::Observed => {
+            format!("{} was planned and told: mode observe, so nothing follows", run.playbook)
+        }
+        (Some(run), None) => format!("{} is at work for it: {}", run.playbook, run.state.as_str()),
+        (None, _) => "a run is at work for it".into(),
+    }
 }
 
 /// What an alert that fires now would meet, by the files alone.
@@ -242,13 +224,8 @@ pub fn offline(
         explanation.assumed.push("the precheck is unhealthy".into());
     }
     for rule in &selection.rules {
-        let facts = assumed_facts(rule, episode, firing_for);
-        let next = if rule.response.is_empty() {
-            Next::NoResponse
-        } else {
-            Next::Remedy { remedy: 1, round: 0 }
-        };
-        let known = Known { incident: None, runs: Vec::new(), next, facts: Some(facts) };
+        let facts = Some(assumed_facts(rule, episode, firing_for));
+        let known = Known { incident: None, runs: Vec::new(), past: Vec::new(), facts };
         explanation.judgements.push(judge(files, rule, episode, &known, Basis::Assumed, now));
     }
     explanation
@@ -259,15 +236,11 @@ fn assumed_facts(rule: &Rule, episode: &Episode, firing_for: Duration) -> Facts 
     let unhealthy =
         || Observation { health: Health::Unhealthy, measured: "the precheck is unhealthy".into() };
     Facts {
-        version: 0,
-        pauses: Vec::new(),
         firing: true,
         firing_for,
         evidence_age: Duration::ZERO,
-        truncated: episode.truncated,
-        standing: Standing::NotAsked,
         precheck: rule.verify.is_some().then(unhealthy),
-        runs: Vec::new(),
+        ..respond::facts(episode, episode.seen_at)
     }
 }
 
@@ -313,7 +286,7 @@ pub fn stored(files: Files<'_>, episode: &Episode, decided: &[Decided]) -> Expla
             rulings: rulings.map(|ruling| Judged { ruling, assumed: false }).collect(),
             remedies: match (plan, rule) {
                 (Some(plan), _) => vec![propose::planned(files.config, plan)],
-                (None, Some(rule)) => propose::first_from(files, rule, episode, decision),
+                (None, Some(rule)) => propose::as_now(files, rule, episode, decision),
                 (None, None) => Vec::new(),
             },
         }

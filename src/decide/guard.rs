@@ -197,4 +197,4 @@ impl Ruling {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

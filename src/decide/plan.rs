@@ -151,6 +151,7 @@ pub fn plan(
         annotations: episode.annotations.clone(),
         verify: Some(verify),
         approve_until: (mode == Mode::Approve).then(|| after(now, APPROVAL_LASTS)),
+        rules_digest: String::new(),
     })
 }
 

@@ -2,17 +2,15 @@
 //! changes nothing. For an alert with an open episode the facts are loaded as intake loads them, so the answer to "why
 //! did it not act?" is the one by which it does not.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 
 use crate::decide::explain;
 use crate::decide::explain::Known;
 use crate::decide::guard;
-use crate::decide::guard::Subject;
-use crate::decide::plan;
-use crate::decide::response;
-use crate::decide::response::Next;
+use crate::decide::respond;
+use crate::decide::respond::Asks;
+use crate::decide::respond::Candidate;
+use crate::decide::respond::Case;
 use crate::engine::Engine;
 use crate::engine::facts;
 use crate::engine::judge;
@@ -23,7 +21,6 @@ use crate::model::explain::Basis;
 use crate::model::explain::Explanation;
 use crate::model::explain::Question;
 use crate::model::incident::Episode;
-use crate::model::incident::IncidentId;
 use crate::model::playbook::Probe;
 use crate::model::rule::Rule;
 use crate::model::run::Health;
@@ -32,6 +29,8 @@ use crate::model::time::before;
 use crate::model::time::show_duration;
 use crate::store::Result;
 
+/// Runs of an incident that are looked at.
+const MOST_RUNS: u32 = 100;
 /// Source of an episode that is only asked about.
 const SOURCE: &str = "explain";
 
@@ -77,53 +76,32 @@ async fn known(
     (now, at): (Timestamp, Timestamp),
     assumed: &mut Vec<String>,
 ) -> Result<Known> {
+    let config = &library.config;
+    let opening = respond::opening(config, rule, episode, at);
+    let group = &opening.incident.group_key;
+    let open = engine.store.open_incident(&rule.name, group).await?;
+    let incident = open.as_ref().unwrap_or(&opening.incident);
+    let past = engine.store.past_runs(Timestamp::MAX, incident.id).await?;
     // the target's error is what the explanation says then
-    let target = plan::target(rule, episode).unwrap_or_default();
-    let group = plan::group_key(rule, episode, &target);
-    let incident = engine.store.open_incident(&rule.name, &group).await?.map(|it| it.id);
-    let id = incident.unwrap_or(IncidentId(0));
-    let mut runs = engine.store.past_runs(Timestamp::MAX, id).await?;
-    runs.retain(|run| run.rule == rule.name);
-    let next = response::next(rule.response.len(), id, &target, episode.opened_at, &runs, at);
-    let mut rows = match incident {
-        Some(_) => engine.store.runs(incident, None, 100).await?,
+    let target = opening.target.unwrap_or_default();
+    let mut facts = None;
+    let case = Case { config, rule, episode, incident, target: &target, now: at };
+    if let Asks::Remedy(candidate) = respond::asks(case, &library.playbooks, &past) {
+        let case = Case { now, ..case };
+        let found = if episode.id.0 > 0 {
+            judge::judge(engine, library, case, &candidate).await?.0
+        } else {
+            hypothetical(engine, library, case, &candidate, assumed).await?
+        };
+        facts = Some(explain::shifted(found, now, at));
+    }
+    let mut rows = match &open {
+        Some(incident) => engine.store.runs(Some(incident.id), None, MOST_RUNS).await?,
         None => Vec::new(),
     };
     rows.retain(|row| row.episode == episode.id && row.remedy > 0);
     let runs = rows.iter().rev().map(|row| row.id).collect();
-    let facts = match &next {
-        Next::Remedy { remedy, .. } => {
-            match subject(library, rule, *remedy, episode, id, &target) {
-                Some(subject) => {
-                    let facts = if episode.id.0 > 0 {
-                        judge::look(engine, library, rule, episode, &subject, now).await?.0
-                    } else {
-                        hypothetical(engine, library, rule, episode, &subject, now, assumed).await?
-                    };
-                    Some(explain::shifted(facts, now, at))
-                }
-                None => None,
-            }
-        }
-        Next::Busy | Next::Fixed { .. } | Next::Observed | Next::People(_) | Next::NoResponse => {
-            None
-        }
-    };
-    Ok(Known { incident, runs, next, facts })
-}
-
-fn subject(
-    library: &Library,
-    rule: &Rule,
-    number: u32,
-    episode: &Episode,
-    incident: IncidentId,
-    target: &str,
-) -> Option<Subject> {
-    let remedy = rule.response.get((number as usize).checked_sub(1)?)?;
-    let playbook = library.playbooks.get(&remedy.playbook)?;
-    let asked = (number, remedy);
-    Some(plan::subject(&library.config, rule, asked, playbook, episode, incident, target))
+    Ok(Known { incident: open, runs, past, facts })
 }
 
 /// Facts of an alert that was not received: it is taken to fire, though Alertmanager does not list it. A `command` is
@@ -131,15 +109,13 @@ fn subject(
 async fn hypothetical(
     engine: &Engine,
     library: &Library,
-    rule: &Rule,
-    episode: &Episode,
-    subject: &Subject,
-    now: Timestamp,
+    case: Case<'_>,
+    candidate: &Candidate,
     assumed: &mut Vec<String>,
 ) -> Result<Facts> {
-    let mut facts = facts::from_store(engine, library, episode, subject).await?;
-    facts.evidence_age = Duration::ZERO;
-    if guard::conclude(&guard::judge(subject, &facts, now)).0.caution() >= 2 {
+    let Case { rule, episode, now, .. } = case;
+    let mut facts = facts::from_store(engine, library, case, candidate).await?;
+    if !respond::worth_asking(&guard::judge(&candidate.subject, &facts, now)) {
         return Ok(facts);
     }
     facts.standing = facts::standing(library, &episode.source, &episode.labels).await;
@@ -147,15 +123,18 @@ async fn hypothetical(
         facts.standing = Standing::NotAsked;
         assumed.push("not silenced: Alertmanager does not list it".into());
     }
-    facts.precheck = match rule.verify.as_ref().map(|verify| &verify.probe) {
-        None => None,
-        Some(Probe::Command(_) | Probe::Alert) => {
-            assumed.push(
-                "the precheck is unhealthy: it is asked only of an alert that was received".into(),
-            );
+    if !respond::worth_looking(&facts.standing) {
+        return Ok(facts);
+    }
+    facts.precheck = match respond::precheck(rule, episode) {
+        Some(Ok(Probe::Command(_) | Probe::Alert)) => {
+            let words = "the precheck is unhealthy: it is asked only of an alert that was received";
+            assumed.push(words.into());
             Some(Observation { health: Health::Unhealthy, measured: "assumed: unhealthy".into() })
         }
-        Some(_) => judge::precheck(engine, library, rule, episode).await,
+        Some(Ok(probe)) => Some(facts::observe(engine, library, &probe, episode).await),
+        Some(Err(unseen)) => Some(unseen),
+        None => None,
     };
     Ok(facts)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::io;
 use std::path::Path;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -53,6 +54,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) config: Option<Config>,
     /// Digest of each file by its name.
     pub(crate) digests: BTreeMap<String, Vec<u8>>,
+    /// Files and folders that were asked for, in the order in which they were.
+    pub(crate) roots: Vec<PathBuf>,
     /// Files whose masked places must not be shown.
     pub(crate) secretive: BTreeSet<String>,
     seen: BTreeSet<PathBuf>,
@@ -68,6 +71,7 @@ impl<'a> Reader<'a> {
             gathered: Gathered::default(),
             config: None,
             digests: BTreeMap::new(),
+            roots: Vec::new(),
             secretive: BTreeSet::new(),
             seen: BTreeSet::new(),
         }
@@ -75,6 +79,7 @@ impl<'a> Reader<'a> {
 
     /// Reads a quell.yml and all files that it leads to.
     pub(crate) fn config_file(&mut self, path: &Path) {
+        self.roots.push(path.to_owned());
         if let Some((name, text)) = self.text(path, None) {
             self.config_text(path, &name, &text);
         }
@@ -86,49 +91,24 @@ impl<'a> Reader<'a> {
             let path = folder.join(name);
             if path.is_dir() {
                 self.path(&path, None);
+            } else {
+                self.roots.push(path);
             }
         }
     }
 
     /// Reads a file, or all files of a folder; each tells by its content what it is.
     pub(crate) fn path(&mut self, path: &Path, named_at: Option<(&str, Span)>) -> usize {
-        let mut files = Vec::new();
-        if path.is_dir() {
-            self.folder(path, 0, &mut files);
-            files.sort();
-            // The settings first: they say which of the other files belong to them.
-            files.sort_by_key(|it| it.file_name().is_none_or(|name| name != "quell.yml"));
-        } else {
-            files.push(path.to_owned());
-        }
+        self.roots.push(path.to_owned());
+        let files = listed(path, &mut |path, error| {
+            self.unreadable(path, &secret::reason(error), None);
+        });
         for file in &files {
             if let Some((name, text)) = self.text(file, named_at) {
                 self.any_text(file, &name, &text);
             }
         }
         files.len()
-    }
-
-    fn folder(&mut self, path: &Path, depth: usize, files: &mut Vec<PathBuf>) {
-        let entries = match std::fs::read_dir(path) {
-            Ok(entries) => entries,
-            Err(error) => return self.unreadable(path, &secret::reason(&error), None),
-        };
-        for entry in entries.flatten() {
-            let path = entry.path();
-            let name = entry.file_name().to_string_lossy().into_owned();
-            // Editors and Kubernetes keep their own things in names that begin with a dot.
-            if name.starts_with('.') {
-                continue;
-            }
-            if path.is_dir() {
-                if depth < MAX_DEPTH {
-                    self.folder(&path, depth + 1, files);
-                }
-            } else if is_read(&name) {
-                files.push(path);
-            }
-        }
     }
 
     fn unreadable(&self, path: &Path, reason: &str, named_at: Option<(&str, Span)>) {
@@ -210,6 +190,8 @@ impl<'a> Reader<'a> {
             let Some(paths) = paths else {
                 let path = folder.join(default);
                 if !path.is_dir() {
+                    // it may come
+                    self.roots.push(path);
                     return Vec::new();
                 }
                 self.path(&path, None);
@@ -277,6 +259,47 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The file, or the files of the folder, in the order in which they are read. `trouble` is told of folders that cannot
+/// be.
+pub(crate) fn listed(path: &Path, trouble: &mut dyn FnMut(&Path, &io::Error)) -> Vec<PathBuf> {
+    if !path.is_dir() {
+        return vec![path.to_owned()];
+    }
+    let mut files = Vec::new();
+    folder(path, 0, &mut files, trouble);
+    files.sort();
+    // the settings first: they say which of the other files belong to them
+    files.sort_by_key(|it| it.file_name().is_none_or(|name| name != "quell.yml"));
+    files
+}
+
+fn folder(
+    path: &Path,
+    depth: usize,
+    files: &mut Vec<PathBuf>,
+    trouble: &mut dyn FnMut(&Path, &io::Error),
+) {
+    let entries = match std::fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) => return trouble(path, &error),
+    };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        let name = entry.file_name().to_string_lossy().into_owned();
+        // Editors and Kubernetes keep their own things in names that begin with a dot.
+        if name.starts_with('.') {
+            continue;
+        }
+        if path.is_dir() {
+            if depth < MAX_DEPTH {
+                folder(&path, depth + 1, files, trouble);
+            }
+        } else if is_read(&name) {
+            files.push(path);
+        }
+    }
+}
+
 /// Tests of rules are read by `quell test`, examples by people.
 fn is_read(name: &str) -> bool {
     let stem = name.strip_suffix(".yml").or_else(|| name.strip_suffix(".yaml"));
@@ -320,7 +343,7 @@ fn unknown(at: At<'_>, node: &Node) {
 }
 
 fn kind(node: &Node) -> Option<Kind> {
-    const SETTINGS: [&str; 16] = [
+    const SETTINGS: [&str; 17] = [
         "listen",
         "external_url",
         "storage",
@@ -337,6 +360,7 @@ fn kind(node: &Node) -> Option<Kind> {
         "limits",
         "pause_file",
         "link_key",
+        "watch",
     ];
     let has = |key: &&str| node.get(key).is_some();
     if ["playbook", "steps"].iter().any(has) {

@@ -50,6 +50,8 @@ pub struct Config {
     pub rules: Vec<PathBuf>,
     /// Files and folders of playbooks.
     pub playbooks: Vec<PathBuf>,
+    /// How often the files are looked at for changes; `None` means only when asked.
+    pub watch: Option<Duration>,
     /// Where PromQL is asked.
     pub prometheus: Option<Endpoint>,
     /// Where silences and active alerts are read.
@@ -242,6 +244,7 @@ impl Default for Config {
             mode: Set::default_of(Mode::Observe),
             rules: Vec::new(),
             playbooks: Vec::new(),
+            watch: None,
             prometheus: None,
             alertmanager: None,
             ingest: Ingest {

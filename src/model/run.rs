@@ -47,6 +47,8 @@ pub struct Plan {
     pub verify: Option<Verification>,
     /// When an approval is no longer of use.
     pub approve_until: Option<Timestamp>,
+    /// Digest of the set of files it was planned from; empty when no server planned it.
+    pub rules_digest: String,
 }
 
 /// What an observation found.

@@ -100,6 +100,16 @@ impl Store {
         row.as_ref().map(episode).transpose()
     }
 
+    /// Open episodes that this source sent last.
+    pub async fn open_episodes_from(&self, source: &str) -> Result<Vec<Episode>> {
+        let rows =
+            sqlx::query("SELECT * FROM episodes WHERE is_open = 1 AND source = $1 ORDER BY id")
+                .bind(source)
+                .fetch_all(&self.reader)
+                .await?;
+        rows.iter().map(episode).collect()
+    }
+
     /// The latest episode of a fingerprint.
     pub async fn latest_episode(&self, fingerprint: &str) -> Result<Option<Episode>> {
         let row =

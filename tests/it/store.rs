@@ -263,6 +263,7 @@ fn plan(target: &str, incident: IncidentId, episode: EpisodeId) -> Plan {
         annotations: Labels::default(),
         verify: None,
         approve_until: None,
+        rules_digest: String::new(),
     }
 }
 

@@ -4,8 +4,11 @@ use axum::routing::get;
 use crate::api::State;
 use crate::api::edge;
 use crate::api::testing::Quell;
+use crate::api::testing::at;
 use crate::api::testing::config;
 use crate::library::Library;
+use crate::wake::FailedReload;
+use crate::wake::Refused;
 
 async fn plain() -> Quell {
     Quell::configured(config()).await
@@ -15,9 +18,9 @@ async fn plain() -> Quell {
 async fn health_says_how_it_is() {
     let quell = plain().await;
     quell.incident().await;
-    insta::assert_snapshot!(quell.get("/health").await.text, @r#"{"dead_notifications":0,"draining":false,"open_incidents":1,"paused":false,"rules":0,"status":"ok","store":true,"version":"0.1.0","waiting_alerts":0}"#);
+    insta::assert_snapshot!(quell.get("/health").await.text, @r#"{"dead_notifications":0,"draining":false,"open_incidents":1,"paused":false,"reload_failed":null,"rules":0,"status":"ok","store":true,"version":"0.1.0","waiting_alerts":0}"#);
     insta::assert_snapshot!(quell.get("/health/live").await.text, @r#"{"status":"ok"}"#);
-    insta::assert_snapshot!(quell.get("/health/ready").await.text, @r#"{"status":"ok"}"#);
+    insta::assert_snapshot!(quell.get("/health/ready").await.text, @r#"{"reload_failed":null,"rules":"","status":"ok"}"#);
     insta::assert_snapshot!(quell.get("/version").await.text, @r#"{"rules":"","version":"0.1.0"}"#);
     let head = quell.send("HEAD", "/health/ready", &[], "").await;
     assert_eq!((head.status, head.text.as_str()), (200, ""));
@@ -38,7 +41,7 @@ async fn a_dead_store_is_alive_and_not_ready() {
     let quell = plain().await;
     quell.state.store.close().await;
     insta::assert_snapshot!(quell.get("/health/ready").await.problem(), @"503 /errors/Q0512 could not be stored or read: the store does not answer; the log says more under this request id");
-    insta::assert_snapshot!(quell.get("/health").await.text, @r#"{"draining":false,"rules":0,"status":"store does not answer","store":false,"version":"0.1.0","waiting_alerts":0}"#);
+    insta::assert_snapshot!(quell.get("/health").await.text, @r#"{"draining":false,"reload_failed":null,"rules":0,"status":"store does not answer","store":false,"version":"0.1.0","waiting_alerts":0}"#);
     assert_eq!(quell.get("/health/live").await.status, 200);
     let page = quell.get("/metrics").await;
     assert_eq!(page.status, 200, "the page that tells of trouble does not fail with it");
@@ -85,8 +88,9 @@ async fn a_reload_answers_with_what_is_in_force_or_why_nothing_changed() {
     let mut requests = std::mem::replace(&mut quell.reloads, tokio::sync::mpsc::channel(1).1);
     let loader = async {
         requests.recv().await.unwrap().send(Ok("41 rules, 17 playbooks".into())).unwrap();
-        let diagnostics = "error[Q0104]: unknown key `cooldwn`\n  rules/api.yml:27:7";
-        requests.recv().await.unwrap().send(Err(diagnostics.into())).unwrap();
+        let words = "error[Q0104]: unknown key `cooldwn`\n  rules/api.yml:27:7".to_owned();
+        let diagnostics = serde_json::json!([{ "code": "Q0104", "file": "rules/api.yml" }]);
+        requests.recv().await.unwrap().send(Err(Refused { words, diagnostics })).unwrap();
         drop(requests);
     };
     let asker = async {
@@ -100,7 +104,23 @@ async fn a_reload_answers_with_what_is_in_force_or_why_nothing_changed() {
     409 /errors/Q0516 reload failed: error[Q0104]: unknown key `cooldwn`
       rules/api.yml:27:7
     ");
+    assert_eq!(bad.json()["diagnostics"][0]["code"], "Q0104");
     insta::assert_snapshot!(quell.post("/-/reload", "").await.problem(), @"503 /errors/Q0511 stopping: quell is stopping: nothing was loaded");
+}
+
+#[tokio::test]
+async fn a_reload_that_failed_shows_and_the_server_stays_ready() {
+    let quell = plain().await;
+    let failed = FailedReload {
+        since: at("2026-11-21T02:30:00Z"),
+        digest: "d16e57".into(),
+        errors: 2,
+        first: "rules/api.yml:27:7: Q0104: unknown key `cooldwn`".into(),
+    };
+    quell.state.wake.failed_reload.store(Some(std::sync::Arc::new(failed)));
+    let ready = quell.get("/health/ready").await;
+    assert_eq!(ready.status, 200);
+    insta::assert_snapshot!(ready.text, @r#"{"reload_failed":{"digest":"d16e57","errors":2,"first":"rules/api.yml:27:7: Q0104: unknown key `cooldwn`","since":"2026-11-21T02:30:00Z"},"rules":"","status":"ok"}"#);
 }
 
 async fn explode() {

@@ -65,7 +65,7 @@ pub(super) fn time(text: &str, now: Timestamp) -> Result<Timestamp, String> {
     }
     let today = now.to_zoned(TimeZone::UTC).date();
     let clock = |text: &str| -> Option<Timestamp> {
-        let time: civil::Time = text.parse().ok()?;
+        let time: civil::Time = text.contains(':').then(|| text.parse().ok())??;
         Some(today.to_datetime(time).to_zoned(TimeZone::UTC).ok()?.timestamp())
     };
     text.parse().ok().or_else(|| clock(text)).ok_or_else(|| {

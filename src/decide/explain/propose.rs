@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Map;
 use serde_json::Value;
@@ -16,6 +15,9 @@ use crate::decide::machine::State;
 use crate::decide::plan;
 use crate::decide::render::Escape;
 use crate::decide::render::render;
+use crate::decide::respond;
+use crate::decide::respond::Candidate;
+use crate::decide::respond::Case;
 use crate::model::config::Config;
 use crate::model::decision::Decision;
 use crate::model::explain::Call;
@@ -23,7 +25,6 @@ use crate::model::explain::Proposal;
 use crate::model::explain::StepPlan;
 use crate::model::explain::VerifyPlan;
 use crate::model::incident::Episode;
-use crate::model::incident::IncidentId;
 use crate::model::labels::Labels;
 use crate::model::playbook::Action;
 use crate::model::playbook::Mode;
@@ -40,40 +41,32 @@ use crate::model::time::show_duration;
 /// The run's name before there is one.
 const NO_RUN: &str = "r-0";
 
-/// The remedies of a rule from number `first` on, each planned for this alert.
-pub(super) fn remedies(
-    files: Files<'_>,
-    rule: &Rule,
-    episode: &Episode,
-    (incident, target): (IncidentId, &str),
-    first: u32,
-    now: Timestamp,
-) -> Vec<Proposal> {
-    let all = rule.response.iter().zip(1_u32..);
+/// The remedies of the case's rule from number `first` on, each planned for its alert.
+pub(super) fn remedies(files: Files<'_>, case: Case<'_>, first: u32) -> Vec<Proposal> {
+    let Case { rule, episode, now, .. } = case;
     let of = u32::try_from(rule.response.len()).unwrap_or(u32::MAX);
-    all.filter(|(_, number)| *number >= first)
+    let numbers = rule.response.iter().zip(1_u32..).filter(|(_, number)| *number >= first);
+    numbers
         .map(|(remedy, number)| {
-            let Some(playbook) = files.playbooks.get(&remedy.playbook) else {
-                let problem = format!("there is no playbook {}", remedy.playbook);
-                return unplanned(&remedy.playbook, (number, of), problem);
+            let candidate = match respond::candidate(case, files.playbooks, number, 0) {
+                Ok(candidate) => candidate,
+                Err(problem) => return unplanned(&remedy.playbook, (number, of), problem),
             };
-            let asked = (number, remedy);
-            let subject =
-                plan::subject(files.config, rule, asked, playbook, episode, incident, target);
+            let Candidate { subject, playbook, .. } = candidate;
             let (mode, mode_set_in) = guard::lowest_mode(&subject);
-            let proposal = match plan::plan(rule, &subject, playbook, episode, now) {
+            let proposal = match plan::plan(rule, &subject, &playbook, episode, now) {
                 Ok(plan) => planned(files.config, &plan),
                 Err(errors) => unplanned(&remedy.playbook, (number, of), errors.join("; ")),
             };
             let tier = remedy.tier.unwrap_or(1).max(playbook.tier);
-            let otherwise = otherwise(files, rule, episode, number, playbook);
-            Proposal { place: place(playbook), mode, mode_set_in, tier, otherwise, ..proposal }
+            let otherwise = otherwise(files, rule, episode, number, &playbook);
+            Proposal { place: place(&playbook), mode, mode_set_in, tier, otherwise, ..proposal }
         })
         .collect()
 }
 
-/// The remedies from the one on that a decision judged.
-pub(super) fn first_from(
+/// The remedies from the one on that a decision judged, as the files of now have them.
+pub(super) fn as_now(
     files: Files<'_>,
     rule: &Rule,
     episode: &Episode,
@@ -81,8 +74,10 @@ pub(super) fn first_from(
 ) -> Vec<Proposal> {
     let judged = rule.response.iter().zip(1_u32..).find(|(it, _)| it.playbook == decision.playbook);
     let Some((_, first)) = judged else { return Vec::new() };
-    let incident = decision.incident.unwrap_or(IncidentId(0));
-    remedies(files, rule, episode, (incident, &decision.target), first, decision.at)
+    let (config, now) = (files.config, decision.at);
+    let incident = &respond::opening(config, rule, episode, now).incident;
+    let case = Case { config, rule, episode, incident, target: &decision.target, now };
+    remedies(files, case, first)
 }
 
 /// A plan with everything in it rendered.

@@ -6,11 +6,12 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::decide::explain::text::lines;
+use crate::decide::plan;
 use crate::library::Library;
-use crate::model::decision::PastRun;
 use crate::model::decision::Pause;
+use crate::model::decision::Standing;
 use crate::model::incident::EpisodeId;
-use crate::model::run::RunState;
+use crate::model::incident::IncidentId;
 use crate::model::time::before;
 
 const CONFIG: &str = "
@@ -163,7 +164,7 @@ fn by_the_files_alone() {
 fn a_parameter_that_the_alert_breaks_leaves_no_plan() {
     let rules = RULES.replace(r#", service="api""#, "");
     let hostile =
-        alert(&[("alertname", "HighErrorRate"), ("severity", "high"), ("service", "a; rm -rf /")]);
+        alert(&[("alertname", "HighErrorRate"), ("severity", "high"), ("service", "a; reboot")]);
     check("no_plan", CONFIG, &rules, &hostile, 300);
 }
 
@@ -214,6 +215,8 @@ fn what_an_alert_says_neither_moves_the_cursor_nor_leaves_the_page() {
 
 /// Facts of a running server with nothing against it.
 fn facts() -> Facts {
+    let library = load(CONFIG, RULES);
+    let rule = &library.rules.rules()[0];
     Facts {
         standing: Standing::Active,
         precheck: Some(Observation {
@@ -242,13 +245,38 @@ fn run(playbook: &str, seconds: u64) -> PastRun {
     }
 }
 
-/// What `quell explain --server` prints of an alert that is open.
-fn live(name: &str, next: Next, facts: Facts, all: bool) {
+/// A run of the incident that is explained.
+fn of_incident(remedy: u32, state: RunState, seconds: u64) -> PastRun {
+    PastRun {
+        incident: IncidentId(3),
+        remedy,
+        state,
+        ended_at: state.is_final().then(|| ago(seconds)),
+        ..run("restart", seconds)
+    }
+}
+
+fn incident() -> Incident {
+    Incident { id: IncidentId(3), ..opening() }
+}
+
+fn opening() -> Incident {
     let library = load(CONFIG, RULES);
-    let episode = Episode { id: EpisodeId(5), ..alert(&API) };
+    respond::opening(&library.config, &library.rules.rules()[0], &open_episode(), now()).incident
+}
+
+fn open_episode() -> Episode {
+    Episode { id: EpisodeId(5), opened_at: ago(720), ..alert(&API) }
+}
+
+/// What `quell explain --server` prints of an alert that is open.
+fn live(name: &str, past: Vec<PastRun>, facts: Facts, all: bool) {
+    let library = load(CONFIG, RULES);
+    let episode = open_episode();
     let mut explanation = begin(library.in_force(), &episode, Basis::Live, now());
-    let known =
-        Known { incident: Some(IncidentId(3)), runs: vec![RunId(7)], next, facts: Some(facts) };
+    let runs = if past.is_empty() { Vec::new() } else { vec![RunId(7)] };
+    let facts = Some(Facts { runs: [facts.runs.clone(), past.clone()].concat(), ..facts });
+    let known = Known { incident: Some(incident()), runs, past, facts };
     let rule = &library.rules.rules()[0];
     explanation.judgements =
         vec![judge(library.in_force(), rule, &episode, &known, Basis::Live, now())];
@@ -257,12 +285,12 @@ fn live(name: &str, next: Next, facts: Facts, all: bool) {
 
 #[test]
 fn by_what_a_server_knows() {
-    let first = || Next::Remedy { remedy: 1, round: 0 };
-    live("live_cooldown", first(), Facts { runs: vec![run("restart", 528)], ..facts() }, false);
-    live("live_all", first(), Facts { runs: vec![run("restart", 528)], ..facts() }, true);
-    live("live_second_remedy", Next::Remedy { remedy: 2, round: 0 }, facts(), false);
+    let none = Vec::new;
+    live("live_cooldown", none(), Facts { runs: vec![run("restart", 528)], ..facts() }, false);
+    live("live_all", none(), Facts { runs: vec![run("restart", 528)], ..facts() }, true);
+    live("live_second_remedy", vec![of_incident(1, RunState::Failed, 30)], facts(), false);
     let standing = Standing::Silenced { by: vec!["8d2b4c0e-8a5f-4d2c-9a51-0f3c5cbb1e77".into()] };
-    live("live_silenced", first(), Facts { standing, ..facts() }, false);
+    live("live_silenced", none(), Facts { standing, ..facts() }, false);
     let pause = Pause {
         scope: "rule:api-error-rate".into(),
         by: "dana".into(),
@@ -272,25 +300,18 @@ fn by_what_a_server_knows() {
     let standing =
         Standing::Unknown { reason: "no answer from Alertmanager: connection refused".into() };
     let runs = vec![run("restart", 528), run("restart", 1000), run("restart", 3000)];
-    live(
-        "live_much_against_it",
-        first(),
-        Facts { pauses: vec![pause], standing, runs, ..facts() },
-        false,
-    );
-    live("live_busy", Next::Busy, facts(), false);
-    live("live_fixed", Next::Fixed { until: after_minutes(10) }, facts(), false);
-    live("live_people", Next::People("none of 2 remedies helped".into()), facts(), false);
-}
-
-fn after_minutes(minutes: u64) -> Timestamp {
-    crate::model::time::after(now(), Duration::from_mins(minutes))
+    let much = Facts { pauses: vec![pause], standing, runs, ..facts() };
+    live("live_much_against_it", none(), much, false);
+    live("live_busy", vec![of_incident(1, RunState::Verifying, 30)], facts(), false);
+    live("live_fixed", vec![of_incident(1, RunState::Fixed, 30)], facts(), false);
+    live("live_observed", vec![of_incident(1, RunState::Observed, 30)], facts(), false);
+    live("live_people", vec![of_incident(2, RunState::Failed, 30)], facts(), false);
 }
 
 #[test]
 fn as_it_was_decided() {
     let library = load(CONFIG, RULES);
-    let episode = Episode { id: EpisodeId(5), ..alert(&API) };
+    let episode = open_episode();
     let rule = &library.rules.rules()[0];
     let remedy = (1, &rule.response[0]);
     let playbook = &library.playbooks["restart"];

@@ -173,6 +173,10 @@ fn verdict_words(judgement: &Judgement) -> (Tone, String, String) {
             format!("hold until {}", in_words(*until, judgement.at)),
             format!(": {reason}"),
         ),
+        // no guard refused: it would be the same again
+        Some(Verdict::Refuse) if judgement.rulings.is_empty() => {
+            (Tone::Bad, "refuse".into(), format!(": {reason}; a person must look"))
+        }
         Some(Verdict::Refuse) => (Tone::Bad, "refuse".into(), format!(": {reason}")),
     }
 }

@@ -7,6 +7,7 @@ use crate::decide::guard::Subject;
 use crate::decide::guard::hold_for_now;
 use crate::decide::guard::proceed;
 use crate::decide::guard::refuse;
+use crate::decide::own;
 use crate::model::decision::Facts;
 use crate::model::decision::Ruling;
 use crate::model::decision::Standing;
@@ -28,6 +29,11 @@ pub(super) fn judge(subject: &Subject, facts: &Facts, now: Timestamp) -> Ruling 
     if MISSING_DATA.contains(&subject.alertname.as_str()) {
         let reason = format!("{} means missing data, not a sick target", subject.alertname);
         return refuse(NAME, reason, "missing data");
+    }
+    if subject.alertname == own::RELOAD_FAILED {
+        let reason =
+            format!("{} means errors in quell's own files, not a sick target", own::RELOAD_FAILED);
+        return refuse(NAME, reason, "quell's own files");
     }
     if facts.truncated > 0 {
         let cut = facts.truncated;
@@ -89,8 +95,8 @@ mod tests {
     }
 
     #[test]
-    fn alerts_that_mean_missing_data_never_act() {
-        for alertname in MISSING_DATA {
+    fn alerts_that_mean_missing_data_or_are_of_quell_itself_never_act() {
+        for alertname in MISSING_DATA.into_iter().chain([own::RELOAD_FAILED]) {
             let subject = Subject { alertname: alertname.into(), ..subject() };
             assert_eq!(judge(&subject, &facts(), now()).verdict.as_str(), "refuse");
         }

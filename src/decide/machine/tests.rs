@@ -95,6 +95,7 @@ fn plan(steps: Vec<Step>) -> Plan {
         annotations: Labels::default(),
         verify: Some(Verification { probe: Probe::Alert, within: seconds(60), hold: seconds(30) }),
         approve_until: None,
+        rules_digest: String::new(),
     }
 }
 

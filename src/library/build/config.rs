@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use url::Url;
 
@@ -20,6 +21,7 @@ use crate::library::diagnostic::Span;
 use crate::library::field::Entries;
 use crate::library::field::Field;
 use crate::library::field::Found;
+use crate::library::raw::DurationText;
 use crate::library::raw::List;
 use crate::library::raw::Opt;
 use crate::library::raw::SecretText;
@@ -88,6 +90,7 @@ pub(crate) fn config(
         config.mode = Set { value: mode.value, place: place(at, mode.span) };
     }
     let paths = Paths { rules: paths(folder, raw.rules), playbooks: paths(folder, raw.playbooks) };
+    config.watch = raw.watch.and_then(Field::found).and_then(|it| watch(at, &it));
     config.prometheus = raw.prometheus.and_then(Field::found).map(|it| endpoint(secrets, it));
     config.alertmanager = raw.alertmanager.and_then(Field::found).map(|it| endpoint(secrets, it));
     if let Some(raw) = raw.ingest.and_then(Field::found) {
@@ -133,6 +136,17 @@ pub(crate) fn config(
         config.link_key = Some(Secret::new(key.value));
     }
     (config, paths)
+}
+
+/// How often the files are looked at.
+fn watch(at: At<'_>, found: &Found<DurationText>) -> Option<Duration> {
+    let every = text::duration(at, found)?;
+    let fits = (Duration::from_millis(100)..=Duration::from_hours(1)).contains(&every);
+    if !fits {
+        let message = "expected a time from 100ms to 1h, such as 10s";
+        at.report(found.span, Diagnostic::error(codes::VALUE, message));
+    }
+    fits.then_some(every)
 }
 
 /// `sqlite:FILE` with the file beside quell.yml: every command finds the database of the server, wherever it is run.

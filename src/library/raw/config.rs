@@ -21,6 +21,7 @@ pub(crate) struct RawConfig {
     pub(crate) mode: Opt<Mode>,
     pub(crate) rules: Opt<List<String>>,
     pub(crate) playbooks: Opt<List<String>>,
+    pub(crate) watch: Opt<DurationText>,
     pub(crate) prometheus: Opt<RawEndpoint>,
     pub(crate) alertmanager: Opt<RawEndpoint>,
     pub(crate) ingest: Opt<RawIngest>,

@@ -68,17 +68,23 @@ fn any_state() -> impl Strategy<Value = RunState> {
 }
 
 fn any_run() -> impl Strategy<Value = PastRun> {
-    (select(vec!["t", "service/api"]), any_state(), 0_u64..4000, 0_u32..3, 0_i64..3).prop_map(
-        |(target, state, seconds, remedy, incident)| PastRun {
-            rule: "r0".into(),
+    (
+        select(vec!["r0", "r1"]),
+        select(vec!["t", "service/api"]),
+        any_state(),
+        0_u64..4000,
+        0_u32..3,
+        0_i64..3,
+    )
+        .prop_map(|(rule, target, state, seconds, remedy, incident)| PastRun {
+            rule: rule.into(),
             target: target.into(),
             state,
             remedy,
             incident: IncidentId(incident),
             ended_at: state.is_final().then(|| ago(seconds)),
             ..run("restart", seconds)
-        },
-    )
+        })
 }
 
 fn any_standing() -> impl Strategy<Value = Standing> {
@@ -133,7 +139,6 @@ proptest! {
         shapes in vec(shape(), 0..6),
         labels in btree_map("alertname|service|env", "A|B|api|dev|prod-1", 0..4),
         facts in any_facts(),
-        number in 1_u32..3,
         mode in select(vec!["observe", "approve", "auto"]),
     ) {
         let library = load(&CONFIG.replace("auto", mode), &rules(&shapes));
@@ -152,38 +157,45 @@ proptest! {
         prop_assert_eq!(unknown, expected);
 
         for rule in &selection.rules {
-            let next = Next::Remedy { remedy: number, round: 0 };
+            let opening = respond::opening(&library.config, rule, &episode, now());
+            let incident = Incident { id: IncidentId(1), ..opening.incident };
             let known = Known {
-                incident: Some(IncidentId(1)), runs: Vec::new(), next, facts: Some(facts.clone()),
+                incident: Some(incident.clone()),
+                runs: Vec::new(),
+                past: facts.runs.clone(),
+                facts: Some(facts.clone()),
             };
             let judged = judge(files, rule, &episode, &known, Basis::Live, now());
-            let shown = page(&Explanation { judgements: vec![judged.clone()], ..explanation.clone() }, true);
+            let explanation = Explanation { judgements: vec![judged.clone()], ..explanation.clone() };
+            let shown = page(&explanation, true);
             prop_assert!(shown.lines().all(|it| it.chars().count() <= 100), "{shown}");
-            let (Ok(target), Some(remedy)) =
-                (plan::target(rule, &episode), rule.response.get(number as usize - 1))
-            else {
+            let Ok(target) = opening.target else {
                 prop_assert_eq!(judged.verdict, Some(Verdict::Refuse));
                 continue;
             };
-            let playbook = &library.playbooks[&remedy.playbook];
-            let asked = (number, remedy);
-            let subject =
-                plan::subject(&library.config, rule, asked, playbook, &episode, IncidentId(1), &target);
-            let rulings = guard::judge(&subject, &facts, now());
-            let (verdict, reason) = guard::conclude(&rulings);
+            let config = &library.config;
+            let (incident, target, now) = (&incident, target.as_str(), now());
+            let case = Case { config, rule, episode: &episode, incident, target, now };
+            let candidate = match respond::asks(case, &library.playbooks, &facts.runs) {
+                Asks::Nothing { .. } => {
+                    prop_assert_eq!(judged.verdict, None);
+                    continue;
+                }
+                Asks::Note(reason) | Asks::People(reason) => {
+                    prop_assert_eq!((judged.verdict, judged.reason), (Some(Verdict::Refuse), reason));
+                    continue;
+                }
+                Asks::Remedy(candidate) => candidate,
+            };
+            let rulings = guard::judge(&candidate.subject, &facts, now);
             let explained: Vec<_> = judged.rulings.iter().map(|it| it.ruling.clone()).collect();
-            prop_assert_eq!(explained, rulings);
-            match plan::plan(rule, &subject, playbook, &episode, now()) {
-                // the engine gives what it cannot plan to people, after the guards let it pass
-                Err(errors) if verdict.caution() < 2 => {
-                    prop_assert_eq!(judged.verdict, Some(Verdict::Refuse));
-                    prop_assert_eq!(judged.reason, errors.join("; "));
-                }
-                _ => {
-                    prop_assert_eq!(judged.verdict, Some(verdict));
-                    prop_assert_eq!(judged.reason, reason);
-                }
-            }
+            prop_assert_eq!(&explained, &rulings);
+            let expected = match respond::conclude(case, &candidate, &facts, rulings) {
+                // what the guards let pass and cannot be planned is given to people
+                Conclusion { then: Then::People(reason), .. } => (Verdict::Refuse, reason),
+                Conclusion { decision, .. } => (decision.verdict, decision.reason),
+            };
+            prop_assert_eq!((judged.verdict, judged.reason), (Some(expected.0), expected.1));
         }
     }
 }
