@@ -2,11 +2,13 @@
 
 mod approval;
 mod control;
+mod explain;
 mod fixture;
 mod incident;
 mod measures;
 mod once;
 mod operation;
 mod people;
+mod reload;
 mod response;
 mod restraint;

@@ -161,6 +161,7 @@ async fn after_a_story() {
     r-1  restart on service/shop: verified: 0.001 (healthy: value < 0.05)
       state  fixed
       incident  i-1, rule errors, remedy 1 of 1
+      rules  [digest]
       plan  restart mode auto, tier 1, digest [digest]
                  step 1 restart: http
       did  step 1/1 restart: `http://[address]` answered 200 in [span]
