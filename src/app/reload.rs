@@ -172,7 +172,7 @@ impl Reloader {
                 self.mend(self.engine.clock.now()).await;
             }
             Err(error) => {
-                tracing::error!(%error, "alerts of an earlier reload were not looked for")
+                tracing::error!(%error, "alerts of an earlier reload were not looked for");
             }
         }
     }

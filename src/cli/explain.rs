@@ -35,13 +35,13 @@ An id shows what was decided then, from the database of quell.yml or from --serv
 --json prints a list, one entry an alert or episode:
   labels, fingerprint, episode, at, facts (assumed, live or stored), assumed
   rules[]       rule, place, selected, names_alert, unknown, why
-  judgements[]  rule, place, target, incident, runs, reason, at
-                verdict    {is: proceed | ask | hold | refuse, until}, or null: nothing to decide now
-                rulings[]  guard, verdict, reason, measured, limit, knob, assumed
-                remedies[] remedy, of, playbook, place, mode, mode_set_in, tier, problem, parameters,
-                           steps[] and on_resolve[] (number, name, call, notes, undo, acts),
-                           verify (call, within, hold), otherwise
-                call, undo {kind, arguments, unrendered}
+  judgements[]  rule, place, target, incident, runs, reason, at,
+                verdict (is: proceed, ask, hold, refuse; until), null: nothing to decide,
+                rulings[]: guard, verdict, reason, measured, limit, knob, assumed,
+                remedies[]: remedy, of, playbook, place, mode, mode_set_in, tier, problem,
+                  parameters, steps[] and on_resolve[] (number, name, call, notes, undo, acts),
+                  verify (call, within, hold), otherwise
+                a call or undo: kind, arguments, unrendered
   unmatched[]   channels told when no rule takes it";
 
 #[derive(Debug, Args)]
@@ -65,7 +65,7 @@ pub(super) struct Options {
     /// Every rule and every guard.
     #[arg(long)]
     all: bool,
-    /// Ask this running quell, such as http://127.0.0.1:9797.
+    /// Ask a running quell, by its URL.
     #[arg(long)]
     server: Option<String>,
     /// Token of an operator, for --server; not needed on its own host.

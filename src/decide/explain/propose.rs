@@ -233,7 +233,7 @@ fn arguments(of: &impl Serialize) -> Map<String, Value> {
 
 /// The value, if it says anything; a duration as people write it.
 fn set(value: Value) -> Option<Value> {
-    match value {
+    match &value {
         Value::Null => None,
         Value::Array(items) if items.is_empty() => None,
         Value::Object(fields) => match (fields.len(), fields.get("secs"), fields.get("nanos")) {
@@ -243,9 +243,9 @@ fn set(value: Value) -> Option<Value> {
                 let time = Duration::new(secs.as_u64()?, nanos);
                 Some(show_duration(time).into())
             }
-            _ => Some(Value::Object(fields)),
+            _ => Some(value),
         },
-        other => Some(other),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Some(value),
     }
 }
 

@@ -123,7 +123,8 @@ const API: [(&str, &str); 3] =
     [("alertname", "HighErrorRate"), ("service", "api"), ("severity", "critical")];
 
 fn page(explanation: &Explanation, all: bool) -> String {
-    lines(explanation, all).iter().map(|line| format!("{line}\n")).collect()
+    let lines = lines(explanation, all);
+    lines.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// What `quell explain` prints by the files alone.
@@ -223,11 +224,7 @@ fn facts() -> Facts {
             health: Health::Unhealthy,
             measured: "0.37, healthy: value < 0.05".into(),
         }),
-        ..assumed_facts(
-            &load(CONFIG, RULES).rules.rules()[0],
-            &alert(&API),
-            Duration::from_mins(12),
-        )
+        ..assumed_facts(rule, &alert(&API), Duration::from_mins(12))
     }
 }
 

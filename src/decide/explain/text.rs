@@ -109,10 +109,10 @@ fn basis(out: &mut Lines, it: &Explanation) {
     match it.facts {
         Basis::Assumed => {}
         Basis::Live => {
-            out.field("facts", Tone::Plain, "", &format!("of the running server, {at}{of}"))
+            out.field("facts", Tone::Plain, "", &format!("of the running server, {at}{of}"));
         }
         Basis::Stored => {
-            out.field("decided", Tone::Plain, "", &format!("{at}{of}; the rules are those of now"))
+            out.field("decided", Tone::Plain, "", &format!("{at}{of}; the rules are those of now"));
         }
     }
     if !it.assumed.is_empty() {

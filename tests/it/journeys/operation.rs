@@ -13,7 +13,6 @@ use crate::journeys::fixture::SLACK;
 use crate::journeys::fixture::STARTED;
 use crate::journeys::fixture::Site;
 use crate::journeys::fixture::delivery;
-use crate::journeys::fixture::ran;
 use crate::journeys::fixture::runs;
 use crate::support::http;
 use crate::support::quell::Quell;

@@ -44,17 +44,18 @@ fn shape() -> impl Strategy<Value = Shape> {
 }
 
 fn rules(shapes: &[Shape]) -> String {
-    let mut text = "rules:\n".to_owned();
-    for (number, (matchers, when, go_on, limits, response, target)) in shapes.iter().enumerate() {
+    let rule = |(number, shape): (usize, &Shape)| {
+        let (matchers, when, go_on, limits, response, target) = shape;
         let matchers: Vec<String> = matchers.iter().map(|it| format!("'{it}'")).collect();
         let when = when.map(|it| format!("    when: \"{it}\"\n")).unwrap_or_default();
-        text.push_str(&format!(
-            "  - name: r{number}\n    match: [{}]\n{when}    continue: {go_on}\n    target: \"{target}\"\n    \
-             response: {response}\n    limits: {limits}\n",
+        format!(
+            "  - name: r{number}\n    match: [{}]\n{when}    continue: {go_on}\n    \
+             target: \"{target}\"\n    response: {response}\n    limits: {limits}\n",
             matchers.join(", ")
-        ));
-    }
-    text
+        )
+    };
+    let rules: Vec<String> = shapes.iter().enumerate().map(rule).collect();
+    if rules.is_empty() { "rules: []\n".into() } else { format!("rules:\n{}", rules.concat()) }
 }
 
 fn any_state() -> impl Strategy<Value = RunState> {
