@@ -319,3 +319,21 @@ fn silence_means_the_documented_defaults() {
     };
     assert_eq!(library.config, expected);
 }
+
+#[test]
+fn files_are_looked_at_between_ten_times_a_second_and_once_an_hour() {
+    for (text, expected) in [("100ms", 100), ("10s", 10_000), ("1h", 3_600_000)] {
+        let library = library(&[("quell.yml", &format!("watch: {text}\n"))]);
+        assert_eq!(library.config.watch, Some(Duration::from_millis(expected)), "{text}");
+    }
+    assert_eq!(library(&[("quell.yml", "mode: auto\n")]).config.watch, None);
+    insta::assert_snapshot!(check_config(&[("quell.yml", "watch: 99ms\n")]), @"
+    error[Q0120]: expected a time from 100ms to 1h, such as 10s
+      ┌─ quell.yml:1:8
+      │
+    1 │ watch: 99ms
+      │        ^^^^
+
+    1 file, 0 rules, 0 playbooks: 1 error
+    ");
+}
