@@ -9,6 +9,7 @@ use crate::decide::condition;
 use crate::decide::guard;
 use crate::decide::machine::State;
 use crate::decide::plan;
+use crate::decide::window;
 use crate::engine::Engine;
 use crate::engine::facts;
 use crate::engine::worker::write;
@@ -16,6 +17,7 @@ use crate::model::decision::Verdict;
 use crate::model::playbook::Probe;
 use crate::model::playbook::Step;
 use crate::model::playbook::What;
+use crate::model::rule::is_schedule;
 use crate::model::run::Event;
 use crate::model::run::Health;
 use crate::model::run::Intent;
@@ -64,15 +66,22 @@ pub async fn still_true(engine: &Engine, claim: &Claim, state: &State) -> Result
         pauses: facts::pauses(engine, &library).await?,
         firing: episode.open,
         firing_for: since(now, episode.opened_at),
-        evidence_age: since(now, episode.seen_at),
+        evidence_age: facts::evidence_age(&episode, now),
         truncated: episode.truncated,
         standing: crate::model::decision::Standing::NotAsked,
+        // a remedy that has acted goes on to its end: half of it would be worse
+        windows: if state.acted {
+            Vec::new()
+        } else {
+            window::covering(&library.config.windows, &episode.labels, now)
+        },
         precheck: None,
         runs: Vec::new(),
     };
     if episode.open && plan.remedy > 0 && guard::pause(&subject, &facts.pauses).is_none() {
         facts.standing = facts::standing(&library, &episode.source, &episode.labels).await;
-        if let (Some(verify), false) = (&plan.verify, state.acted) {
+        let acts_on_evidence = !state.acted && !is_schedule(&plan.rule);
+        if let (Some(verify), true) = (&plan.verify, acts_on_evidence) {
             facts.precheck = Some(facts::observe(engine, &library, &verify.probe, &episode).await);
         }
     }

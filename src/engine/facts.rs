@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::decide::guard::Subject;
+use crate::decide::window;
 use crate::engine::Engine;
 use crate::library::Library;
 use crate::model::decision::Facts;
@@ -11,6 +14,7 @@ use crate::model::decision::Standing;
 use crate::model::incident::Episode;
 use crate::model::labels::Labels;
 use crate::model::playbook::Probe;
+use crate::model::rule::is_schedule;
 use crate::model::run::Health;
 use crate::model::run::Observation;
 use crate::model::time::before;
@@ -46,9 +50,10 @@ pub async fn from_store(
         pauses: pauses(engine, library).await?,
         firing: episode.open,
         firing_for: since(now, episode.starts_at.min(episode.opened_at)),
-        evidence_age: since(now, episode.seen_at),
+        evidence_age: evidence_age(episode, now),
         truncated: episode.truncated,
         standing: Standing::NotAsked,
+        windows: window::covering(&library.config.windows, &episode.labels, now),
         precheck: None,
         // a run may last long beyond its start: look back twice as far as the longest window
         runs: engine
@@ -56,6 +61,11 @@ pub async fn from_store(
             .past_runs(before(now, window.saturating_mul(2)), subject.incident)
             .await?,
     })
+}
+
+/// Age of the latest evidence that the alert fires. A slot of a schedule needs none: it is true because it is time.
+pub fn evidence_age(episode: &Episode, now: Timestamp) -> Duration {
+    if is_schedule(&episode.source) { Duration::ZERO } else { since(now, episode.seen_at) }
 }
 
 /// Pauses in force, the pause file among them. A file that cannot be looked at counts as there: missing evidence
@@ -74,9 +84,9 @@ pub async fn pauses(engine: &Engine, library: &Library) -> Result<Vec<Pause>> {
     Ok(pauses)
 }
 
-/// What Alertmanager says of the alert now. Alerts of checks never went through it.
+/// What Alertmanager says of the alert now. Alerts of checks and slots of schedules never went through it.
 pub async fn standing(library: &Library, episode_source: &str, labels: &Labels) -> Standing {
-    if episode_source.starts_with(crate::engine::checks::SOURCE) {
+    if episode_source.starts_with(crate::engine::checks::SOURCE) || is_schedule(episode_source) {
         return Standing::NotAsked;
     }
     let asked = probe::standing(labels, library.config.alertmanager.as_ref());

@@ -8,13 +8,17 @@ use tokio::sync::Semaphore;
 
 use crate::decide::audience;
 use crate::decide::guard;
+use crate::decide::page;
 use crate::decide::plan;
 use crate::decide::response;
 use crate::decide::response::Next;
+use crate::decide::schedule;
 use crate::decide::tell;
+use crate::decide::window;
 use crate::engine::Engine;
 use crate::engine::judge;
 use crate::engine::people;
+use crate::engine::schedules;
 use crate::library::Library;
 use crate::model::decision::Verdict;
 use crate::model::incident::Episode;
@@ -22,6 +26,7 @@ use crate::model::incident::Incident;
 use crate::model::incident::IncidentId;
 use crate::model::incident::IncidentStatus;
 use crate::model::rule::Rule;
+use crate::model::rule::is_schedule;
 use crate::model::run::Health;
 use crate::model::time::after;
 use crate::store::Result;
@@ -83,6 +88,9 @@ async fn put_back(engine: &Engine, due: &DueEpisode, error: &StoreError) {
 /// Judges an open episode under each rule that takes it; returns when to judge it again.
 async fn firing(engine: &Engine, episode: &Episode) -> Result<Option<Timestamp>> {
     let library = engine.library.load_full();
+    if let Some(name) = schedule::name_of(&episode.source) {
+        return schedules::judge(engine, &library, name, episode).await;
+    }
     let selection = library.rules.select(&episode.labels, &episode.annotations);
     for (rule, why) in &selection.unknown {
         let reason = format!("`when` of rule {} is unknown, so it does not act: {why}", rule.name);
@@ -118,6 +126,11 @@ async fn unmatched(engine: &Engine, library: &Library, episode: &Episode) -> Res
     note(engine, episode, None, "", "", reason).await
 }
 
+/// How soon somebody must acknowledge an incident of this severity.
+pub(super) fn ack_within(library: &Library, severity: &str) -> Option<Duration> {
+    audience::severity(&library.config, severity).and_then(|severity| severity.ack_within)
+}
+
 async fn under_rule(
     engine: &Engine,
     library: &Library,
@@ -128,12 +141,13 @@ async fn under_rule(
     let target = plan::target(rule, episode);
     let group_target = target.as_deref().unwrap_or_default();
     let group = plan::group_key(rule, episode, group_target);
-    let new = new_incident(&rule.name, &group, episode, group_target, now);
-    let severity = audience::severity(&library.config, &new.severity);
-    let ack_within = severity.and_then(|severity| severity.ack_within);
+    let mut new = new_incident(&rule.name, &group, episode, group_target, now);
+    new.held_until = page::hold(rule, now);
+    let ack_within = ack_within(library, &new.severity);
     let remedies = rule.response.len();
     let opened = |incident: &Incident| {
-        audience::owed(&library.config, &tell::opened(incident, episode, remedies, now), false)
+        let notice = tell::opened(incident, episode, remedies, now);
+        page::held(&library.config, incident, audience::owed(&library.config, &notice, false))
     };
     let (incident, is_new) =
         engine.store.incident_for(&new, episode.id, ack_within, opened).await?;
@@ -173,7 +187,18 @@ async fn respond(
     let next =
         response::next(rule.response.len(), incident.id, target, episode.opened_at, &mine, now);
     match next {
-        Next::Busy | Next::Observed => Ok(None),
+        Next::Busy => Ok(None),
+        Next::Observed { at, remedy, round } => {
+            people::page(engine, library, incident, "mode observe: nothing is tried").await?;
+            match window::observed_until(&library.config.windows, &episode.labels, at) {
+                // observed because of a window: when it is over, the remedy is judged again
+                Some(until) if until <= now => {
+                    let nth = (remedy, round);
+                    try_remedy(engine, library, rule, episode, incident, target, nth).await
+                }
+                until => Ok(until),
+            }
+        }
         Next::Fixed { until } => Ok(Some(until)),
         Next::NoResponse => {
             let reason = format!("rule {} has no remedy: people only", rule.name);
@@ -191,7 +216,7 @@ async fn respond(
     }
 }
 
-async fn try_remedy(
+pub(super) async fn try_remedy(
     engine: &Engine,
     library: &Library,
     rule: &Rule,
@@ -212,7 +237,7 @@ async fn try_remedy(
         };
     let owed = if tells(&judged) {
         let notice = tell::refused(incident, &judged.decision.reason, now);
-        audience::owed(&library.config, &notice, false)
+        people::owed(engine, library, incident, notice).await?
     } else {
         Vec::new()
     };
@@ -221,6 +246,11 @@ async fn try_remedy(
     if news {
         log_decision(episode, &judged.decision);
         engine.wake.deliver.notify_one();
+    }
+    if let Some(deadline) = incident.held_until.filter(|until| *until > incident.opened_at)
+        && let Some(why) = page::in_vain(&judged.decision, deadline)
+    {
+        people::page(engine, library, incident, &format!("quell does not act: {why}")).await?;
     }
     match &judged.decision.verdict {
         Verdict::Hold { until } => Ok(Some(*until)),
@@ -239,11 +269,14 @@ async fn try_remedy(
                 }
             };
             let asks = judged.decision.verdict == Verdict::Ask;
+            let held = people::words_of_hold(engine, incident, now).await?;
             let run = engine
                 .store
                 .create_run(judged.facts.version, &plan, round, |run| {
                     if asks {
-                        let notice = tell::asks_approval(incident, &run.to_string(), &plan, now);
+                        let id = run.to_string();
+                        let mut notice = tell::asks_approval(incident, &id, &plan, now);
+                        notice.details.extend(held);
                         audience::owed(&library.config, &notice, false)
                     } else {
                         Vec::new()
@@ -278,7 +311,7 @@ fn log_decision(episode: &Episode, decision: &crate::model::decision::Decision) 
 }
 
 /// Stores a decision that no guard made.
-async fn note(
+pub(super) async fn note(
     engine: &Engine,
     episode: &Episode,
     incident: Option<&Incident>,
@@ -314,6 +347,7 @@ fn new_incident(
         resolved_at: None,
         acked_by: String::new(),
         acked_at: None,
+        held_until: None,
     }
 }
 
@@ -335,13 +369,20 @@ async fn closed(engine: &Engine, episode: &Episode) -> Result<Option<Timestamp>>
 }
 
 /// Resolves an incident unless something of it goes on; says whether it did.
-async fn resolve(engine: &Engine, incident: &Incident) -> Result<bool> {
+pub(super) async fn resolve(engine: &Engine, incident: &Incident) -> Result<bool> {
     // a run that is at work makes the episode due again when it ends; one in doubt keeps the incident open
     if engine.store.is_at_work(incident.id).await? {
         return Ok(false);
     }
     let library = engine.library.load_full();
+    if schedules::stays_open(engine, &library, incident).await? {
+        return Ok(false);
+    }
     let (tried, fixed_by) = engine.store.tried(incident.id).await?;
+    if !tried.is_empty() && fixed_by.is_none() && !is_schedule(&incident.rule) {
+        let reason = "the alert has resolved, and nothing that quell tried was seen to help";
+        people::page(engine, &library, incident, reason).await?;
+    }
     let now = engine.clock.now();
     let notice = tell::resolved(incident, tried, fixed_by.as_deref(), now);
     let told = engine.store.channels_told(incident.id).await?;

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use crate::decide::guard;
 use crate::decide::guard::Subject;
 use crate::decide::plan;
+use crate::decide::window;
 use crate::engine::Engine;
 use crate::engine::facts;
 use crate::library::Library;
@@ -16,6 +17,7 @@ use crate::model::decision::Verdict;
 use crate::model::incident::Episode;
 use crate::model::incident::Incident;
 use crate::model::rule::Rule;
+use crate::model::rule::is_schedule;
 use crate::store::Result;
 
 /// A judged remedy.
@@ -47,7 +49,7 @@ pub async fn judge(
     let Some(playbook) = library.playbooks.get(&remedy.playbook) else {
         return Ok(Err(format!("there is no playbook {}", remedy.playbook)));
     };
-    let subject = plan::subject(
+    let mut subject = plan::subject(
         &library.config,
         rule,
         (number, remedy),
@@ -57,6 +59,7 @@ pub async fn judge(
         target,
     );
     let mut facts = facts::from_store(engine, library, episode, &subject).await?;
+    subject.modes.extend(window::modes(&facts.windows));
     let mut rulings = guard::judge(&subject, &facts, now);
     // a stale alert may yet be confirmed by Alertmanager, so a hold of that guard alone does not stop here
     if rulings.iter().all(|ruling| ruling.verdict.caution() < 2 || ruling.guard == guard::STALE) {
@@ -80,7 +83,10 @@ async fn precheck(
     rule: &Rule,
     episode: &Episode,
 ) -> Option<crate::model::run::Observation> {
-    rule.verify.as_ref()?;
+    // a schedule runs because it is time, not because something is sick
+    if rule.verify.is_none() || is_schedule(&rule.name) {
+        return None;
+    }
     match plan::verification(rule, episode) {
         Ok(verify) => Some(facts::observe(engine, library, &verify.probe, episode).await),
         Err(error) => Some(crate::model::run::Observation {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
-use crate::decide::audience;
+use crate::decide::guard;
 use crate::decide::machine;
 use crate::decide::machine::Effect;
 use crate::decide::machine::Phase;
@@ -21,7 +21,9 @@ use crate::engine::WORKERS;
 use crate::engine::act_on;
 use crate::engine::act_on::StillTrue;
 use crate::engine::facts;
+use crate::engine::people;
 use crate::model::incident::Owed;
+use crate::model::rule::is_schedule;
 use crate::model::run::Entry;
 use crate::model::run::Event;
 use crate::model::run::Health;
@@ -119,12 +121,16 @@ async fn advance(engine: &Engine, claim: &mut Claim) -> Result<()> {
                     }
                     StillTrue::Hold { until, guard, reason } => {
                         let held_for = crate::model::time::since(now, state.last_at);
-                        if held_for >= GIVE_UP_AFTER && guard != crate::decide::guard::KILL_SWITCH {
+                        let paused = guard == guard::KILL_SWITCH;
+                        if held_for >= GIVE_UP_AFTER && !paused {
                             let why = Stop::Refused { guard, reason };
                             write(engine, claim, &mut state, Event::Stopped { why }, LEASE).await?;
                             continue;
                         }
                         tracing::debug!(run = %claim.run, guard, reason, "held before a step");
+                        if paused {
+                            page(engine, claim, &reason).await?;
+                        }
                         return engine.store.release_run(claim, Some(until)).await;
                     }
                 }
@@ -274,7 +280,10 @@ async fn owed(
         | RunState::Undoing
         | RunState::Superseded => false,
     };
-    if !tells {
+    // a schedule that does what it should is silent
+    let routine =
+        is_schedule(&claim.plan.rule) && matches!(summary, RunState::Fixed | RunState::Observed);
+    if !tells || routine {
         return Ok(Vec::new());
     }
     let Some(incident) = engine.store.incident(claim.plan.incident).await? else {
@@ -282,5 +291,12 @@ async fn owed(
     };
     let library = engine.library.load_full();
     let notice = tell::run_ended(&incident, &claim.run.to_string(), &claim.plan, state, now);
-    Ok(audience::owed(&library.config, &notice, false))
+    people::owed(engine, &library, &incident, notice).await
+}
+
+/// Sends the page of the run's incident, if it is held: automation is paused, so nothing is tried.
+async fn page(engine: &Engine, claim: &Claim, reason: &str) -> Result<()> {
+    let Some(incident) = engine.store.incident(claim.plan.incident).await? else { return Ok(()) };
+    let library = engine.library.load_full();
+    people::page(engine, &library, &incident, &format!("quell does not act: {reason}")).await
 }

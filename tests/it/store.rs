@@ -189,6 +189,7 @@ fn incident(rule: &str, group: &str) -> Incident {
         resolved_at: None,
         acked_by: String::new(),
         acked_at: None,
+        held_until: None,
     }
 }
 

@@ -193,6 +193,7 @@ fn rule() -> Rule {
         },
         mode: Set::default_of(Mode::Auto),
         go_on: false,
+        page: None,
         place: Place { file: "rules/api.yml".into(), line: 12 },
     }
 }
