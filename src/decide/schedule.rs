@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::decide::slots;
+use crate::decide::slots::Slots;
 use crate::model::labels::Labels;
 use crate::model::rule::Missed;
 use crate::model::rule::Overlap;
@@ -83,9 +84,10 @@ pub fn take(schedule: &Schedule, slot: Timestamp, waits: bool, busy: bool, now: 
 
 /// How many slots there are after `slot` and not after `now`: those that are left out when `slot` is dealt with only now.
 pub fn between(schedule: &Schedule, slot: Timestamp, now: Timestamp) -> u64 {
+    let Some(slots) = Slots::new(&schedule.cron, &schedule.timezone) else { return 0 };
     let mut count = 0;
     let mut at = slot;
-    while let Some(next) = next_slot(schedule, at).filter(|next| *next <= now && count < COUNTED) {
+    while let Some(next) = slots.next(at).filter(|next| *next <= now && count < COUNTED) {
         (count, at) = (count + 1, next);
     }
     count

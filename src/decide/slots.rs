@@ -1,18 +1,39 @@
 //! Slots of cron schedules: of checks, schedules and windows.
 
+use croner::Cron;
 use croner::parser::CronParser;
 use croner::parser::Seconds;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-/// The first slot after `after`; `None` when the schedule never comes.
+/// A cron schedule in a time zone.
 ///
 /// Where clocks go forward, a slot in the gap comes when it ends; where they go back, a slot at a fixed time comes once.
+#[derive(Debug, Clone)]
+pub struct Slots {
+    cron: Cron,
+    zone: TimeZone,
+}
+
+impl Slots {
+    /// `None` when either cannot be read; the loader has refused it then.
+    pub fn new(cron: &str, timezone: &str) -> Option<Self> {
+        let zone = TimeZone::get(timezone).ok()?;
+        let cron = CronParser::builder().seconds(Seconds::Optional).build().parse(cron).ok()?;
+        Some(Self { cron, zone })
+    }
+
+    /// The first slot after `after`; `None` when it never comes.
+    pub fn next(&self, after: Timestamp) -> Option<Timestamp> {
+        let next =
+            self.cron.find_next_occurrence(&after.to_zoned(self.zone.clone()), false).ok()?;
+        Some(next.timestamp())
+    }
+}
+
+/// The first slot after `after`; `None` when the schedule never comes.
 pub fn next(cron: &str, timezone: &str, after: Timestamp) -> Option<Timestamp> {
-    let zone = TimeZone::get(timezone).ok()?;
-    let cron = CronParser::builder().seconds(Seconds::Optional).build().parse(cron).ok()?;
-    let next = cron.find_next_occurrence(&after.to_zoned(zone), false).ok()?;
-    Some(next.timestamp())
+    Slots::new(cron, timezone)?.next(after)
 }
 
 #[cfg(test)]
