@@ -9,9 +9,11 @@ mod incidents;
 mod ingest;
 mod leases;
 mod outbox;
+mod pages;
 mod people;
 mod races;
 mod runs;
+mod schedules;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
