@@ -196,4 +196,4 @@ impl Ruling {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -51,7 +51,15 @@ pub fn in_vain(decision: &Decision, deadline: Timestamp) -> Option<String> {
         .rulings
         .iter()
         .any(|it| it.guard == guard::KILL_SWITCH && it.verdict.caution() > 0);
-    (paused || until >= deadline).then(|| decision.reason.clone())
+    (paused || until >= deadline).then(|| format!("quell does not act: {}", decision.reason))
+}
+
+/// Adds to what needs a person how long the page was held, and for what.
+pub fn explain(owed: &mut [Owed], words: Option<&str>) {
+    let Some(words) = words else { return };
+    for it in owed.iter_mut().filter(|it| it.notice.kind == NoticeKind::NeedsYou) {
+        it.notice.details.insert(0, words.to_owned());
+    }
 }
 
 /// `the page was held for 10m while restart was tried`

@@ -4,36 +4,30 @@ use jiff::Timestamp;
 
 use crate::decide::audience;
 use crate::decide::page;
+use crate::decide::respond;
 use crate::decide::tell;
 use crate::engine::Engine;
 use crate::library::Library;
 use crate::model::incident::Incident;
-use crate::model::incident::Notice;
 use crate::model::incident::NoticeKind;
 use crate::model::incident::Owed;
 use crate::model::run::RunState;
 use crate::store::Result;
 
-/// Rows for a notice of an incident of a rule: to all channels of its severity, or only to those that do not page while
-/// the page is held. A notice that ends the hold says how long it was held, and for what.
-pub async fn owed(
+/// What is owed of an incident to those who may be told: while its page is held, not to channels that page. What needs a
+/// person ends that, and says how long the page was held, and for what.
+pub async fn held(
     engine: &Engine,
     library: &Library,
     incident: &Incident,
-    mut notice: Notice,
+    owed: Vec<Owed>,
 ) -> Result<Vec<Owed>> {
-    explain_hold(engine, incident, &mut notice).await?;
-    let owed = audience::owed(&library.config, &notice, incident.rule.is_empty());
-    Ok(page::held(&library.config, incident, owed))
-}
-
-async fn explain_hold(engine: &Engine, incident: &Incident, notice: &mut Notice) -> Result<()> {
-    if notice.kind == NoticeKind::NeedsYou
-        && let Some(words) = words_of_hold(engine, incident, notice.at).await?
-    {
-        notice.details.insert(0, words);
+    let mut owed = page::held(&library.config, incident, owed);
+    if owed.iter().any(|it| it.notice.kind == NoticeKind::NeedsYou) {
+        let words = words_of_hold(engine, incident, engine.clock.now()).await?;
+        page::explain(&mut owed, words.as_deref());
     }
-    Ok(())
+    Ok(owed)
 }
 
 /// How long the page of an incident has been held, and for what; `None` when it is not.
@@ -69,7 +63,8 @@ pub async fn page(
     }
     let (tried, _) = engine.store.tried(incident.id).await?;
     let notice = tell::paged(incident, reason, tried, engine.clock.now());
-    let owed = owed(engine, library, incident, notice).await?;
+    let owed = audience::owed(&library.config, &notice, incident.rule.is_empty());
+    let owed = held(engine, library, incident, owed).await?;
     if engine.store.page_incident(incident.id, owed).await? {
         tracing::warn!(incident = %incident.id, reason, "the held page is sent");
         engine.wake.deliver.notify_one();
@@ -86,14 +81,8 @@ pub async fn escalate(
 ) -> Result<()> {
     let (tried, _) = engine.store.tried(incident.id).await?;
     let now = engine.clock.now();
-    let mut notice = tell::escalated(incident, reason, tried, now);
-    explain_hold(engine, incident, &mut notice).await?;
-    let mut owed = audience::owed(&library.config, &notice, incident.rule.is_empty());
-    for more in audience::owed_escalation(&library.config, &notice) {
-        if !owed.iter().any(|it| it.channel == more.channel) {
-            owed.push(more);
-        }
-    }
+    let owed = respond::given_to_people(&library.config, incident, reason, tried, now);
+    let owed = held(engine, library, incident, owed).await?;
     if engine.store.escalate_incident(incident.id, owed).await? {
         tracing::warn!(incident = %incident.id, reason, "escalated to people");
         engine.wake.deliver.notify_one();

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::decide::respond;
+use crate::decide::respond::Case;
 use crate::decide::schedule;
 use crate::decide::schedule::Slot;
 use crate::decide::schedule::Standing;
 use crate::engine::Engine;
 use crate::engine::intake;
-use crate::engine::people;
 use crate::library::Library;
 use crate::model::alert::Alert;
 use crate::model::alert::AlertStatus;
@@ -181,31 +182,31 @@ pub(super) async fn judge(
         // nobody is told that it runs; what needs a person ends this
         held_until: Some(now),
     };
-    let ack_within = intake::ack_within(library, &new.severity);
+    let ack_within = respond::ack_within(&library.config, &new.severity);
     let (incident, _) =
         engine.store.incident_for(&new, episode.id, ack_within, |_| Vec::new()).await?;
+    let config = &library.config;
+    let target = rule.target.as_str();
+    let case = |now| Case { config, rule, episode, incident: &incident, target, now };
     match schedule::standing(&runs_of(engine, &incident, episode).await?) {
         Standing::Busy => Ok(None),
         Standing::Done => end(engine, episode).await,
         Standing::Failed => {
             let reason = format!("the run of schedule {name} did not succeed");
-            people::escalate(engine, library, &incident, &reason).await?;
-            intake::note(engine, episode, Some(&incident), &rule.name, &rule.target, reason)
-                .await?;
+            intake::give_to_people(engine, library, case(now), reason).await?;
             end(engine, episode).await
         }
         Standing::Begin { round } => {
             for _ in 0..TRIES {
-                let tried = intake::try_remedy(
-                    engine,
-                    library,
-                    rule,
-                    episode,
-                    &incident,
-                    &rule.target,
-                    (1, round),
-                );
-                match tried.await {
+                let case = case(engine.clock.now());
+                let candidate = match respond::candidate(case, &library.playbooks, 1, round) {
+                    Ok(candidate) => candidate,
+                    Err(reason) => {
+                        intake::give_to_people(engine, library, case, reason).await?;
+                        return end(engine, episode).await;
+                    }
+                };
+                match intake::try_remedy(engine, library, case, &candidate).await {
                     Err(StoreError::Changed) => {}
                     // given to people before a run was made: there is no plan
                     Ok(None) if runs_of(engine, &incident, episode).await?.is_empty() => {
