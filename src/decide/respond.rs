@@ -170,7 +170,7 @@ pub enum Asks {
     /// Give the incident to people, and write it down.
     People(String),
     /// Judge this remedy.
-    Remedy(Candidate),
+    Remedy(Box<Candidate>),
 }
 
 /// A remedy whose turn it is.
@@ -237,7 +237,7 @@ fn judge(
     round: u32,
 ) -> Asks {
     match candidate(case, playbooks, remedy, round) {
-        Ok(candidate) => Asks::Remedy(candidate),
+        Ok(candidate) => Asks::Remedy(Box::new(candidate)),
         Err(reason) => Asks::People(reason),
     }
 }

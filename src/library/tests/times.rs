@@ -194,7 +194,7 @@ schedules:
 }
 
 #[test]
-fn schedules_are_checked() {
+fn times_and_playbooks_of_schedules_are_checked() {
     insta::assert_snapshot!(check(&[
         ("playbooks/backup.yml", BACKUP),
         ("rules/times.yml", r#"
@@ -203,19 +203,8 @@ schedules:
   - { name: a, cron: "0 2 * * *", timezone: Mars/Olympus, playbook: bakcup }
   - { name: b, cron: "* * * * *", playbook: backup, jitter: 1m }
   - { name: c, cron: "0 2 * * *", playbook: backup, with: { databse: occ, database: 'a b' } }
-  - { name: d, cron: "0 2 * * *", playbook: backup, with: { database: "{{ label.x }}" }, target: "x/{{ labels.y }}" }
-  - { name: e, cron: "0 2 * * *", playbook: backup, with: { database: occ }, overlap: wait, missed: always }
-  - { name: f, cron: "0 2 * * *", playbook: backup, with: { database: occ }, labels: { slot: x }, verify: { alert: {} } }
-  - { name: g, playbook: backup, limits: { cooldown: 5m } }
 "#),
-        ("rules/other.yml", "rules: [{ name: \"schedule:a\", match: ['a=\"b\"'], target: x }]\n"),
     ]), @r#"
-    error[Q0120]: the name of a rule cannot begin with `schedule:`
-      ┌─ rules/other.yml:1:17
-      │
-    1 │ rules: [{ name: "schedule:a", match: ['a="b"'], target: x }]
-      │                 ^^^^^^^^^^^^ schedules are known by such names
-
     error[Q0118]: `0 2 30 2 *` never comes: no date is like that
       ┌─ rules/times.yml:3:22
       │
@@ -268,59 +257,82 @@ schedules:
     6 │   - { name: c, cron: "0 2 * * *", playbook: backup, with: { databse: occ, database: 'a b' } }
       │                                                                                     ^^^^^
 
-    error[Q0115]: unknown variable `label`, did you mean `labels`?; there are: labels, annotations
-      ┌─ rules/times.yml:7:75
+    2 files, 0 rules, 4 schedules, 1 playbook: 8 errors
+    "#);
+}
+
+#[test]
+fn keys_and_words_of_schedules_are_checked() {
+    insta::assert_snapshot!(check(&[
+        ("playbooks/backup.yml", BACKUP),
+        ("rules/times.yml", r#"
+schedules:
+  - { name: d, cron: "0 2 * * *", playbook: backup, with: { database: "{{ label.x }}" }, target: "x/{{ labels.y }}" }
+  - { name: e, cron: "0 2 * * *", playbook: backup, with: { database: occ }, overlap: wait, missed: always }
+  - { name: f, cron: "0 2 * * *", playbook: backup, with: { database: occ }, labels: { slot: x }, verify: { alert: {} } }
+  - { name: g, playbook: backup, limits: { cooldown: 5m } }
+"#),
+        ("rules/other.yml", "rules: [{ name: \"schedule:a\", match: ['a=\"b\"'], target: x }]\n"),
+    ]), @r#"
+    error[Q0120]: the name of a rule cannot begin with `schedule:`
+      ┌─ rules/other.yml:1:17
       │
-    7 │   - { name: d, cron: "0 2 * * *", playbook: backup, with: { database: "{{ label.x }}" }, target: "x/{{ labels.y }}" }
+    1 │ rules: [{ name: "schedule:a", match: ['a="b"'], target: x }]
+      │                 ^^^^^^^^^^^^ schedules are known by such names
+
+    error[Q0115]: unknown variable `label`, did you mean `labels`?; there are: labels, annotations
+      ┌─ rules/times.yml:3:75
+      │
+    3 │   - { name: d, cron: "0 2 * * *", playbook: backup, with: { database: "{{ label.x }}" }, target: "x/{{ labels.y }}" }
       │                                                                           ^^^^^
 
     error[Q0120]: the target of a schedule is plain text, without templates
-      ┌─ rules/times.yml:7:98
+      ┌─ rules/times.yml:3:98
       │
-    7 │   - { name: d, cron: "0 2 * * *", playbook: backup, with: { database: "{{ label.x }}" }, target: "x/{{ labels.y }}" }
+    3 │   - { name: d, cron: "0 2 * * *", playbook: backup, with: { database: "{{ label.x }}" }, target: "x/{{ labels.y }}" }
       │                                                                                                  ^^^^^^^^^^^^^^^^^^
 
     error[Q0108]: expected skip or queue, got `wait`
-      ┌─ rules/times.yml:8:87
+      ┌─ rules/times.yml:4:87
       │
-    8 │   - { name: e, cron: "0 2 * * *", playbook: backup, with: { database: occ }, overlap: wait, missed: always }
+    4 │   - { name: e, cron: "0 2 * * *", playbook: backup, with: { database: occ }, overlap: wait, missed: always }
       │                                                                                       ^^^^
 
     error[Q0108]: expected skip or run_once, got `always`
-      ┌─ rules/times.yml:8:101
+      ┌─ rules/times.yml:4:101
       │
-    8 │   - { name: e, cron: "0 2 * * *", playbook: backup, with: { database: occ }, overlap: wait, missed: always }
+    4 │   - { name: e, cron: "0 2 * * *", playbook: backup, with: { database: occ }, overlap: wait, missed: always }
       │                                                                                                     ^^^^^^
 
     error[Q0120]: a schedule gives the label `slot` itself
-      ┌─ rules/times.yml:9:88
+      ┌─ rules/times.yml:5:88
       │
-    9 │   - { name: f, cron: "0 2 * * *", playbook: backup, with: { database: occ }, labels: { slot: x }, verify: { alert: {} } }
+    5 │   - { name: f, cron: "0 2 * * *", playbook: backup, with: { database: occ }, labels: { slot: x }, verify: { alert: {} } }
       │                                                                                        ^^^^
       │
       = its episodes have alertname="QuellSchedule", schedule and slot
 
     error[Q0129]: a schedule has no alert that could go away
-      ┌─ rules/times.yml:9:107
+      ┌─ rules/times.yml:5:107
       │
-    9 │   - { name: f, cron: "0 2 * * *", playbook: backup, with: { database: occ }, labels: { slot: x }, verify: { alert: {} } }
+    5 │   - { name: f, cron: "0 2 * * *", playbook: backup, with: { database: occ }, labels: { slot: x }, verify: { alert: {} } }
       │                                                                                                           ^^^^^^^^^^^^^ verify with another probe, or leave `verify` out
 
     error[Q0106]: missing key `cron`
-       ┌─ rules/times.yml:10:13
-       │
-    10 │   - { name: g, playbook: backup, limits: { cooldown: 5m } }
-       │             ^ a schedule needs `cron`
+      ┌─ rules/times.yml:6:13
+      │
+    6 │   - { name: g, playbook: backup, limits: { cooldown: 5m } }
+      │             ^ a schedule needs `cron`
 
     error[Q0104]: unknown key `limits`
-       ┌─ rules/times.yml:10:34
-       │
-    10 │   - { name: g, playbook: backup, limits: { cooldown: 5m } }
-       │                                  ^^^^^^
-       │
-       = a schedule takes: name, description, cron, timezone, playbook, with, target, mode, tier, verify, overlap, missed, jitter, labels
+      ┌─ rules/times.yml:6:34
+      │
+    6 │   - { name: g, playbook: backup, limits: { cooldown: 5m } }
+      │                                  ^^^^^^
+      │
+      = a schedule takes: name, description, cron, timezone, playbook, with, target, mode, tier, verify, overlap, missed, jitter, labels
 
-    3 files, 1 rule, 8 schedules, 1 playbook: 17 errors
+    3 files, 1 rule, 4 schedules, 1 playbook: 9 errors
     "#);
 }
 

@@ -94,7 +94,7 @@ async fn the_page_does_not_wait_for_what_cannot_begin() {
     let approve = async |site: &mut Site| site.rule()["mode"] = json!("approve");
     let observe = async |site: &mut Site| site.config["mode"] = json!("observe");
     let pause = async |site: &mut Site| site.quell.write("quell.pause", "");
-    let wait = async |site: &mut Site| site.rule()["limits"] = json!({ "settle": "2h" });
+    let wait = async |site: &mut Site| site.rule()["limits"] = json!({ "settle": "50y" });
     let mut cases = 0;
     for expected in ["needs one person of tier", "mode observe", "paused by", "firing for"] {
         let mut site = held_for("1h", &["restart"]).await;
