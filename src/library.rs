@@ -29,6 +29,7 @@ use crate::decide::matching::Index;
 use crate::model::config::Config;
 use crate::model::playbook::Playbook;
 use crate::model::rule::Check;
+use crate::model::rule::Schedule;
 
 mod build;
 pub mod codes;
@@ -59,6 +60,8 @@ pub struct Library {
     pub rules: Arc<Index>,
     /// Checks in the same order.
     pub checks: Vec<Arc<Check>>,
+    /// Schedules in the same order.
+    pub schedules: Vec<Arc<Schedule>>,
     /// Playbooks by name.
     pub playbooks: BTreeMap<String, Arc<Playbook>>,
     /// SHA-256 over all files read, in hex. Values behind `${env:…}` and `${file:…}` do not count.
@@ -72,7 +75,12 @@ pub struct Library {
 impl Library {
     /// What decisions need of it.
     pub fn in_force(&self) -> InForce<'_> {
-        InForce { config: &self.config, rules: &self.rules, playbooks: &self.playbooks }
+        InForce {
+            config: &self.config,
+            rules: &self.rules,
+            playbooks: &self.playbooks,
+            schedules: &self.schedules,
+        }
     }
 }
 
@@ -151,6 +159,7 @@ fn finish(reader: Reader<'_>) -> Loaded {
         config: config.unwrap_or_default(),
         rules: Arc::new(Index::new(linked.rules)),
         checks: linked.checks,
+        schedules: linked.schedules,
         playbooks: linked.playbooks,
         digest: digest.clone(),
         files: digests.into_keys().collect(),

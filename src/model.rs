@@ -12,3 +12,4 @@ pub mod re2;
 pub mod rule;
 pub mod run;
 pub mod time;
+pub mod window;

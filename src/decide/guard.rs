@@ -14,6 +14,7 @@ mod settle;
 mod silence;
 mod stale;
 mod target_free;
+mod window;
 
 use std::time::Duration;
 
@@ -96,10 +97,11 @@ pub use crate::decide::guard::kill_switch::pause;
 pub use crate::decide::guard::mode::lowest as lowest_mode;
 pub use crate::decide::guard::silence::NAME as SILENCE;
 pub use crate::decide::guard::stale::NAME as STALE;
+pub use crate::decide::guard::window::NAME as WINDOW;
 
 /// Whether a guard judges by the files and the time alone: no fact of the past or of outside matters to it.
 pub fn is_of_files(guard: &str) -> bool {
-    guard == mode::NAME
+    guard == mode::NAME || guard == WINDOW
 }
 
 type Guard = fn(&Subject, &Facts, Timestamp) -> Ruling;
@@ -112,6 +114,7 @@ const ALL: &[Guard] = &[
     stale::judge,
     evidence::judge,
     silence::judge,
+    window::judge,
     settle::judge,
     target_free::judge,
     cooldown::judge,
@@ -122,7 +125,8 @@ const ALL: &[Guard] = &[
 ];
 
 /// Guards asked again before each step of a run.
-const STILL_TRUE: &[Guard] = &[kill_switch::judge, firing::judge, evidence::judge, silence::judge];
+const STILL_TRUE: &[Guard] =
+    &[kill_switch::judge, firing::judge, evidence::judge, silence::judge, window::before_step];
 
 /// Every guard's ruling.
 pub fn judge(subject: &Subject, facts: &Facts, now: Timestamp) -> Vec<Ruling> {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Map;
 use serde_json::Value;
 
+use crate::model::decision::InWindow;
 use crate::model::decision::Ruling;
 use crate::model::decision::Verdict;
 use crate::model::incident::EpisodeId;
@@ -16,6 +17,8 @@ use crate::model::incident::IncidentId;
 use crate::model::incident::RunId;
 use crate::model::labels::Labels;
 use crate::model::playbook::Mode;
+use crate::model::rule::Missed;
+use crate::model::rule::Overlap;
 
 /// Everything that explains what happens with one alert.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,25 +35,41 @@ pub struct Explanation {
     pub facts: Basis,
     /// What was taken for granted, a fragment each.
     pub assumed: Vec<String>,
+    /// The slot of a schedule that it is about, which no rule takes but its own; `None` for an alert.
+    pub slot: Option<SlotPlan>,
     /// Each rule, in order: whether it takes the alert, or why not.
     pub rules: Vec<Finding>,
+    /// The windows of quell.yml that are about it, whether or not they are at that time.
+    pub windows: Vec<InWindow>,
     /// What follows under each rule that takes it.
     pub judgements: Vec<Judgement>,
     /// Channels told when no rule takes it (`unmatched:` in quell.yml).
     pub unmatched: Vec<String>,
 }
 
-/// An alert to be explained by what is known now.
+/// What is to be explained by what is known now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
-    /// Its labels.
-    pub labels: Labels,
-    /// Its annotations; those of its open episode count, when it has one.
-    pub annotations: Labels,
-    /// The time to explain it for; now when absent.
+    /// An alert, or a schedule.
+    pub of: Asked,
+    /// The time to explain it for; now when absent. Of a schedule, its first slot from then on.
     pub at: Option<Timestamp>,
-    /// How long it is taken to have been firing, unless it has an open episode.
-    pub firing_for: Duration,
+}
+
+/// An alert or a schedule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    /// An alert.
+    Alert {
+        /// Its labels.
+        labels: Labels,
+        /// Its annotations; those of its open episode count, when it has one.
+        annotations: Labels,
+        /// How long it is taken to have been firing by then, unless it has an open episode.
+        firing_for: Duration,
+    },
+    /// The schedule of this name.
+    Schedule(String),
 }
 
 /// What was stored that can be explained.
@@ -108,6 +127,40 @@ pub struct Finding {
     pub why: String,
 }
 
+/// One slot of a schedule, and what becomes of slots that come at a bad time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlotPlan {
+    /// The schedule.
+    pub schedule: String,
+    /// Where it stands; empty when the files have no such schedule any more.
+    pub place: String,
+    /// When it comes: `0 2 * * * Europe/Berlin`.
+    pub cron: String,
+    /// The slot.
+    pub slot: Timestamp,
+    /// It begins up to this much later, such as `5m`.
+    pub jitter: String,
+    /// What becomes of it while the slot before is at work.
+    pub overlap: Overlap,
+    /// What becomes of it when quell is down as it comes.
+    pub missed: Missed,
+}
+
+/// What becomes of the page of an incident whose rule says `page: { unless_fixed_within: … }`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PagePlan {
+    /// How long it is held, such as `10m`.
+    pub within: String,
+    /// Where that is set.
+    pub set_in: String,
+    /// The channels that page for the alert's severity; empty when there is none.
+    pub channels: Vec<String>,
+    /// Until when it is held; `None` when it is not held, or not any more.
+    pub held_until: Option<Timestamp>,
+    /// Why it is sent at once, or is not held any more; else empty.
+    pub why: String,
+}
+
 /// What follows for the alert under one rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Judgement {
@@ -127,6 +180,8 @@ pub struct Judgement {
     pub reason: String,
     /// When it was judged.
     pub at: Timestamp,
+    /// What becomes of its page, when the rule holds it.
+    pub page: Option<PagePlan>,
     /// Every guard's ruling, in the order in which guards are asked.
     pub rulings: Vec<Judged>,
     /// The remedies that may still follow, the judged one first.
