@@ -16,6 +16,7 @@ use crate::api::problem;
 use crate::api::problem::Problem;
 use crate::api::read::Page;
 use crate::model::explain::About;
+use crate::model::explain::Asked;
 use crate::model::explain::Explanation;
 use crate::model::explain::Question;
 use crate::model::labels::Labels;
@@ -26,36 +27,48 @@ const FIRING_FOR: Duration = Duration::from_mins(5);
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Asked {
+struct Body {
+    #[serde(default)]
     labels: Labels,
     #[serde(default)]
     annotations: Labels,
+    schedule: Option<String>,
     at: Option<Timestamp>,
     since: Option<String>,
 }
 
 /// `POST /api/v1/explain` with `{"labels": {…}, "annotations": {…}, "at": "…", "since": "5m"}`, all but the labels
-/// optional: explains an alert by what is known now. It asks outside what a judgement would ask, and writes nothing.
+/// optional, or with `{"schedule": "…", "at": "…"}`: explains an alert, or the next slot of a schedule, by what is known
+/// now. It asks outside what a judgement would ask, and writes nothing.
 pub(super) async fn alert(
     _: Reading,
     With(api): With<State>,
     request: Request,
 ) -> Result<Json<Explanation>, Problem> {
-    let asked: Asked = body::act(request).await?;
-    if asked.labels.is_empty() {
-        let detail = "expected labels, such as {\"labels\": {\"alertname\": \"HighErrorRate\"}}";
-        return Err(Problem::new(problem::BAD_REQUEST, detail));
+    let body: Body = body::act(request).await?;
+    let at = body.at;
+    let of = asked(body).map_err(|words| Problem::new(problem::BAD_REQUEST, words))?;
+    Ok(Json((api.explain)(Question { of, at }).await?))
+}
+
+fn asked(body: Body) -> Result<Asked, String> {
+    let Body { labels, annotations, schedule, since, .. } = body;
+    match schedule {
+        Some(name) if labels.is_empty() && annotations.is_empty() && since.is_none() => {
+            return Ok(Asked::Schedule(name));
+        }
+        Some(_) => return Err("expected `schedule` with no more than `at`, or labels".into()),
+        None => {}
     }
-    let since = asked.since.map(|it| parse_duration(&it)).transpose();
-    let since =
-        since.map_err(|words| Problem::new(problem::BAD_REQUEST, format!("since: {words}")))?;
-    let question = Question {
-        labels: asked.labels.iter().collect(),
-        annotations: asked.annotations,
-        at: asked.at,
-        firing_for: since.unwrap_or(FIRING_FOR),
-    };
-    Ok(Json((api.explain)(question).await?))
+    if labels.is_empty() {
+        let example = "{\"labels\": {\"alertname\": \"HighErrorRate\"}}";
+        return Err(format!("expected labels, such as {example}"));
+    }
+    let since = since.map(|it| parse_duration(&it)).transpose();
+    let since = since.map_err(|words| format!("since: {words}"))?;
+    // built anew, since an empty label is none
+    let labels = labels.iter().collect();
+    Ok(Asked::Alert { labels, annotations, firing_for: since.unwrap_or(FIRING_FOR) })
 }
 
 /// `GET /api/v1/explain/{id}`: what was decided of an incident, an episode, or before a run.

@@ -23,12 +23,14 @@ use crate::api::State;
 use crate::api::router;
 use crate::clock::Clock;
 use crate::decide::explain;
+use crate::decide::explain::slot;
 use crate::decide::machine;
 use crate::library::Library;
 use crate::model::config::Channel;
 use crate::model::config::Config;
 use crate::model::config::Operator;
 use crate::model::config::Secret;
+use crate::model::explain::Asked;
 use crate::model::explain::Question;
 use crate::model::incident::Episode;
 use crate::model::incident::EpisodeId;
@@ -56,6 +58,7 @@ use crate::model::run::Intent;
 use crate::model::run::Plan;
 use crate::model::run::RunState;
 use crate::store::Store;
+use crate::store::StoreError;
 use crate::store::alerts::Intake;
 use crate::store::runs::Row;
 use crate::telemetry::Metrics;
@@ -269,10 +272,19 @@ fn by_files(library: &Arc<ArcSwap<Library>>) -> Explain {
     Arc::new(move |question| {
         let library = library.load_full();
         Box::pin(async move {
-            let Question { labels, annotations, at, firing_for } = question;
+            let Question { of, at } = question;
             let now = at.unwrap_or(START.parse().unwrap());
-            let episode = Episode::unstored("test", labels, annotations, now);
-            Ok(explain::offline(library.in_force(), &episode, firing_for, now))
+            let files = library.in_force();
+            match of {
+                Asked::Alert { labels, annotations, firing_for } => {
+                    let episode = Episode::unstored("test", labels, annotations, now);
+                    Ok(explain::offline(files, &episode, firing_for, now))
+                }
+                Asked::Schedule(name) => {
+                    let first = slot::first(files, &name, now).map_err(StoreError::Missing)?;
+                    Ok(slot::offline(files, &first.0, &first.1))
+                }
+            }
         })
     })
 }

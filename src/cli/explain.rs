@@ -17,6 +17,7 @@ use crate::cli::server;
 use crate::cli::store_error;
 use crate::clock::Clock;
 use crate::decide::explain;
+use crate::decide::explain::slot;
 use crate::decide::explain::text;
 use crate::error::Error;
 use crate::model::explain::About;
@@ -31,12 +32,23 @@ const AFTER: &str = "\
 Without --server it reads files only: as if nothing had happened before, and says what it assumed.
 With --server it asks a running quell what it knows: runs, pauses, silences, the precheck.
 An id shows what was decided then, from the database of quell.yml or from --server.
+--schedule explains the next slot of a schedule, or its first from --at on.
+
+  quell explain alert.json                                     a webhook body, or one alert of it
+  quell explain -l alertname=HighErrorRate -l service=api      an alert by its labels
+  quell explain -l alertname=HighErrorRate --at 02:30          inside a window, say
+  quell explain --schedule nightly-backup                      its next slot
+  quell explain alert.json --server http://localhost:9797      with what the server knows
+  quell explain i-12                                           what was decided of an incident
 
 --json prints a list, one entry an alert or episode:
   labels, fingerprint, episode, at, facts (assumed, live or stored), assumed
+  slot          of a schedule: schedule, place, cron, slot, jitter, overlap, missed; null for an alert
   rules[]       rule, place, selected, names_alert, unknown, why
+  windows[]     that are about it: name, effect, reason, place, ends (inside), begins (outside)
   judgements[]  rule, place, target, incident, runs, reason, at,
                 verdict (is: proceed, ask, hold, refuse; until), null: nothing to decide,
+                page (when the rule holds it): within, set_in, channels, held_until, why,
                 rulings[]: guard, verdict, reason, measured, limit, knob, assumed,
                 remedies[]: remedy, of, playbook, place, mode, mode_set_in, tier, problem,
                   parameters, steps[] and on_resolve[] (number, name, call, notes, undo, acts),
@@ -56,6 +68,9 @@ pub(super) struct Options {
     /// An annotation; repeat it for each.
     #[arg(long = "annotation", value_name = "NAME=VALUE", value_parser = pair)]
     annotations: Vec<(String, String)>,
+    /// A schedule instead of an alert.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["what", "labels", "annotations", "since"])]
+    schedule: Option<String>,
     /// Explain it for this time: 2026-01-05T10:15:00Z, 10:15 (today, UTC), or +2h from now.
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     at: Option<String>,
@@ -83,6 +98,9 @@ pub(super) fn pair(text: &str) -> Result<(String, String), String> {
 pub(super) async fn run(at: &Place, options: &Options) -> Result<(), Error> {
     let id = options.what.as_ref().and_then(|it| it.to_str()?.parse::<About>().ok());
     let explained = match (id, &options.server) {
+        (None, None) if let Some(name) = &options.schedule => {
+            vec![offline_slot(at, options, name)?]
+        }
         (Some(about), None) => {
             let (library, store) = at.store().await?;
             store.explain(library.in_force(), about).await.map_err(store_error)?
@@ -127,9 +145,22 @@ fn offline(at: &Place, options: &Options) -> Result<Vec<Explanation>, Error> {
     Ok(explained.collect())
 }
 
+fn offline_slot(at: &Place, options: &Options, name: &str) -> Result<Explanation, Error> {
+    let time = time(options, Clock::System.now())?;
+    let library = at.library()?;
+    let (schedule, episode) = slot::first(library.in_force(), name, time)
+        .map_err(|words| Error::problems("Q0605", words))?;
+    Ok(slot::offline(library.in_force(), &schedule, &episode))
+}
+
 async fn ask(options: &Options, server: &str) -> Result<Vec<Explanation>, Error> {
     let time = options.at.as_ref().map(|_| time(options, Clock::System.now())).transpose()?;
     let url = format!("{}/api/v1/explain", server.trim_end_matches('/'));
+    if let Some(name) = &options.schedule {
+        let body = json!({ "schedule": name, "at": time });
+        let answer = server::call(&url, options.token.as_deref(), Some(body)).await?;
+        return Ok(vec![server::read(&url, answer)?]);
+    }
     let mut explained = Vec::new();
     for alert in given(options)? {
         let body = json!({
@@ -155,7 +186,7 @@ fn given(options: &Options) -> Result<Vec<alert::Given>, Error> {
     }
     if alerts.is_empty() {
         return Err(Error::new("Q0601", "there is no alert to explain")
-            .hint("name a file, or labels: quell explain --label alertname=HighErrorRate"));
+            .hint("name a file, labels (--label alertname=HighErrorRate), a schedule (--schedule NAME) or an id (i-12)"));
     }
     Ok(alerts)
 }

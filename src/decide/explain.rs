@@ -3,10 +3,14 @@
 //!
 //! ```text
 //! propose   what each remedy would do: every step with its arguments, its undo, and what follows
+//! paged     what becomes of a page that is held
+//! slot      a slot of a schedule
 //! text      an explanation as lines
 //! ```
 
+mod paged;
 mod propose;
+pub mod slot;
 pub mod text;
 
 use std::collections::BTreeMap;
@@ -23,6 +27,7 @@ use crate::decide::respond::Asks;
 use crate::decide::respond::Case;
 use crate::decide::respond::Conclusion;
 use crate::decide::respond::Then;
+use crate::decide::window;
 use crate::model::config::Config;
 use crate::model::decision::Decision;
 use crate::model::decision::Facts;
@@ -40,12 +45,15 @@ use crate::model::labels::Labels;
 use crate::model::matcher::Op;
 use crate::model::playbook::Playbook;
 use crate::model::rule::Rule;
+use crate::model::rule::Schedule;
+use crate::model::rule::is_schedule;
 use crate::model::run::Health;
 use crate::model::run::Observation;
 use crate::model::run::Plan;
 use crate::model::run::RunState;
 use crate::model::time::show_duration;
 use crate::model::time::since;
+use crate::model::window::Window;
 
 /// The files that are in force.
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +64,16 @@ pub struct Files<'a> {
     pub rules: &'a Index,
     /// Playbooks by name.
     pub playbooks: &'a BTreeMap<String, Arc<Playbook>>,
+    /// All schedules, each with its own rule.
+    pub schedules: &'a [Arc<Schedule>],
+}
+
+impl<'a> Files<'a> {
+    /// The rule of this name, that of a schedule included.
+    fn rule(&self, name: &str) -> Option<&'a Arc<Rule>> {
+        let of_schedules = self.schedules.iter().map(|it| &it.rule);
+        self.rules.rules().iter().chain(of_schedules).find(|it| it.name == name)
+    }
 }
 
 /// What is known of an alert under one rule that takes it.
@@ -80,7 +98,13 @@ pub fn begin(files: Files<'_>, episode: &Episode, facts: Basis, now: Timestamp) 
         at: now,
         facts,
         assumed: Vec::new(),
-        rules: findings(files.rules, &episode.labels, &episode.annotations),
+        slot: slot::of(files, episode),
+        rules: if is_schedule(&episode.source) {
+            Vec::new()
+        } else {
+            findings(files.rules, &episode.labels, &episode.annotations)
+        },
+        windows: window::covering(&files.config.windows, &episode.labels, now),
         judgements: Vec::new(),
         unmatched: files.config.unmatched.clone(),
     }
@@ -144,29 +168,41 @@ pub fn judge(
         verdict: Some(Verdict::Refuse),
         reason: String::new(),
         at: now,
+        page: None,
         rulings: Vec::new(),
         remedies: Vec::new(),
     };
-    let target = match opening.target {
-        Ok(target) => target,
-        Err(error) => return Judgement { reason: error, ..judgement },
-    };
     let incident = known.incident.as_ref().unwrap_or(&opening.incident);
     let config = files.config;
-    let case = Case { config, rule, episode, incident, target: &target, now };
+    let target = opening.target.as_deref().unwrap_or_default();
+    let case = Case { config, rule, episode, incident, target, now };
+    if let Err(error) = &opening.target {
+        let page = paged::plan(case, Some(error.clone()));
+        return Judgement { reason: error.clone(), page, ..judgement };
+    }
     let candidate = match respond::asks(case, files.playbooks, &known.past) {
         Asks::Nothing { until } => {
             let reason = nothing_words(case, &known.past, until);
-            return Judgement { verdict: None, reason, ..judgement };
+            return Judgement { verdict: None, reason, page: paged::plan(case, None), ..judgement };
         }
-        Asks::Note(reason) | Asks::People(reason) => return Judgement { reason, ..judgement },
+        Asks::Page { reason: why, until } => {
+            let reason = nothing_words(case, &known.past, until);
+            let page = paged::plan(case, Some(why));
+            return Judgement { verdict: None, reason, page, ..judgement };
+        }
+        Asks::Note(reason) | Asks::People(reason) => {
+            let page = paged::plan(case, Some(reason.clone()));
+            return Judgement { reason, page, ..judgement };
+        }
         Asks::Remedy(candidate) => candidate,
     };
     let Some(facts) = &known.facts else {
         return Judgement { reason: "its facts are not known".into(), ..judgement };
     };
     let rulings = guard::judge(&candidate.subject, facts, now);
-    let Conclusion { decision, then, .. } = respond::conclude(case, &candidate, facts, rulings);
+    let conclusion = respond::conclude(case, &candidate, facts, rulings);
+    judgement.page = paged::plan(case, paged::at_once(&conclusion));
+    let Conclusion { decision, then, .. } = conclusion;
     judgement.remedies = propose::remedies(files, case, candidate.subject.remedy);
     judgement.rulings = decision
         .rulings
@@ -193,6 +229,11 @@ fn nothing_words(case: Case<'_>, past: &[PastRun], until: Option<Timestamp>) -> 
     };
     let last = past.iter().rfind(|run| mine(run) && run.remedy > 0);
     match (last, until) {
+        (Some(run), Some(until)) if run.state == RunState::Observed => {
+            let until = text::in_words(until, case.now);
+            let why = "a window that observes was in force";
+            format!("{} was planned and told: {why}; it is judged again at {until}", run.playbook)
+        }
         (Some(run), Some(until)) => {
             let until = text::in_words(until, case.now);
             format!("{} is verified; the alert has until {until} to resolve", run.playbook)
@@ -224,7 +265,7 @@ pub fn offline(
         explanation.assumed.push("the precheck is unhealthy".into());
     }
     for rule in &selection.rules {
-        let facts = Some(assumed_facts(rule, episode, firing_for));
+        let facts = Some(assumed_facts(&files.config.windows, rule, episode, firing_for));
         let known = Known { incident: None, runs: Vec::new(), past: Vec::new(), facts };
         explanation.judgements.push(judge(files, rule, episode, &known, Basis::Assumed, now));
     }
@@ -232,7 +273,12 @@ pub fn offline(
 }
 
 /// Facts as if nothing had happened before the alert.
-fn assumed_facts(rule: &Rule, episode: &Episode, firing_for: Duration) -> Facts {
+fn assumed_facts(
+    windows: &[Window],
+    rule: &Rule,
+    episode: &Episode,
+    firing_for: Duration,
+) -> Facts {
     let unhealthy =
         || Observation { health: Health::Unhealthy, measured: "the precheck is unhealthy".into() };
     Facts {
@@ -240,18 +286,21 @@ fn assumed_facts(rule: &Rule, episode: &Episode, firing_for: Duration) -> Facts 
         firing_for,
         evidence_age: Duration::ZERO,
         precheck: rule.verify.is_some().then(unhealthy),
-        ..respond::facts(episode, episode.seen_at)
+        ..respond::facts(windows, episode, episode.seen_at)
     }
 }
 
-/// Facts of `now` as they are at `at` when nothing happens between; earlier, when nothing had happened since.
-pub fn shifted(facts: Facts, now: Timestamp, at: Timestamp) -> Facts {
-    let firing_for = if at >= now {
-        facts.firing_for.saturating_add(since(at, now))
-    } else {
-        facts.firing_for.saturating_sub(since(now, at))
-    };
-    Facts { firing_for, ..facts }
+/// Facts of `now` as they are at `at` when nothing but the alert goes on between. What was heard of it stays as old as it
+/// is: its sender is taken to repeat it.
+pub fn shifted(
+    facts: Facts,
+    windows: &[Window],
+    labels: &Labels,
+    now: Timestamp,
+    at: Timestamp,
+) -> Facts {
+    let firing_for = facts.firing_for.saturating_add(since(at, now));
+    Facts { firing_for, windows: window::covering(windows, labels, at), ..facts }
 }
 
 /// What was decided of an episode under one rule, and the runs that came of it.
@@ -259,6 +308,8 @@ pub fn shifted(facts: Facts, now: Timestamp, at: Timestamp) -> Facts {
 pub struct Decided {
     /// The decision.
     pub decision: Decision,
+    /// The incident that it was made for, as it is now.
+    pub incident: Option<Incident>,
     /// The runs of the episode under that rule.
     pub runs: Vec<RunId>,
     /// The plan of the one that the decision led to.
@@ -271,8 +322,8 @@ pub fn stored(files: Files<'_>, episode: &Episode, decided: &[Decided]) -> Expla
     let last = decided.iter().map(|it| it.decision.at).max().unwrap_or(episode.opened_at);
     let mut explanation = begin(files, episode, Basis::Stored, last);
     let under_rules = decided.iter().filter(|it| !it.decision.rule.is_empty());
-    let judgement = |Decided { decision, runs, plan }: &Decided| {
-        let rule = files.rules.rules().iter().find(|it| it.name == decision.rule);
+    let judgement = |Decided { decision, incident, runs, plan }: &Decided| {
+        let rule = files.rule(&decision.rule);
         let rulings = decision.rulings.iter().cloned();
         Judgement {
             rule: decision.rule.clone(),
@@ -283,6 +334,10 @@ pub fn stored(files: Files<'_>, episode: &Episode, decided: &[Decided]) -> Expla
             verdict: Some(decision.verdict.clone()),
             reason: decision.reason.clone(),
             at: decision.at,
+            page: rule.zip(incident.as_ref()).and_then(|(rule, incident)| {
+                let (config, target, now) = (files.config, decision.target.as_str(), decision.at);
+                paged::plan(Case { config, rule, episode, incident, target, now }, None)
+            }),
             rulings: rulings.map(|ruling| Judged { ruling, assumed: false }).collect(),
             remedies: match (plan, rule) {
                 (Some(plan), _) => vec![propose::planned(files.config, plan)],
@@ -302,6 +357,7 @@ pub fn stored(files: Files<'_>, episode: &Episode, decided: &[Decided]) -> Expla
             verdict: None,
             reason: "it was not judged yet".into(),
             at: last,
+            page: None,
             rulings: Vec::new(),
             remedies: Vec::new(),
         });

@@ -157,7 +157,7 @@ pub struct PagePlan {
     pub channels: Vec<String>,
     /// Until when it is held; `None` when it is not held, or not any more.
     pub held_until: Option<Timestamp>,
-    /// Why it is sent at once, or is not held any more; else empty.
+    /// Why it is sent at once; empty while it is held, and when it was sent before.
     pub why: String,
 }
 

@@ -9,6 +9,7 @@ use crate::model::decision::Decision;
 use crate::model::explain::About;
 use crate::model::explain::Explanation;
 use crate::model::incident::Episode;
+use crate::model::incident::Incident;
 use crate::store::Result;
 use crate::store::Store;
 use crate::store::StoreError;
@@ -61,9 +62,17 @@ impl Store {
                     return Ok(vec![explain::stored(files, &episode, &[])]);
                 };
                 let plan = self.plan(id).await?;
-                let decided = [Decided { decision, runs: vec![id], plan }];
+                let incident = self.incident_of(&decision).await?;
+                let decided = [Decided { decision, incident, runs: vec![id], plan }];
                 Ok(vec![explain::stored(files, &episode, &decided)])
             }
+        }
+    }
+
+    async fn incident_of(&self, decision: &Decision) -> Result<Option<Incident>> {
+        match decision.incident {
+            Some(id) => self.incident(id).await,
+            None => Ok(None),
         }
     }
 
@@ -91,7 +100,8 @@ impl Store {
             };
             let mut runs: Vec<_> = runs.iter().map(|run| run.id).collect();
             runs.reverse();
-            decided.push(Decided { decision, runs, plan });
+            let incident = self.incident_of(&decision).await?;
+            decided.push(Decided { decision, incident, runs, plan });
         }
         Ok(explain::stored(files, episode, &decided))
     }

@@ -6,7 +6,7 @@ async fn an_alert_is_explained_to_whoever_may_read() {
     let quell = Quell::configured(config()).await;
     let asked = r#"{"labels":{"alertname":"A","empty":""},"at":"2026-11-21T03:00:00Z"}"#;
     let reply = quell.send("POST", "/api/v1/explain", &[], asked).await;
-    insta::assert_snapshot!(reply.text, @r#"{"labels":{"alertname":"A"},"fingerprint":"d2c6efc389df0927","episode":null,"at":"2026-11-21T03:00:00Z","facts":"assumed","assumed":["fires for 5m and was heard of just now","no run before it","nothing paused","not silenced"],"rules":[],"judgements":[],"unmatched":[]}"#);
+    insta::assert_snapshot!(reply.text, @r#"{"labels":{"alertname":"A"},"fingerprint":"d2c6efc389df0927","episode":null,"at":"2026-11-21T03:00:00Z","facts":"assumed","assumed":["fires for 5m and was heard of just now","no run before it","nothing paused","not silenced"],"slot":null,"rules":[],"windows":[],"judgements":[],"unmatched":[]}"#);
     let since = r#"{"labels":{"alertname":"A"},"since":"1h"}"#;
     let reply = quell.post("/api/v1/explain", since).await;
     assert!(
@@ -30,6 +30,8 @@ async fn what_cannot_be_asked_is_refused_with_what_was_expected() {
         r#"{"labels":{"a":"b"},"since":"5"}"#,
         r#"{"labels":{"a":"b"},"sinse":"5m"}"#,
         "{",
+        r#"{"schedule":"nightly"}"#,
+        r#"{"schedule":"nightly","labels":{"a":"b"}}"#,
     ] {
         told.push(quell.post("/api/v1/explain", body).await.problem());
     }

@@ -59,7 +59,7 @@ pub(super) fn remedies(files: Files<'_>, case: Case<'_>, first: u32) -> Vec<Prop
                 Err(errors) => unplanned(&remedy.playbook, (number, of), errors.join("; ")),
             };
             let tier = remedy.tier.unwrap_or(1).max(playbook.tier);
-            let otherwise = otherwise(files, rule, episode, number, &playbook);
+            let otherwise = otherwise(files, case, number, &playbook);
             Proposal { place: place(&playbook), mode, mode_set_in, tier, otherwise, ..proposal }
         })
         .collect()
@@ -250,27 +250,20 @@ fn set(value: Value) -> Option<Value> {
 }
 
 /// What happens when remedy `number` does not help.
-fn otherwise(
-    files: Files<'_>,
-    rule: &Rule,
-    episode: &Episode,
-    number: u32,
-    playbook: &Playbook,
-) -> String {
+fn otherwise(files: Files<'_>, case: Case<'_>, number: u32, playbook: &Playbook) -> String {
+    let Case { rule, episode, .. } = case;
     let undo =
         if playbook.steps.iter().any(|step| step.undo.is_some()) { "undo, then " } else { "" };
     let Some(next) = rule.response.get(number as usize) else {
         return format!("{undo}{}", people(files.config, &episode.labels));
     };
     let place = format!("remedy {} of {}", number.saturating_add(1), rule.response.len());
-    let Some(playbook) = files.playbooks.get(&next.playbook) else {
+    let candidate = respond::candidate(case, files.playbooks, number.saturating_add(1), 0);
+    let Ok(Candidate { subject, playbook, .. }) = candidate else {
         return format!("{undo}{place}, {}", next.playbook);
     };
-    let modes = [files.config.mode.value, rule.mode.value, playbook.mode];
-    let own = next.mode.as_ref().map(|mode| mode.value);
-    let lowest = modes.into_iter().chain(own).min().unwrap_or(Mode::Observe);
     let tier = next.tier.unwrap_or(1).max(playbook.tier);
-    let how = match lowest {
+    let how = match guard::lowest_mode(&subject).0 {
         Mode::Auto => String::new(),
         Mode::Approve => format!(" (needs one person of tier {tier})"),
         Mode::Observe => " (mode observe: planned and told, never done)".to_owned(),

@@ -77,6 +77,15 @@ on_resolve:
     http: { server: shop, method: DELETE, url: "/maintenance/{{ service }}" }
 "#;
 
+/// A channel that pages, for a rule that holds its page.
+const PAGER: &str = "
+channels:
+  slack: { webhook: { url: http://127.0.0.1:9 } }
+  boss: { webhook: { url: http://127.0.0.1:9 } }
+  pager: { webhook: { url: http://127.0.0.1:9, pages: true } }
+severities: { critical: { notify: [slack, pager], escalate_to: [boss] } }
+";
+
 fn now() -> Timestamp {
     "2026-01-05T10:08:48Z".parse().unwrap()
 }
@@ -111,6 +120,15 @@ fn load(config: &str, rules: &str) -> Library {
         Arc::make_mut(playbook).file = plain(playbook.file.clone());
     }
     library.config.mode.place.file = plain(library.config.mode.place.file.clone());
+    for window in &mut library.config.windows {
+        window.place.file = plain(window.place.file.clone());
+    }
+    for schedule in &mut library.schedules {
+        let schedule = Arc::make_mut(schedule);
+        schedule.place.file = plain(schedule.place.file.clone());
+        let rule = plain(serde_json::to_string(&*schedule.rule).unwrap());
+        schedule.rule = Arc::new(serde_json::from_str(&rule).unwrap());
+    }
     library
 }
 
@@ -214,6 +232,95 @@ fn what_an_alert_says_neither_moves_the_cursor_nor_leaves_the_page() {
     );
 }
 
+/// The first rule holds its page, and a channel pages.
+fn paging(mode: &str) -> (String, String) {
+    let channels = CONFIG.find("channels:").unwrap();
+    let config = format!("{}{PAGER}", &CONFIG[..channels]).replace("auto", mode);
+    let page = "    page: { unless_fixed_within: 10m }\n    target:";
+    (config, RULES.replacen("    target:", page, 1))
+}
+
+#[test]
+fn a_page_that_is_held_and_what_sends_it() {
+    for mode in ["auto", "approve", "observe"] {
+        let (config, rules) = paging(mode);
+        check(&format!("page_{mode}"), &config, &rules, &alert(&API), 300);
+    }
+    let (config, rules) = paging("auto");
+    let freeze = "windows: [{ name: freeze, from: 2026-01-05T00:00:00Z, until: 2026-01-05T12:00:00Z, effect: refuse }]";
+    check("page_in_vain", &format!("{config}{freeze}\n"), &rules, &alert(&API), 300);
+    let (before, rest) = rules.split_once("    response:").unwrap();
+    let (_, rest) = rest.split_once("    verify:").unwrap();
+    let without = format!("{before}    verify:{rest}");
+    check("page_without_remedy", &config, &without, &alert(&API), 300);
+    check("page_nobody", CONFIG, &rules, &alert(&API), 300);
+}
+
+const WINDOWS: &str = r#"
+windows:
+  - { name: freeze, from: 2026-01-05T10:00:00Z, until: 2026-01-05T12:00:00Z, effect: refuse, match: [service="api"], reason: release week }
+  - { name: nightly, cron: "0 2 * * *", for: 2h, timezone: Europe/Berlin, effect: observe }
+  - { name: yearly, cron: "0 2 1 7 *", for: 2h, effect: refuse }
+  - { name: of-another, from: 2026-01-05T00:00:00Z, until: 2026-02-05T00:00:00Z, effect: refuse, match: [service="web"] }
+"#;
+
+/// What `quell explain --at` prints.
+fn check_at(name: &str, config: &str, at: &str) {
+    let library = load(config, RULES);
+    let at: Timestamp = at.parse().unwrap();
+    let episode = Episode::unstored("test", API.into_iter().collect(), Labels::default(), at);
+    let explanation = offline(library.in_force(), &episode, Duration::from_mins(5), at);
+    insta::assert_snapshot!(name, page(&explanation, false));
+}
+
+#[test]
+fn windows_bind_at_the_time_that_is_asked_about() {
+    let config = format!("{CONFIG}{WINDOWS}");
+    check_at("window_refuses", &config, "2026-01-05T10:08:48Z");
+    check_at("window_is_over", &config, "2026-01-05T12:00:00Z");
+    check_at("window_observes", &config, "2026-01-06T01:30:00Z");
+    let allow = "windows: [{ name: office, cron: '0 9 * * MON-FRI', for: 8h, effect: allow_only }]";
+    check_at("window_allows_later", &format!("{CONFIG}{allow}\n"), "2026-01-10T10:00:00Z");
+}
+
+const SCHEDULES: &str = r#"schedules:
+  - name: nightly
+    cron: "30 2 * * *"
+    timezone: Europe/Berlin
+    playbook: rollback
+    with: { service: "{{ labels.slot }}" }
+    jitter: 5m
+    labels: { severity: critical }
+"#;
+
+/// What `quell explain --schedule` prints.
+fn check_slot(name: &str, config: &str, at: Timestamp) {
+    let library = load(config, SCHEDULES);
+    let (schedule, episode) = slot::first(library.in_force(), "nightly", at).unwrap();
+    let explanation = slot::offline(library.in_force(), &schedule, &episode);
+    insta::assert_snapshot!(name, page(&explanation, false));
+}
+
+#[test]
+fn a_slot_of_a_schedule() {
+    check_slot("slot", CONFIG, now());
+    check_slot("slot_in_window", &format!("{CONFIG}{WINDOWS}"), now());
+    let library = load(CONFIG, SCHEDULES);
+    let first = |at: &str| {
+        slot::first(library.in_force(), "nightly", at.parse().unwrap())
+            .unwrap()
+            .1
+            .opened_at
+            .to_string()
+    };
+    assert_eq!(first("2026-01-06T01:30:00Z"), "2026-01-06T01:30:00Z", "at it");
+    assert_eq!(first("2026-01-06T01:30:00.000000001Z"), "2026-01-07T01:30:00Z", "after it");
+    let missing =
+        |library: &Library| slot::first(library.in_force(), "nigthly", now()).unwrap_err();
+    assert_eq!(missing(&library), "there is no schedule nigthly: there are nightly");
+    assert_eq!(missing(&load(CONFIG, RULES)), "there is no schedule nigthly: there are none");
+}
+
 /// Facts of a running server with nothing against it.
 fn facts() -> Facts {
     let library = load(CONFIG, RULES);
@@ -224,7 +331,7 @@ fn facts() -> Facts {
             health: Health::Unhealthy,
             measured: "0.37, healthy: value < 0.05".into(),
         }),
-        ..assumed_facts(rule, &alert(&API), Duration::from_mins(12))
+        ..assumed_facts(&[], rule, &alert(&API), Duration::from_mins(12))
     }
 }
 
@@ -264,6 +371,42 @@ fn opening() -> Incident {
 
 fn open_episode() -> Episode {
     Episode { id: EpisodeId(5), opened_at: ago(720), ..alert(&API) }
+}
+
+/// What `quell explain --server` prints of the page of an incident that is open.
+fn page_now(held_until: Option<Timestamp>, past: Vec<PastRun>) -> Vec<String> {
+    let (config, rules) = paging("auto");
+    let library = load(&config, &rules);
+    let mut explanation = begin(library.in_force(), &open_episode(), Basis::Live, now());
+    let incident = Some(Incident { held_until, ..incident() });
+    let known = Known { incident, runs: Vec::new(), past, facts: Some(facts()) };
+    let rule = &library.rules.rules()[0];
+    let judged = judge(library.in_force(), rule, &open_episode(), &known, Basis::Live, now());
+    explanation.judgements = vec![judged];
+    let shown = page(&explanation, false);
+    let lines = shown.lines().skip_while(|it| !it.starts_with("  page "));
+    lines.take_while(|it| !it.is_empty()).map(|it| it.trim().to_owned()).collect()
+}
+
+#[test]
+fn a_page_of_an_open_incident() {
+    let set_in = "unless_fixed_within: 10m (rules/api.yml:4)";
+    let check = |held_until, past: Vec<PastRun>, expected: &str| {
+        let words = page_now(held_until, past).join(" ").replacen("page         ", "", 1);
+        assert_eq!(words, expected.replace("SET", set_in));
+    };
+    let soon = crate::model::time::after(now(), Duration::from_mins(4));
+    let verifying = vec![of_incident(1, RunState::Verifying, 30)];
+    let held = "held until 10:12:48 UTC (in 4m); then pager, unless it is fixed by then: SET";
+    check(Some(soon), verifying.clone(), held);
+    let was = "was held until 10:07:48 UTC (1m ago); then pager, unless it was fixed by then: SET";
+    check(Some(ago(60)), verifying.clone(), was);
+    check(None, verifying, "was sent to pager; SET");
+    let observed = vec![of_incident(1, RunState::Observed, 30)];
+    let at_once = "is sent at once to pager: mode observe: nothing is tried; SET";
+    check(Some(soon), observed, at_once);
+    let failed = vec![of_incident(2, RunState::Failed, 30)];
+    check(Some(soon), failed, "is sent at once to pager: none of 2 remedies helped; SET");
 }
 
 /// What `quell explain --server` prints of an alert that is open.
@@ -337,7 +480,8 @@ fn as_it_was_decided() {
             at: now(),
         };
         let runs = if with_run { vec![RunId(7)] } else { Vec::new() };
-        let decided = Decided { decision, runs, plan: with_run.then_some(plan) };
+        let incident = Some(incident());
+        let decided = Decided { decision, incident, runs, plan: with_run.then_some(plan) };
         page(&stored(library.in_force(), &episode, &[decided]), false)
     };
     insta::assert_snapshot!("stored_run", decided(&facts(), true));
@@ -357,10 +501,15 @@ fn an_explanation_reads_back_as_it_was_written() {
 }
 
 #[test]
-fn facts_of_another_time_differ_in_how_long_it_fires() {
+fn facts_of_another_time_differ_in_how_long_it_fires_and_in_windows() {
     let at = |seconds: u64| crate::model::time::after(now(), Duration::from_secs(seconds));
+    let windows = &load(&format!("{CONFIG}{WINDOWS}"), RULES).config.windows;
+    let labels: Labels = API.into_iter().collect();
     let facts = Facts { firing_for: Duration::from_secs(30), ..facts() };
-    assert_eq!(shifted(facts.clone(), now(), at(40)).firing_for, Duration::from_secs(70));
-    assert_eq!(shifted(facts.clone(), now(), ago(10)).firing_for, Duration::from_secs(20));
-    assert_eq!(shifted(facts, now(), ago(100)).firing_for, Duration::ZERO);
+    let soon = shifted(facts.clone(), windows, &labels, now(), at(40));
+    assert_eq!(soon.firing_for, Duration::from_secs(70));
+    let freeze = |facts: &Facts| facts.windows.iter().find(|it| it.name == "freeze").unwrap().ends;
+    assert!(freeze(&soon).is_some());
+    let later = shifted(facts, windows, &labels, now(), at(2 * 3600));
+    assert_eq!((later.firing_for, freeze(&later)), (Duration::from_secs(7230), None));
 }

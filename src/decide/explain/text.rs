@@ -3,11 +3,13 @@
 mod layout;
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::decide::explain::text::layout::Lines;
+use crate::model::decision::InWindow;
 use crate::model::decision::Verdict;
 use crate::model::explain::Basis;
 use crate::model::explain::Call;
@@ -15,11 +17,18 @@ use crate::model::explain::Explanation;
 use crate::model::explain::Finding;
 use crate::model::explain::Judged;
 use crate::model::explain::Judgement;
+use crate::model::explain::PagePlan;
 use crate::model::explain::Proposal;
+use crate::model::explain::SlotPlan;
 use crate::model::explain::StepPlan;
 use crate::model::playbook::Mode;
+use crate::model::rule::Missed;
+use crate::model::rule::Overlap;
+use crate::model::rule::is_schedule;
+use crate::model::time::after;
 use crate::model::time::show_duration;
 use crate::model::time::since;
+use crate::model::window::Effect;
 
 pub use crate::decide::explain::text::layout::Line;
 pub use crate::decide::explain::text::layout::Span;
@@ -29,13 +38,20 @@ pub use crate::decide::explain::text::layout::Tone;
 const FEW_RULES: usize = 10;
 /// Rulings shown without being asked for all, unless more of them do not proceed.
 const FEW_RULINGS: usize = 5;
+/// A window that begins within this time is shown without being asked for all.
+const SOON: Duration = Duration::from_hours(24);
 
 /// The explanation, with every rule and every ruling when `all`.
 pub fn lines(it: &Explanation, all: bool) -> Vec<Line> {
     let mut out = Lines::default();
-    heading(&mut out, it);
-    rules(&mut out, it, all);
+    if let Some(slot) = &it.slot {
+        scheduled(&mut out, slot);
+    } else {
+        heading(&mut out, it);
+        rules(&mut out, it, all);
+    }
     basis(&mut out, it);
+    windows(&mut out, it, all);
     if it.judgements.is_empty() {
         out.blank();
         out.field("verdict", Tone::Bad, "nobody acts", &format!(": {}", no_rule(it)));
@@ -69,6 +85,57 @@ fn heading(out: &mut Lines, it: &Explanation) {
         format!("{naming} of {count} rule{s} {names} this alert; {taken}")
     };
     out.heading(&it.labels.to_string(), &counted);
+}
+
+/// A schedule in place of an alert and its rules.
+fn scheduled(out: &mut Lines, it: &SlotPlan) {
+    let slot = it.slot.strftime("%Y-%m-%d %H:%M:%S UTC");
+    out.heading(&format!("schedule {}", it.schedule), &format!("slot {slot}"));
+    out.blank();
+    if it.place.is_empty() {
+        return out.paragraph(2, Tone::Bad, "the files have no such schedule any more");
+    }
+    let mut when = format!("{} ({})", it.cron, it.place);
+    if it.jitter != "0s" {
+        _ = write!(when, "; begins up to {} later", it.jitter);
+    }
+    out.field("comes", Tone::Plain, "", &when);
+    let overlap = match it.overlap {
+        Overlap::Skip => "while the slot before is at work: left out (overlap: skip)",
+        Overlap::Queue => "while the slot before is at work: waits for it (overlap: queue)",
+    };
+    let missed = match it.missed {
+        Missed::Skip => "when quell was down: left out (missed: skip)",
+        Missed::RunOnce => "when quell was down: runs once afterwards (missed: run_once)",
+    };
+    out.field("otherwise", Tone::Plain, "", &format!("{overlap}; {missed}"));
+}
+
+/// Windows that are in force, that bind because they are not, or that begin soon.
+fn windows(out: &mut Lines, it: &Explanation, all: bool) {
+    let shown = it.windows.iter().filter(|window| {
+        let soon = window.begins.is_some_and(|begins| begins <= after(it.at, SOON));
+        all || soon || window.ends.is_some() || window.effect == Effect::AllowOnly
+    });
+    for (index, window) in shown.enumerate() {
+        let name = if index == 0 { "windows" } else { "" };
+        let tone = if window.ends.is_some() { Tone::Wait } else { Tone::Plain };
+        out.field(name, tone, &window.name, &window_words(window, it.at));
+    }
+}
+
+/// ` (quell.yml:31): refuse until 12:00:00 UTC (in 2h): release week`
+fn window_words(window: &InWindow, now: Timestamp) -> String {
+    let mut words = format!(" ({}): {}", window.place, window.effect.as_str());
+    match (window.ends, window.begins) {
+        (Some(ends), _) => _ = write!(words, " until {}", in_words(ends, now)),
+        (None, Some(begins)) => _ = write!(words, " from {}", in_words(begins, now)),
+        (None, None) => words.push_str(", over"),
+    }
+    if !window.reason.is_empty() {
+        _ = write!(words, ": {}", window.reason);
+    }
+    words
 }
 
 fn rules(out: &mut Lines, it: &Explanation, all: bool) {
@@ -146,6 +213,10 @@ fn judged(out: &mut Lines, judgement: &Judgement, all: bool) {
     out.field("rule", Tone::Plain, "", &rule);
     let (tone, word, rest) = verdict_words(judgement);
     out.field("verdict", tone, &word, &rest);
+    if let Some(page) = &judgement.page {
+        let (tone, word, rest) = page_words(page, judgement.at);
+        out.field("page", tone, &word, &rest);
+    }
     if !judgement.rulings.is_empty() {
         out.blank();
         rulings(out, &judgement.rulings, all);
@@ -155,17 +226,16 @@ fn judged(out: &mut Lines, judgement: &Judgement, all: bool) {
 /// The verdict, its tone, and why.
 fn verdict_words(judgement: &Judgement) -> (Tone, String, String) {
     let reason = &judgement.reason;
-    let observed = judgement
-        .remedies
-        .first()
-        .is_some_and(|it| it.problem.is_empty() && it.mode == Mode::Observe);
+    let first = judgement.remedies.first();
+    let observed = first.filter(|it| it.problem.is_empty() && it.mode == Mode::Observe);
     match &judgement.verdict {
         None => (Tone::Plain, "nothing to decide now".into(), format!(": {reason}")),
-        Some(Verdict::Proceed) if observed => (
-            Tone::Wait,
-            "proceed".into(),
-            format!(": {reason}; mode observe: planned and told, never done"),
-        ),
+        Some(Verdict::Proceed) if let Some(first) = observed => {
+            let by = if first.mode_set_in.is_empty() { "" } else { " by " };
+            let observe = format!("mode observe{by}{}", first.mode_set_in);
+            let words = format!(", but only to be planned and told: {observe}; {reason}");
+            (Tone::Wait, "proceed".into(), words)
+        }
         Some(Verdict::Proceed) => (Tone::Good, "proceed".into(), format!(": {reason}")),
         Some(Verdict::Ask) => (Tone::Wait, "ask approval".into(), format!(": {reason}")),
         Some(Verdict::Hold { until }) => (
@@ -178,6 +248,37 @@ fn verdict_words(judgement: &Judgement) -> (Tone, String, String) {
             (Tone::Bad, "refuse".into(), format!(": {reason}; a person must look"))
         }
         Some(Verdict::Refuse) => (Tone::Bad, "refuse".into(), format!(": {reason}")),
+    }
+}
+
+/// What becomes of a page that the rule holds, its tone, and why.
+fn page_words(page: &PagePlan, now: Timestamp) -> (Tone, String, String) {
+    let set_in = format!("unless_fixed_within: {} ({})", page.within, page.set_in);
+    let channels = page.channels.join(", ");
+    if page.channels.is_empty() {
+        return (
+            Tone::Plain,
+            "nobody".into(),
+            format!(": no channel that pages is told; {set_in}"),
+        );
+    }
+    match page.held_until {
+        Some(until) if until > now => (
+            Tone::Wait,
+            format!("held until {}", in_words(until, now)),
+            format!("; then {channels}, unless it is fixed by then: {set_in}"),
+        ),
+        Some(until) => (
+            Tone::Wait,
+            format!("was held until {}", in_words(until, now)),
+            format!("; then {channels}, unless it was fixed by then: {set_in}"),
+        ),
+        None if page.why.is_empty() => {
+            (Tone::Plain, "was sent".into(), format!(" to {channels}; {set_in}"))
+        }
+        None => {
+            (Tone::Bad, "is sent at once".into(), format!(" to {channels}: {}; {set_in}", page.why))
+        }
     }
 }
 
@@ -245,6 +346,7 @@ fn proposed(out: &mut Lines, judgement: &Judgement, it: &Proposal, stored: bool)
     let begins = match (&judgement.verdict, first) {
         (_, true) if stored => "planned",
         (Some(Verdict::Proceed), true) => "plan",
+        (Some(Verdict::Ask), true) => "plan once a person says yes",
         (_, true) => "plan when it may run",
         (_, false) => "then",
     };
@@ -284,10 +386,16 @@ fn proposed(out: &mut Lines, judgement: &Judgement, it: &Proposal, stored: bool)
         out.paragraph(4, Tone::Plain, &words);
     }
     if !it.otherwise.is_empty() {
-        out.paragraph(4, Tone::Plain, &format!("if it does not help: {}", it.otherwise));
+        let when = if is_schedule(&judgement.rule) { "fails" } else { "does not help" };
+        out.paragraph(4, Tone::Plain, &format!("if it {when}: {}", it.otherwise));
     }
     if !it.on_resolve.is_empty() {
-        out.paragraph(4, Tone::Plain, "when the alert resolves, after this remedy acted:");
+        let when = if is_schedule(&judgement.rule) {
+            "its incident resolves"
+        } else {
+            "the alert resolves"
+        };
+        out.paragraph(4, Tone::Plain, &format!("when {when}, after this remedy acted:"));
         steps(out, &it.on_resolve);
     }
 }
@@ -297,11 +405,7 @@ fn steps(out: &mut Lines, steps: &[StepPlan]) {
         let begin = format!("    {}  {}: ", step.number, step.name);
         out.hanging(&begin, 7, &call_words(&step.call));
         if !step.call.unrendered.is_empty() {
-            out.paragraph(
-                7,
-                Tone::Faint,
-                &format!("known only when it runs: {}", step.call.unrendered),
-            );
+            out.paragraph(7, Tone::Faint, &unrendered(&step.call));
         }
         if !step.notes.is_empty() {
             out.paragraph(7, Tone::Faint, &step.notes.join("; "));
@@ -310,14 +414,19 @@ fn steps(out: &mut Lines, steps: &[StepPlan]) {
             Some(undo) => {
                 out.paragraph(7, Tone::Plain, &format!("undo: {}", call_words(undo)));
                 if !undo.unrendered.is_empty() {
-                    let why = format!("known only when it runs: {}", undo.unrendered);
-                    out.paragraph(7, Tone::Faint, &why);
+                    out.paragraph(7, Tone::Faint, &unrendered(undo));
                 }
             }
             None if step.acts => out.paragraph(7, Tone::Faint, "undo: none"),
             None => {}
         }
     }
+}
+
+/// Why a call cannot be shown as it will be; its template is in the line before.
+fn unrendered(call: &Call) -> String {
+    let why = call.unrendered.split_once(" (template `").map_or(&*call.unrendered, |(why, _)| why);
+    format!("known only when it runs: {why}")
 }
 
 /// Arguments that need no name, by what they are arguments of.

@@ -1,5 +1,7 @@
 //! What the guards' tests share, and what holds for all of them.
 
+mod tighter;
+
 use super::*;
 use crate::model::decision::PastRun;
 use crate::model::decision::Standing;

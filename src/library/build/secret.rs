@@ -13,7 +13,7 @@ use crate::library::yaml::Node;
 use crate::library::yaml::Value;
 
 /// Keys whose values are never credentials. All else in quell.yml is hidden: a misspelt key must not show what it holds.
-const HARMLESS: [&str; 38] = [
+const HARMLESS: [&str; 39] = [
     "cron",
     "for",
     "timezone",
@@ -52,6 +52,7 @@ const HARMLESS: [&str; 38] = [
     "tier",
     "from",
     "to",
+    "watch",
 ];
 
 /// Keys whose values may be credentials; shown themselves.

@@ -24,6 +24,7 @@ pub(crate) struct RawConfig {
     pub(crate) mode: Opt<Mode>,
     pub(crate) rules: Opt<List<String>>,
     pub(crate) playbooks: Opt<List<String>>,
+    /// Look this often, from 100ms to 1h, whether the files changed, and load them then; only when asked when silent.
     pub(crate) watch: Opt<DurationText>,
     pub(crate) prometheus: Opt<RawEndpoint>,
     pub(crate) alertmanager: Opt<RawEndpoint>,

@@ -29,8 +29,18 @@ const RESPONSES: [&str; 4] = [
 ];
 const TARGETS: [&str; 3] = ["t", "service/{{ labels.service }}", "service/{{ labels.env }}"];
 
+/// Around [`now`]: inside, outside, of other alerts, and of each effect.
+const WINDOWS: [&str; 6] = [
+    "",
+    "windows: [{ name: w, from: 2026-01-05T10:00:00Z, until: 2026-01-05T11:00:00Z, effect: refuse }]",
+    "windows: [{ name: w, from: 2026-01-05T10:00:00Z, until: 2026-01-05T11:00:00Z, effect: refuse, match: [service=api] }]",
+    "windows: [{ name: w, cron: '0 * * * *', for: 10m, effect: observe }]",
+    "windows: [{ name: w, cron: '0 * * * *', for: 5m, effect: observe }]",
+    "windows: [{ name: w, cron: '30 * * * *', for: 5m, effect: allow_only, match: [env!=dev] }]",
+];
+
 type Shape =
-    (Vec<&'static str>, Option<&'static str>, bool, &'static str, &'static str, &'static str);
+    (Vec<&'static str>, Option<&'static str>, bool, &'static str, &'static str, &'static str, bool);
 
 fn shape() -> impl Strategy<Value = Shape> {
     (
@@ -40,17 +50,19 @@ fn shape() -> impl Strategy<Value = Shape> {
         select(&LIMITS[..]),
         select(&RESPONSES[..]),
         select(&TARGETS[..]),
+        any::<bool>(),
     )
 }
 
 fn rules(shapes: &[Shape]) -> String {
     let rule = |(number, shape): (usize, &Shape)| {
-        let (matchers, when, go_on, limits, response, target) = shape;
+        let (matchers, when, go_on, limits, response, target, held) = shape;
+        let held = if *held { "    page: { unless_fixed_within: 10m }\n" } else { "" };
         let matchers: Vec<String> = matchers.iter().map(|it| format!("'{it}'")).collect();
         let when = when.map(|it| format!("    when: \"{it}\"\n")).unwrap_or_default();
         format!(
             "  - name: r{number}\n    match: [{}]\n{when}    continue: {go_on}\n    \
-             target: \"{target}\"\n    response: {response}\n    limits: {limits}\n",
+             target: \"{target}\"\n    response: {response}\n    limits: {limits}\n{held}",
             matchers.join(", ")
         )
     };
@@ -65,6 +77,7 @@ fn any_state() -> impl Strategy<Value = RunState> {
         RunState::Failed,
         RunState::Rejected,
         RunState::Superseded,
+        RunState::Observed,
     ])
 }
 
@@ -126,6 +139,7 @@ prop_compose! {
             evidence_age: Duration::from_secs(evidence_age),
             truncated,
             standing,
+            windows: Vec::new(),
             precheck,
             runs,
         }
@@ -141,9 +155,13 @@ proptest! {
         labels in btree_map("alertname|service|env", "A|B|api|dev|prod-1", 0..4),
         facts in any_facts(),
         mode in select(vec!["observe", "approve", "auto"]),
+        windows in select(&WINDOWS[..]),
     ) {
-        let library = load(&CONFIG.replace("auto", mode), &rules(&shapes));
+        let (config, _) = paging(mode);
+        let library = load(&format!("{config}{windows}\n"), &rules(&shapes));
         let labels: Labels = labels.into_iter().collect();
+        let windows = window::covering(&library.config.windows, &labels, now());
+        let facts = Facts { windows, ..facts };
         let episode = Episode::unstored("test", labels, Labels::default(), now());
         let files = library.in_force();
         let explanation = begin(files, &episode, Basis::Live, now());
@@ -180,6 +198,13 @@ proptest! {
             let candidate = match respond::asks(case, &library.playbooks, &facts.runs) {
                 Asks::Nothing { .. } => {
                     prop_assert_eq!(judged.verdict, None);
+                    let held = judged.page.is_none_or(|it| it.held_until.is_some());
+                    prop_assert!(held || incident.held_until.is_none());
+                    continue;
+                }
+                Asks::Page { reason, .. } => {
+                    let page = judged.page.map(|it| (it.held_until, it.why));
+                    prop_assert_eq!((judged.verdict, page), (None, Some((None, reason))));
                     continue;
                 }
                 Asks::Note(reason) | Asks::People(reason) => {
@@ -191,12 +216,60 @@ proptest! {
             let rulings = guard::judge(&candidate.subject, &facts, now);
             let explained: Vec<_> = judged.rulings.iter().map(|it| it.ruling.clone()).collect();
             prop_assert_eq!(&explained, &rulings);
-            let expected = match respond::conclude(case, &candidate, &facts, rulings) {
+            let conclusion = respond::conclude(case, &candidate, &facts, rulings);
+            if let (Some(why), Some(page)) = (&conclusion.page, &judged.page) {
+                prop_assert_eq!((page.held_until, &page.why), (None, why));
+            }
+            let expected = match conclusion {
                 // what the guards let pass and cannot be planned is given to people
                 Conclusion { then: Then::People(reason), .. } => (Verdict::Refuse, reason),
                 Conclusion { decision, .. } => (decision.verdict, decision.reason),
             };
             prop_assert_eq!((judged.verdict, judged.reason), (Some(expected.0), expected.1));
         }
+    }
+}
+
+const CRONS: [&str; 4] = ["*/7 * * * *", "0 * * * *", "30 2 * * *", "10 5 10 * * *"];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn an_explained_slot_says_what_is_decided_of_it(
+        cron in select(&CRONS[..]),
+        facts in any_facts(),
+        mode in select(vec!["observe", "approve", "auto"]),
+        windows in select(&WINDOWS[..]),
+    ) {
+        let (config, _) = paging(mode);
+        let schedules = SCHEDULES.replace("30 2 * * *", cron).replace("Europe/Berlin", "UTC");
+        let library = load(&format!("{config}{windows}\n"), &schedules);
+        let files = library.in_force();
+        let (schedule, episode) = slot::first(files, "nightly", now()).unwrap();
+        let at = episode.opened_at;
+        prop_assert!(at >= now());
+        let windows = window::covering(&library.config.windows, &episode.labels, at);
+        let facts = Facts { windows, precheck: None, ..facts };
+        let rule = &schedule.rule;
+        let incident = Incident { id: IncidentId(1), held_until: Some(at), ..opening() };
+        let known = Known {
+            incident: Some(incident.clone()),
+            runs: Vec::new(),
+            past: Vec::new(),
+            facts: Some(facts.clone()),
+        };
+        let judged = judge(files, rule, &episode, &known, Basis::Live, at);
+        // as the engine judges a slot: no rule is asked, its target is no template
+        let (config, target, incident) = (&library.config, rule.target.as_str(), &incident);
+        let case = Case { config, rule, episode: &episode, incident, target, now: at };
+        let candidate = respond::candidate(case, &library.playbooks, 1, 0).unwrap();
+        let rulings = guard::judge(&candidate.subject, &facts, at);
+        let decision = respond::conclude(case, &candidate, &facts, rulings).decision;
+        let explained: Vec<_> = judged.rulings.iter().map(|it| it.ruling.clone()).collect();
+        prop_assert_eq!(explained, decision.rulings);
+        prop_assert_eq!(judged.verdict, Some(decision.verdict));
+        prop_assert_eq!((judged.reason, judged.target), (decision.reason, decision.target));
+        prop_assert_eq!(judged.page, None);
     }
 }
