@@ -43,7 +43,8 @@ An id shows what was decided then, from the database of quell.yml or from --serv
 
 --json prints a list, one entry an alert or episode:
   labels, fingerprint, episode, at, facts (assumed, live or stored), assumed
-  slot          of a schedule: schedule, place, cron, slot, jitter, overlap, missed; null for an alert
+  older_files   why the files in force are not those on disk, else null
+  slot          of a schedule: schedule, place, cron, slot, jitter, overlap, missed; else null
   rules[]       rule, place, selected, names_alert, unknown, why
   windows[]     that are about it: name, effect, reason, place, ends (inside), begins (outside)
   judgements[]  rule, place, target, incident, runs, reason, at,

@@ -97,6 +97,7 @@ pub fn begin(files: Files<'_>, episode: &Episode, facts: Basis, now: Timestamp) 
         episode: (episode.id.0 > 0).then_some(episode.id),
         at: now,
         facts,
+        older_files: None,
         assumed: Vec::new(),
         slot: slot::of(files, episode),
         rules: if is_schedule(&episode.source) {

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use crate::decide::explain;
 use crate::decide::explain::Known;
 use crate::decide::explain::slot;
+use crate::decide::explain::text;
 use crate::decide::guard;
 use crate::decide::respond;
 use crate::decide::respond::Asks;
@@ -96,6 +97,12 @@ impl Asking<'_> {
             let known = self.known(rule, episode).await?;
             let judged = explain::judge(files, rule, episode, &known, Basis::Live, self.at);
             explanation.judgements.push(judged);
+        }
+        if let Some(failed) = &*self.engine.wake.failed_reload.load() {
+            let since = text::in_words(failed.since, self.now);
+            let first = &failed.first;
+            let words = format!("the files on disk have errors since {since}, first {first}");
+            explanation.older_files = Some(words);
         }
         self.assumed.dedup();
         explanation.assumed = self.assumed;

@@ -33,6 +33,8 @@ pub struct Explanation {
     pub at: Timestamp,
     /// Where the facts come from.
     pub facts: Basis,
+    /// Why the files in force are older than those on disk; `None` when they are not, or nobody knows.
+    pub older_files: Option<String>,
     /// What was taken for granted, a fragment each.
     pub assumed: Vec<String>,
     /// The slot of a schedule that it is about, which no rule takes but its own; `None` for an alert.

@@ -6,7 +6,7 @@ async fn an_alert_is_explained_to_whoever_may_read() {
     let quell = Quell::configured(config()).await;
     let asked = r#"{"labels":{"alertname":"A","empty":""},"at":"2026-11-21T03:00:00Z"}"#;
     let reply = quell.send("POST", "/api/v1/explain", &[], asked).await;
-    insta::assert_snapshot!(reply.text, @r#"{"labels":{"alertname":"A"},"fingerprint":"d2c6efc389df0927","episode":null,"at":"2026-11-21T03:00:00Z","facts":"assumed","assumed":["fires for 5m and was heard of just now","no run before it","nothing paused","not silenced"],"slot":null,"rules":[],"windows":[],"judgements":[],"unmatched":[]}"#);
+    insta::assert_snapshot!(reply.text, @r#"{"labels":{"alertname":"A"},"fingerprint":"d2c6efc389df0927","episode":null,"at":"2026-11-21T03:00:00Z","facts":"assumed","older_files":null,"assumed":["fires for 5m and was heard of just now","no run before it","nothing paused","not silenced"],"slot":null,"rules":[],"windows":[],"judgements":[],"unmatched":[]}"#);
     let since = r#"{"labels":{"alertname":"A"},"since":"1h"}"#;
     let reply = quell.post("/api/v1/explain", since).await;
     assert!(

@@ -31,8 +31,8 @@ pub fn first(
     let Some(schedule) = files.schedules.iter().find(|it| it.name == name) else {
         let names: Vec<&str> = files.schedules.iter().map(|it| it.name.as_str()).collect();
         let others = match names.as_slice() {
-            [] => "there are none".to_owned(),
-            names => format!("there are {}", names.join(", ")),
+            [] => "the files have none".to_owned(),
+            names => format!("the files have {}", names.join(", ")),
         };
         return Err(format!("there is no schedule {name}: {others}"));
     };

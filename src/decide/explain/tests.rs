@@ -317,8 +317,8 @@ fn a_slot_of_a_schedule() {
     assert_eq!(first("2026-01-06T01:30:00.000000001Z"), "2026-01-07T01:30:00Z", "after it");
     let missing =
         |library: &Library| slot::first(library.in_force(), "nigthly", now()).unwrap_err();
-    assert_eq!(missing(&library), "there is no schedule nigthly: there are nightly");
-    assert_eq!(missing(&load(CONFIG, RULES)), "there is no schedule nigthly: there are none");
+    assert_eq!(missing(&library), "there is no schedule nigthly: the files have nightly");
+    assert_eq!(missing(&load(CONFIG, RULES)), "there is no schedule nigthly: the files have none");
 }
 
 /// Facts of a running server with nothing against it.
@@ -390,23 +390,24 @@ fn page_now(held_until: Option<Timestamp>, past: Vec<PastRun>) -> Vec<String> {
 
 #[test]
 fn a_page_of_an_open_incident() {
-    let set_in = "unless_fixed_within: 10m (rules/api.yml:4)";
+    let set_in = "(unless_fixed_within: 10m, rules/api.yml:4)";
     let check = |held_until, past: Vec<PastRun>, expected: &str| {
         let words = page_now(held_until, past).join(" ").replacen("page         ", "", 1);
         assert_eq!(words, expected.replace("SET", set_in));
     };
     let soon = crate::model::time::after(now(), Duration::from_mins(4));
     let verifying = vec![of_incident(1, RunState::Verifying, 30)];
-    let held = "held until 10:12:48 UTC (in 4m); then pager, unless it is fixed by then: SET";
+    let held = "held until 10:12:48 UTC (in 4m): pager only if no remedy has helped by then SET";
     check(Some(soon), verifying.clone(), held);
-    let was = "was held until 10:07:48 UTC (1m ago); then pager, unless it was fixed by then: SET";
+    let was =
+        "was held until 10:07:48 UTC (1m ago): pager only if no remedy had helped by then SET";
     check(Some(ago(60)), verifying.clone(), was);
-    check(None, verifying, "was sent to pager; SET");
+    check(None, verifying, "was sent to pager SET");
     let observed = vec![of_incident(1, RunState::Observed, 30)];
-    let at_once = "is sent at once to pager: mode observe: nothing is tried; SET";
+    let at_once = "is sent at once to pager: mode observe: nothing is tried SET";
     check(Some(soon), observed, at_once);
     let failed = vec![of_incident(2, RunState::Failed, 30)];
-    check(Some(soon), failed, "is sent at once to pager: none of 2 remedies helped; SET");
+    check(Some(soon), failed, "is sent at once to pager: none of 2 remedies helped SET");
 }
 
 /// What `quell explain --server` prints of an alert that is open.

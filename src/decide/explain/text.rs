@@ -51,7 +51,9 @@ pub fn lines(it: &Explanation, all: bool) -> Vec<Line> {
         rules(&mut out, it, all);
     }
     basis(&mut out, it);
-    windows(&mut out, it, all);
+    if !it.judgements.is_empty() {
+        windows(&mut out, it, all);
+    }
     if it.judgements.is_empty() {
         out.blank();
         out.field("verdict", Tone::Bad, "nobody acts", &format!(": {}", no_rule(it)));
@@ -182,7 +184,11 @@ fn basis(out: &mut Lines, it: &Explanation) {
             out.field("decided", Tone::Plain, "", &format!("{at}{of}; the rules are those of now"));
         }
     }
-    if !it.assumed.is_empty() {
+    if let Some(why) = &it.older_files {
+        let first = "older than on disk";
+        out.field("files", Tone::Bad, first, &format!(": {why}"));
+    }
+    if !it.assumed.is_empty() && !it.judgements.is_empty() {
         let at = if it.facts == Basis::Assumed { format!("{at}: ") } else { String::new() };
         out.field("assumed", Tone::Plain, "", &format!("{at}{}", it.assumed.join("; ")));
     }
@@ -253,37 +259,34 @@ fn verdict_words(judgement: &Judgement) -> (Tone, String, String) {
 
 /// What becomes of a page that the rule holds, its tone, and why.
 fn page_words(page: &PagePlan, now: Timestamp) -> (Tone, String, String) {
-    let set_in = format!("unless_fixed_within: {} ({})", page.within, page.set_in);
+    let set_in = format!("(unless_fixed_within: {}, {})", page.within, page.set_in);
     let channels = page.channels.join(", ");
     if page.channels.is_empty() {
-        return (
-            Tone::Plain,
-            "nobody".into(),
-            format!(": no channel that pages is told; {set_in}"),
-        );
+        return (Tone::Plain, "nobody is paged".into(), format!(": no channel pages {set_in}"));
     }
     match page.held_until {
         Some(until) if until > now => (
             Tone::Wait,
             format!("held until {}", in_words(until, now)),
-            format!("; then {channels}, unless it is fixed by then: {set_in}"),
+            format!(": {channels} only if no remedy has helped by then {set_in}"),
         ),
         Some(until) => (
             Tone::Wait,
             format!("was held until {}", in_words(until, now)),
-            format!("; then {channels}, unless it was fixed by then: {set_in}"),
+            format!(": {channels} only if no remedy had helped by then {set_in}"),
         ),
         None if page.why.is_empty() => {
-            (Tone::Plain, "was sent".into(), format!(" to {channels}; {set_in}"))
+            (Tone::Plain, "was sent".into(), format!(" to {channels} {set_in}"))
         }
         None => {
-            (Tone::Bad, "is sent at once".into(), format!(" to {channels}: {}; {set_in}", page.why))
+            let rest = format!(" to {channels}: {} {set_in}", page.why);
+            (Tone::Bad, "is sent at once".into(), rest)
         }
     }
 }
 
 /// `10:15:00 UTC (in 6m12s)`; with its day when that is another one.
-pub(super) fn in_words(at: Timestamp, now: Timestamp) -> String {
+pub fn in_words(at: Timestamp, now: Timestamp) -> String {
     let day = |at: Timestamp| at.strftime("%Y-%m-%d").to_string();
     let format = if day(at) == day(now) { "%H:%M:%S UTC" } else { "%Y-%m-%d %H:%M:%S UTC" };
     let far = if at >= now {
@@ -457,6 +460,10 @@ pub fn call_words(call: &Call) -> String {
         }
     }
     let rest = call.arguments.iter().filter(|(name, _)| !leading.contains(&name.as_str()));
+    let mut rest: Vec<(&String, &Value)> = rest.collect();
+    // what is run before what it is run with
+    rest.sort_by_key(|(name, _)| *name != "shell");
+    let rest = rest.into_iter();
     let rest: Vec<String> = rest.map(|(name, value)| format!("{name}: {}", shown(value))).collect();
     match (rest.is_empty(), call.arguments.len() == rest.len()) {
         (true, _) => words,

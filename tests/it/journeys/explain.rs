@@ -186,7 +186,7 @@ async fn of_a_schedule_by_the_files_by_the_server_and_of_a_slot_that_was() {
         let said = site.quell.cli(arguments).await;
         assert_eq!(said.code, 1, "{said:?}");
         assert!(
-            said.err.contains("there is no schedule yaerly: there are tick, yearly"),
+            said.err.contains("there is no schedule yaerly: the files have tick, yearly"),
             "{said:?}"
         );
     }

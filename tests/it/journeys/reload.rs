@@ -72,6 +72,12 @@ async fn a_reload_with_an_error_keeps_what_was_in_force_and_is_told_once_until_i
     let first = ready["reload_failed"]["first"].as_str().unwrap();
     assert!(first.contains("rules/shop.yml:1:") && first.contains("tarrget"), "{first}");
 
+    // whoever asks why their new rule does nothing is told that it is not in force
+    let url = site.quell.url("");
+    let said = site.quell.cli(&["explain", "--server", &url, "-l", "alertname=A"]).await;
+    let expected = "files        older than on disk: the files on disk have errors since ";
+    assert!(said.out.contains(expected) && said.out.contains("rules/shop.yml:1:"), "{said:?}");
+
     // asked again, the same files are refused again, and told to whoever asks
     let reply = site.quell.request(Method::POST, "/-/reload").send().await.unwrap();
     assert_eq!(reply.status(), 409);

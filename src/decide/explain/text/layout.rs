@@ -8,6 +8,8 @@ const WIDTH: usize = 100;
 const FIELD: usize = 15;
 /// A column of a table is not made narrower than this.
 const NARROW: usize = 12;
+/// A word up to this long makes its column wide enough for it, where other columns can give way.
+const LONG: usize = 32;
 
 /// What colour may say besides the words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,7 +152,13 @@ impl Lines {
         };
         let mut widths: Vec<usize> = (0..columns).map(widest).collect();
         let room = WIDTH.saturating_sub(indent + 2 * columns.saturating_sub(1));
-        shrink(&mut widths, room);
+        let words = |column: usize| {
+            let cells = rows.iter().filter_map(|row| row.get(column));
+            let words = cells.flat_map(|(_, text)| text.split(' '));
+            words.map(width).filter(|it| *it <= LONG).max().unwrap_or(0).max(NARROW)
+        };
+        shrink(&mut widths, &(0..columns).map(words).collect::<Vec<_>>(), room);
+        shrink(&mut widths, &vec![NARROW; columns], room);
         for row in rows {
             let wrapped: Vec<(Tone, Vec<String>)> = row
                 .into_iter()
@@ -171,12 +179,13 @@ impl Lines {
     }
 }
 
-/// Takes from the widest column until all fit, or all are narrow.
-fn shrink(widths: &mut [usize], room: usize) {
+/// Takes from the widest column that is wider than its floor until all fit, or none is.
+fn shrink(widths: &mut [usize], floors: &[usize], room: usize) {
     while widths.iter().sum::<usize>() > room {
-        match widths.iter_mut().max() {
-            Some(widest) if *widest > NARROW => *widest -= 1,
-            _ => return,
+        let above = widths.iter_mut().zip(floors).filter(|(width, floor)| **width > **floor);
+        match above.map(|(width, _)| width).max() {
+            Some(widest) => *widest -= 1,
+            None => return,
         }
     }
 }
@@ -263,6 +272,19 @@ mod tests {
             |it| it.paragraph(2, Tone::Plain, "a\u{1b}[2Jb\nc\u{202e}d"),
             &["  a\\u{1b}[2Jb\\nc\\u{202e}d"],
         );
+    }
+
+    #[test]
+    fn a_table_breaks_between_words_before_it_cuts_one() {
+        let place = "cooldown (rules/service.yml:40)";
+        let measured =
+            "so many words that this column must be the one that gives way to the others";
+        let texts = ["rate of the playbook", "ask approval", measured, "outside year-end", place];
+        let mut lines = Lines::default();
+        lines.table(2, [texts.map(|it| (Tone::Plain, it.to_owned())).to_vec()]);
+        let shown: Vec<String> = lines.done().iter().map(Line::to_string).collect();
+        assert!(shown.len() > 1 && shown.iter().all(|it| width(it) <= WIDTH), "{shown:#?}");
+        assert!(shown.iter().any(|it| it.ends_with("  (rules/service.yml:40)")), "{shown:#?}");
     }
 
     #[test]
