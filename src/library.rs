@@ -37,6 +37,7 @@ mod files;
 mod later;
 mod link;
 mod raw;
+pub mod schema;
 mod suggest;
 mod yaml;
 

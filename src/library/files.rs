@@ -26,6 +26,7 @@ use super::link::Gathered;
 use super::raw::config::RawConfig;
 use super::raw::playbook::RawPlaybook;
 use super::raw::rule::RawRuleFile;
+use super::schema::Kind;
 use super::suggest::did_you_mean;
 use super::yaml;
 use super::yaml::Node;
@@ -34,14 +35,6 @@ use crate::model::config::Config;
 
 /// Folders inside folders.
 const MAX_DEPTH: usize = 16;
-
-/// What a file is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Config,
-    Rules,
-    Playbook,
-}
 
 /// Everything read so far.
 pub(crate) struct Reader<'a> {
@@ -319,7 +312,8 @@ fn unknown(at: At<'_>, node: &Node) {
     at.report(span, found.note(EXPECTED));
 }
 
-fn kind(node: &Node) -> Option<Kind> {
+/// What a document is, by its keys.
+pub(crate) fn kind(node: &Node) -> Option<Kind> {
     const SETTINGS: [&str; 16] = [
         "listen",
         "external_url",

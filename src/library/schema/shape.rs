@@ -1,0 +1,37 @@
+//! Which keys go together, as schemas. `errorMessage` is what editors show instead of their own words.
+
+use serde_json::Map;
+use serde_json::Value;
+use serde_json::json;
+
+/// Exactly one of these keys is there.
+pub(crate) fn exactly_one(keys: &[&str]) -> Value {
+    let message = format!("expected exactly one of {}", keys.join(", "));
+    let one: Vec<Value> =
+        keys.iter().map(|key| json!({ "required": [key], "errorMessage": message })).collect();
+    let alone: Map<String, Value> = keys
+        .iter()
+        .map(|key| {
+            let others = keys.iter().filter(|other| *other != key);
+            ((*key).to_owned(), none_of(others, &message))
+        })
+        .collect();
+    json!({ "anyOf": one, "dependencies": alone })
+}
+
+/// In `dependencies`: one of these keys is there too.
+pub(crate) fn with_one_of(keys: &[&str]) -> Value {
+    let message = format!("goes only with {}", keys.join(" or "));
+    let one = keys.iter().map(|key| json!({ "required": [key], "errorMessage": message }));
+    json!({ "anyOf": one.collect::<Vec<_>>() })
+}
+
+/// In `dependencies`: none of these keys is there.
+pub(crate) fn without(keys: &[&str]) -> Value {
+    none_of(keys.iter(), "does not go together with another key here")
+}
+
+fn none_of<'a>(keys: impl Iterator<Item = &'a &'a str>, message: &str) -> Value {
+    let keys: Map<String, Value> = keys.map(|key| ((*key).to_owned(), false.into())).collect();
+    json!({ "properties": keys, "errorMessage": message })
+}
