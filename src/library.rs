@@ -7,6 +7,7 @@
 //! raw        the files as written
 //! build      raw types → model, each value checked
 //! link       what spans files
+//! schema     raw types → JSON Schemas, for editors
 //! diagnostic, codes, suggest    how errors look
 //! ```
 //!

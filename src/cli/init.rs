@@ -40,16 +40,16 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     files.extend(Kind::ALL.map(|kind| (schemas.join(kind.file_name()), schema::text(kind))));
 
     // also what leads nowhere: to write through a dangling link would make a file somewhere else
-    let existing: Vec<&Path> = files
-        .iter()
-        .map(|(path, _)| path.as_path())
-        .filter(|path| path.symlink_metadata().is_ok())
-        .collect();
+    let there = |path: &Path| path.symlink_metadata().is_ok();
+    let folders = ["rules", "playbooks", "schemas"].map(|name| dir.join(name));
+    let no_folders = folders.iter().filter(|path| there(path) && !path.is_dir());
+    let existing: Vec<&PathBuf> =
+        files.iter().map(|(path, _)| path).filter(|path| there(path)).chain(no_folders).collect();
     if !existing.is_empty() {
         for path in &existing {
             output::line(&path.display().to_string());
         }
-        let message = format!("{} of its files exist already; nothing was written", existing.len());
+        let message = "what it would write exists already, so nothing was written";
         return Err(Error::problems("Q0802", message)
             .hint("name a new folder, or move these files out of the way"));
     }

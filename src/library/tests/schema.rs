@@ -279,7 +279,7 @@ fn break_everything(of: Kind) {
             }
         }
     }
-    assert!(count > 500, "{count}");
+    assert!(count > 300, "{count}");
 }
 
 #[test]
@@ -316,8 +316,7 @@ fn alone(document: &Value, pointer: &str) -> (Value, String) {
 
 /// The document with other values in one place, or without it.
 fn broken(document: &Value, pointer: &str) -> Vec<Value> {
-    let others =
-        [json!("x"), json!(7), json!(0.5), json!(["x"]), json!({ "x": 1 }), json!([]), json!({})];
+    let others = [json!("x"), json!(7), json!(["x"]), json!({ "x": 1 })];
     let mut all: Vec<Value> = Vec::new();
     for other in others {
         let mut copy = document.clone();
