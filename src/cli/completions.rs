@@ -32,8 +32,7 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     // clap_complete offers hidden commands too: what quell runs itself is nothing to type
     let all = help::command();
     let visible = all.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
-    let mut command =
-        Command::new("quell").args(all.get_arguments().cloned()).subcommands(visible);
+    let mut command = Command::new("quell").args(all.get_arguments().cloned()).subcommands(visible);
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command, "quell", &mut script);
     output::line(String::from_utf8_lossy(&script).trim_end());
