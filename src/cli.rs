@@ -7,6 +7,7 @@ mod output;
 mod people;
 mod send;
 mod serve;
+mod test;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -57,6 +58,8 @@ enum Command {
         /// quell.yml, folders, or single files; the configured set when silent.
         paths: Vec<PathBuf>,
     },
+    /// Run the tests of rules: *.test.yml, on a virtual clock, without network or database.
+    Test(test::Options),
     /// Say which rules an alert selects and why each other does not, and what the plan would be.
     Explain(explain::Options),
     /// Post a test alert to a running quell, and show match, verdicts and plan.
@@ -122,6 +125,7 @@ async fn run(cli: Cli) -> Result<(), Error> {
         Command::Demo(options) => demo::run(&options).await,
         Command::Serve => serve::run(&at).await,
         Command::Check { paths } => serve::check(&at, &paths),
+        Command::Test(options) => test::run(&at, &options),
         Command::Explain(options) => explain::run(&at, &options),
         Command::Send(options) => send::run(&at, &options).await,
         Command::Incidents(options) => list::incidents(&at, &options).await,

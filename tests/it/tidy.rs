@@ -33,6 +33,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "wake",
         ],
     ),
+    ("rehearse", &["model", "decide", "library", "error"]),
     ("api", &["model", "decide", "library", "store", "clock", "error", "telemetry", "wake"]),
     (
         "app",
@@ -60,6 +61,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "app",
             "demo",
             "library",
+            "rehearse",
             "decide",
             "model",
             "store",
