@@ -116,7 +116,7 @@ struct Held {
     /// Which entry of the heap holds.
     claim: u32,
     /// How often in a row it was held for an unforeseeable time.
-    held: u32,
+    waits: u32,
 }
 
 /// An incident and what is kept with it.

@@ -46,8 +46,7 @@ pub(super) struct Options {
     /// Fail when less than this of 100 is reached.
     #[arg(long, value_name = "PERCENT")]
     coverage_min: Option<usize>,
-    /// Write the results as JUnit XML.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help = "Write the results as JUnit XML")]
     junit: Option<PathBuf>,
 }
 

@@ -209,4 +209,4 @@ impl Ruling {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

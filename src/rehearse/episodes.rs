@@ -105,7 +105,7 @@ impl World<'_> {
             incidents: Vec::new(),
             decided: Vec::new(),
             claim: 0,
-            held: 0,
+            waits: 0,
         };
         self.episodes.insert(id, held);
         if let Some(before) = self.latest.insert(fingerprint, id) {
@@ -177,11 +177,11 @@ impl World<'_> {
         let now = self.now;
         let Some(held) = self.episodes.get_mut(&id) else { return at };
         if self.memory == Memory::Whole || at > after(now, guard::AGAIN_AFTER) {
-            held.held = 0;
+            held.waits = 0;
             return at;
         }
-        held.held = held.held.saturating_add(1);
-        let wait = guard::AGAIN_AFTER.saturating_mul(2_u32.saturating_pow(held.held - 1));
+        held.waits = held.waits.saturating_add(1);
+        let wait = guard::AGAIN_AFTER.saturating_mul(2_u32.saturating_pow(held.waits - 1));
         after(now, wait.min(LONGEST_WAIT)).max(at)
     }
 
@@ -324,19 +324,15 @@ impl World<'_> {
     fn decide(&mut self, decision: Decision) -> bool {
         let decision = Arc::new(decision);
         let Some(held) = self.episodes.get_mut(&decision.episode) else { return false };
-        let news = match held.decided.iter_mut().find(|it| it.rule == decision.rule) {
-            Some(before) => {
-                let news = !respond::same(before, &decision);
-                *before = Arc::clone(&decision);
-                news
-            }
-            None => {
-                held.decided.push(Arc::clone(&decision));
-                true
-            }
-        };
+        let last = held.decided.iter_mut().find(|it| it.rule == decision.rule);
+        let news = last.as_ref().is_none_or(|last| !respond::same(last, &decision));
+        if let Some(last) = last {
+            *last = Arc::clone(&decision);
+        } else {
+            held.decided.push(Arc::clone(&decision));
+        }
         if decision.verdict.caution() < 2 {
-            held.held = 0;
+            held.waits = 0;
         }
         if news || self.memory == Memory::Whole {
             self.happens(What::Decided { decision, news });
@@ -404,7 +400,7 @@ impl World<'_> {
         let now = self.now;
         let waits =
             |state: RunState| matches!(state, RunState::AwaitingApproval | RunState::InDoubt);
-        let Some(held) = self.episodes.get(&episode.id) else { return None };
+        let held = self.episodes.get(&episode.id)?;
         let incidents = held.incidents.clone();
         let waiting: Vec<RunId> = incidents
             .iter()

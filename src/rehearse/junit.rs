@@ -1,4 +1,4 @@
-//! Results as JUnit XML, as CI systems read it: one suite a file, one case a test.
+//! Results as `JUnit` XML, as CI systems read it: one suite a file, one case a test.
 
 use std::time::Duration;
 

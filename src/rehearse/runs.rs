@@ -182,17 +182,14 @@ impl World<'_> {
                 let took = since(now, began);
                 // the engine looks every second
                 let tries = u32::try_from(took.as_secs() + 1).unwrap_or(u32::MAX);
-                match stepping::looked(name, &probe, &seen, tries, took, within) {
-                    Some(outcome) => {
-                        self.clear(id);
-                        self.write(id, Event::StepEnded { step, outcome, jitter: 0 });
-                        true
-                    }
-                    None => {
-                        self.wake_run(id, after(began, within));
-                        false
-                    }
-                }
+                let landed = stepping::looked(name, &probe, &seen, tries, took, within);
+                let Some(outcome) = landed else {
+                    self.wake_run(id, after(began, within));
+                    return false;
+                };
+                self.clear(id);
+                self.write(id, Event::StepEnded { step, outcome, jitter: 0 });
+                true
             }
         }
     }

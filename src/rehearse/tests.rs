@@ -135,6 +135,7 @@ fn holds(events: &str, expect: &str) {
 const FIRES: &str = "- { at: 0s, alert: { alertname: Errors, service: api, severity: critical } }";
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table of all cases")]
 fn what_a_rule_does_step_by_step() {
     for (events, expect) in [
         // verdicts and guards
@@ -467,7 +468,7 @@ proptest! {
     fn any_sequence_ends_with_one_run_a_target_at_a_time_and_nothing_done_on_the_unknown(
         chances in prop::collection::vec(chance(), 1..40)
     ) {
-        let loaded = LIBRARY.with(|it| Arc::clone(it));
+        let loaded = LIBRARY.with(Arc::clone);
         let happened = play(&loaded, &chances, Memory::Whole);
         let mut states: BTreeMap<RunId, (String, State, Arc<Plan>)> = BTreeMap::new();
         for happening in &happened {
@@ -507,7 +508,7 @@ proptest! {
             chances.iter().filter(keeps).cloned().collect()
         };
         let chances = foreseeable(&chances);
-        let loaded = LIBRARY.with(|it| Arc::clone(it));
+        let loaded = LIBRARY.with(Arc::clone);
         let planned = |memory| -> Vec<(Timestamp, String, u32)> {
             let happened = play(&loaded, &chances, memory);
             happened.iter().filter_map(|it| match &it.what {

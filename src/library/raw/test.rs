@@ -220,7 +220,7 @@ pub(crate) enum RawVerdict {
 pub(crate) struct RawTold {
     /// Name of the channel.
     pub(crate) channel: Opt<String>,
-    /// opened, progress, needs_you, acknowledged or resolved.
+    /// `opened`, `progress`, `needs_you`, `acknowledged` or `resolved`.
     pub(crate) kind: Opt<RawKind>,
     /// Text in its headline, its details or what was tried.
     pub(crate) text: Opt<String>,
