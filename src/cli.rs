@@ -11,6 +11,7 @@ mod people;
 mod schema;
 mod send;
 mod serve;
+mod test;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -54,7 +55,7 @@ struct Cli {
 enum Command {
     /// Show quell at work on a small service with a real fault.
     Demo(demo::Options),
-    /// Write a commented starter set: settings, a rule, a playbook.
+    /// Write a commented starter set: settings, rule, playbook, test.
     Init(init::Options),
     /// Receive alerts, act, tell people.
     Serve,
@@ -63,6 +64,8 @@ enum Command {
         /// quell.yml, folders, or single files; the configured set when silent.
         paths: Vec<PathBuf>,
     },
+    /// Run the tests of rules: *.test.yml, on a virtual clock.
+    Test(test::Options),
     /// Say which rules an alert selects, why not others, and the plan.
     Explain(explain::Options),
     /// Post a test alert to a running quell, and show what it decides.
@@ -133,6 +136,7 @@ async fn run(cli: Cli) -> Result<(), Error> {
         Command::Init(options) => init::run(&options),
         Command::Serve => serve::run(&at).await,
         Command::Check { paths } => serve::check(&at, &paths),
+        Command::Test(options) => test::run(&at, &options),
         Command::Explain(options) => explain::run(&at, &options),
         Command::Send(options) => send::run(&at, &options).await,
         Command::Incidents(options) => list::incidents(&at, &options).await,

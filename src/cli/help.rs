@@ -49,6 +49,14 @@ const GROUPS: &[(&str, &[(&str, &[Example])])] = &[
                 ],
             ),
             (
+                "test",
+                &[
+                    ("quell test", "the tests beside the rules of quell.yml"),
+                    ("quell test rules/api.test.yml --verbose", "one file; what happened, too"),
+                    ("quell test --coverage", "and which rules and guards no test reached"),
+                ],
+            ),
+            (
                 "explain",
                 &[
                     (

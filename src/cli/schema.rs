@@ -26,6 +26,7 @@ enum KindWord {
     Rules,
     Playbook,
     Config,
+    Test,
 }
 
 impl KindWord {
@@ -34,6 +35,7 @@ impl KindWord {
             Self::Rules => Kind::Rules,
             Self::Playbook => Kind::Playbook,
             Self::Config => Kind::Config,
+            Self::Test => Kind::Test,
         }
     }
 }

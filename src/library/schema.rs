@@ -18,6 +18,7 @@ use self::types::is_text;
 use super::raw::config::RawConfig;
 use super::raw::playbook::RawPlaybook;
 use super::raw::rule::RawRuleFile;
+use super::raw::test::RawTestFile;
 
 pub(crate) mod shape;
 mod types;
@@ -32,11 +33,13 @@ pub enum Kind {
     Playbook,
     /// quell.yml.
     Config,
+    /// Tests of rules, `*.test.yml`.
+    Test,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Rules, Self::Playbook, Self::Config];
+    pub const ALL: [Self; 4] = [Self::Rules, Self::Playbook, Self::Config, Self::Test];
 
     /// The word for it: `rules`.
     pub fn as_str(self) -> &'static str {
@@ -44,6 +47,7 @@ impl Kind {
             Self::Rules => "rules",
             Self::Playbook => "playbook",
             Self::Config => "config",
+            Self::Test => "test",
         }
     }
 
@@ -59,6 +63,7 @@ pub fn schema(kind: Kind) -> Value {
         Kind::Rules => ("Rules of quell", of::<RawRuleFile>()),
         Kind::Playbook => ("A playbook of quell", of::<RawPlaybook>()),
         Kind::Config => ("quell.yml", of::<RawConfig>()),
+        Kind::Test => ("Tests of rules of quell", of::<RawTestFile>()),
     };
     schema.insert("title".into(), title.into());
     let mut value = schema.to_value();

@@ -5,6 +5,7 @@ mod demo;
 mod files;
 mod lists;
 mod output;
+mod rehearsals;
 
 use std::fmt::Write as _;
 

@@ -31,6 +31,16 @@ pub(crate) fn without(keys: &[&str]) -> Value {
     none_of(keys.iter(), "does not go together with another key here")
 }
 
+/// For `anyOf`: one of these words; those of several may be written with blanks, dashes or underscores.
+pub(crate) fn spelled(words: &[&str]) -> Value {
+    let message = format!("expected {}", words.join(", "));
+    let pattern = words.join("|").replace(' ', "[ _-]");
+    json!([
+        { "enum": words, "errorMessage": message },
+        { "type": "string", "pattern": format!("^({pattern})$"), "patternErrorMessage": message },
+    ])
+}
+
 fn none_of<'a>(keys: impl Iterator<Item = &'a &'a str>, message: &str) -> Value {
     let keys: Map<String, Value> = keys.map(|key| ((*key).to_owned(), false.into())).collect();
     json!({ "properties": keys, "errorMessage": message })

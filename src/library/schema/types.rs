@@ -19,6 +19,7 @@ use crate::library::raw::SecretText;
 use crate::library::raw::SizeText;
 use crate::library::raw::TemplateText;
 use crate::library::raw::probe::RawAlert;
+use crate::library::raw::test::RawNothing;
 
 impl<T: JsonSchema> JsonSchema for Field<T> {
     fn inline_schema() -> bool {
@@ -63,19 +64,26 @@ pub(crate) fn is_text(schema: &Schema) -> bool {
     text && !["pattern", "enum", "const"].iter().any(|key| schema.get(*key).is_some())
 }
 
-impl JsonSchema for RawAlert {
+/// A key that stands for itself: `alert: {}`.
+macro_rules! nothings {
+    ($($name:ident)*) => {$(
+        impl JsonSchema for $name {
     fn inline_schema() -> bool {
         true
     }
 
     fn schema_name() -> Cow<'static, str> {
-        "alert".into()
+        stringify!($name).into()
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "object", "maxProperties": 0 })
     }
 }
+    )*};
+}
+
+nothings! { RawAlert RawNothing }
 
 /// A whole number and its unit, from large to small (`model::time`).
 const DURATION: &str = "([0-9]+y)?([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?";

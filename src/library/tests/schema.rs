@@ -15,12 +15,14 @@ use serde_json::json;
 
 use super::env;
 use crate::library::Loaded;
+use crate::library::Tested;
 use crate::library::check_paths;
 use crate::library::codes;
 use crate::library::diagnostic::At;
 use crate::library::diagnostic::Sink;
 use crate::library::files;
 use crate::library::load;
+use crate::library::load_tests;
 use crate::library::schema;
 use crate::library::schema::Kind;
 use crate::library::yaml;
@@ -81,9 +83,14 @@ fn documents(path: &Path) -> Vec<(Kind, Value)> {
     if !sink.take().is_empty() {
         return Vec::new();
     }
-    let is_config = path.file_name().is_some_and(|name| name == "quell.yml");
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let known = match name.as_ref() {
+        "quell.yml" => Some(Kind::Config),
+        name if name.ends_with(".test.yml") => Some(Kind::Test),
+        _ => None,
+    };
     let documents = nodes.iter().flatten().filter_map(|node| {
-        let kind = if is_config { Some(Kind::Config) } else { files::kind(node) };
+        let kind = known.or_else(|| files::kind(node));
         Some((kind?, json(node)))
     });
     documents.collect()
@@ -109,7 +116,9 @@ fn compare(loaded: &Loaded, path: &Path) {
     }
     let name = path.display().to_string();
     let of_file = || loaded.diagnostics.iter().filter(|it| it.file == name);
-    let shape = of_file().find(|it| SHAPES.contains(&it.code));
+    // what goes together in an event is said in other words there
+    let lax = |code: &str| documents[0].0 == Kind::Test && code == codes::SHAPE;
+    let shape = of_file().find(|it| SHAPES.contains(&it.code) && !lax(it.code));
     let refusals = || documents.iter().find_map(|(kind, document)| refusal(*kind, document));
     if let Some(shape) = shape {
         assert!(refusals().is_some(), "the schema accepts {name}, the loader does not: {shape:?}");
@@ -123,7 +132,8 @@ fn compare(loaded: &Loaded, path: &Path) {
 
 /// Compares schema and loader on the files of a folder.
 pub(super) fn agree(loaded: &Loaded, folder: &Path) {
-    for path in files_in(folder) {
+    let is_test = |path: &PathBuf| path.to_string_lossy().ends_with(".test.yml");
+    for path in files_in(folder).into_iter().filter(|path| !is_test(path)) {
         compare(loaded, &path);
     }
 }
@@ -254,10 +264,20 @@ fn pointers(value: &Value, pointer: &str, out: &mut Vec<String>) {
 
 /// The document in a file of its own, alone.
 fn checked(folder: &Path, kind: Kind, document: &Value) -> (Loaded, PathBuf) {
-    let name = if kind == Kind::Config { "quell.yml" } else { "a.yml" };
+    let name = match kind {
+        Kind::Config => "quell.yml",
+        Kind::Test => "a.test.yml",
+        Kind::Rules | Kind::Playbook => "a.yml",
+    };
     let path = folder.join(name);
     // JSON is YAML, all on one line
     fs::write(&path, document.to_string()).expect("a file");
+    if kind == Kind::Test {
+        let rules = folder.join("rules.yml");
+        fs::write(&rules, super::rule("")).expect("a file");
+        let (config, tests) = (None, vec![path.clone()]);
+        return (load_tests(&Tested { config, rules: vec![rules], tests }), path);
+    }
     let loaded = check_paths(std::slice::from_ref(&path), &env);
     (loaded, path)
 }
@@ -295,6 +315,11 @@ fn schema_and_loader_refuse_the_same_shapes_of_playbooks() {
 #[test]
 fn schema_and_loader_refuse_the_same_shapes_of_settings() {
     break_everything(Kind::Config);
+}
+
+#[test]
+fn schema_and_loader_refuse_the_same_shapes_of_tests() {
+    break_everything(Kind::Test);
 }
 
 /// The document without the items of its lists that are beside the place.

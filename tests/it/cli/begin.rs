@@ -26,14 +26,40 @@ fn fine(said: &Printed) -> &str {
 async fn init_writes_a_set_that_passes_the_check_and_is_explained() {
     let quell = empty();
     let said = quell.cli(&["init", "my-rules"]).await;
-    insta::assert_snapshot!(fine(&said), @"");
+    insta::assert_snapshot!(fine(&said), @r"
+    wrote my-rules/README.md
+    wrote my-rules/quell.yml
+    wrote my-rules/rules/example.yml
+    wrote my-rules/rules/example.test.yml
+    wrote my-rules/playbooks/restart.yml
+    wrote my-rules/alertmanager.example.yml
+    wrote my-rules/schemas/rules.schema.json
+    wrote my-rules/schemas/playbook.schema.json
+    wrote my-rules/schemas/config.schema.json
+    wrote my-rules/schemas/test.schema.json
+
+    Next:  cd my-rules && quell check --strict
+           quell test
+           quell explain --label alertname=InstanceDown --label job=shop
+    ");
     let folder = quell.folder().join("my-rules");
     let said = quell.cli_in(&folder, &["check"]).await;
-    insta::assert_snapshot!(fine(&said), @"");
+    insta::assert_snapshot!(fine(&said), @"4 files, 1 rule, 1 playbook, 3 tests: no problems");
     let said = quell
         .cli_in(&folder, &["explain", "--label", "alertname=InstanceDown", "--label", "job=shop"])
         .await;
-    insta::assert_snapshot!(fine(&said), @"");
+    insta::assert_snapshot!(fine(&said), @r#"
+    InstanceDown{job="shop"}     1 of 1 rules selected
+
+      restart-when-down  rules/example.yml:6  selected
+
+    plan when it may run: remedy 1 of 1, restart (mode observe) on systemd/shop
+      1  restart: command systemctl restart shop
+      2  runs: probe command within 1m
+      verify: promql within 3m, held 1m
+    "#);
+    let said = quell.cli_in(&folder, &["test"]).await;
+    assert!(fine(&said).contains("3 tests run: 3 passed, 0 failed"), "{said:#?}");
     // a whole folder is checked as well: what is not quell's has a name that says so
     fine(&quell.cli(&["check", "my-rules"]).await);
     // each file names its schema, which is there
@@ -75,16 +101,25 @@ async fn init_overwrites_nothing() {
     std::os::unix::fs::symlink("nowhere", quell.folder().join("schemas")).unwrap();
     let said = quell.cli(&["init", "."]).await;
     assert_eq!(said.code, 1, "{said:#?}");
-    insta::assert_snapshot!(format!("{}{}", said.out, said.err), @"");
+    insta::assert_snapshot!(format!("{}{}", said.out, said.err), @r"
+    ./README.md
+    ./rules/example.yml
+    ./schemas
+    error[Q0802]: what it would write exists already, so nothing was written
+      = name a new folder, or move these files out of the way
+    ");
     assert_eq!(fs::read_to_string(quell.folder().join("README.md")).unwrap(), "mine too");
     assert!(!quell.folder().join("quell.yml").exists());
 
     let said = quell.cli(&["init", "README.md"]).await;
     assert_eq!(said.code, 2, "{said:#?}");
-    insta::assert_snapshot!(said.err, @"");
+    insta::assert_snapshot!(said.err, @r"
+    error[Q0801]: README.md is a file, and a folder is needed
+      = name a folder: quell init my-rules
+    ");
     let said = quell.cli(&["init", "README.md/rules"]).await;
     assert_eq!(said.code, 2, "{said:#?}");
-    insta::assert_snapshot!(said.err, @"");
+    insta::assert_snapshot!(said.err, @"error[Q0803]: could not write README.md/rules/README.md: Not a directory (os error 20)");
 }
 
 #[tokio::test]
@@ -94,7 +129,12 @@ async fn schemas_are_printed_and_written() {
     assert_eq!(printed["$schema"], "http://json-schema.org/draft-07/schema#");
     assert_eq!(printed["properties"]["rules"]["type"], "array");
     let said = quell.cli(&["schema", "--out", "a/schemas"]).await;
-    insta::assert_snapshot!(fine(&said), @"");
+    insta::assert_snapshot!(fine(&said), @r"
+    wrote a/schemas/rules.schema.json
+    wrote a/schemas/playbook.schema.json
+    wrote a/schemas/config.schema.json
+    wrote a/schemas/test.schema.json
+    ");
     let written = fs::read_to_string(quell.folder().join("a/schemas/rules.schema.json")).unwrap();
     assert_eq!(serde_json::from_str::<serde_json::Value>(&written).unwrap(), printed);
     // older ones are replaced
@@ -109,7 +149,7 @@ async fn schemas_are_printed_and_written() {
     quell.write("file", "");
     let said = quell.cli(&["schema", "--out", "file"]).await;
     assert_eq!(said.code, 2, "{said:#?}");
-    insta::assert_snapshot!(said.err, @"");
+    insta::assert_snapshot!(said.err, @"error[Q0803]: could not write file: File exists (os error 17)");
 }
 
 #[tokio::test]
