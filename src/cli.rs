@@ -151,7 +151,10 @@ async fn run(cli: Cli) -> Result<(), Error> {
         Command::Resume(options) => people::resume(&at, &options).await,
         Command::Audit(command) => list::audit(&at, &command).await,
         Command::Schema(options) => schema::run(&options),
-        Command::Completions(options) => completions::run(&options),
+        Command::Completions(options) => {
+            completions::run(&options);
+            Ok(())
+        }
         Command::DemoShop(options) => shop::serve(options).await,
         Command::DemoRestartShop { state } => {
             let line = crate::demo::process::restart_shop(&state).await?;

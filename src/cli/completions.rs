@@ -7,7 +7,6 @@ use clap_complete::Shell;
 
 use crate::cli::help;
 use crate::cli::output;
-use crate::error::Error;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -23,7 +22,7 @@ enum Name {
     Fish,
 }
 
-pub(super) fn run(options: &Options) -> Result<(), Error> {
+pub(super) fn run(options: &Options) {
     let shell = match options.shell {
         Name::Bash => Shell::Bash,
         Name::Zsh => Shell::Zsh,
@@ -36,5 +35,4 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command, "quell", &mut script);
     output::line(String::from_utf8_lossy(&script).trim_end());
-    Ok(())
 }

@@ -11,11 +11,14 @@ use crate::cli::Cli;
 /// A command line, and what it is for.
 type Example = (&'static str, &'static str);
 
+/// A command, and examples of it.
+type Shown = (&'static str, &'static [Example]);
+
 /// Heading of the options that every command has.
 pub(super) const COMMON: &str = "Common options";
 
 /// Commands by purpose, in the order in which people need them, each with examples.
-const GROUPS: &[(&str, &[(&str, &[Example])])] = &[
+const GROUPS: &[(&str, &[Shown])] = &[
     (
         "Begin",
         &[

@@ -100,7 +100,7 @@ fn finish(schema: &mut Schema) {
         *description = paragraphs(description);
         // editors show the description and not the default
         if let Some(default) = default {
-            description.push_str(&format!(" Default: `{default}`."));
+            *description = format!("{description} Default: `{default}`.");
         }
     }
 }

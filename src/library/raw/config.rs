@@ -87,7 +87,7 @@ pub(crate) struct RawIngest {
     #[schemars(extend("default" = "32MiB"))]
     pub(crate) max_body: Opt<SizeText>,
     /// Alerts taken and not yet on disk. Beyond it the answer is 503, and Alertmanager tries again.
-    #[schemars(range(min = 1), extend("default" = 100000))]
+    #[schemars(range(min = 1), extend("default" = 100_000))]
     pub(crate) max_waiting_alerts: Opt<u32>,
 }
 
