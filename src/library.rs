@@ -109,19 +109,19 @@ impl Loaded {
 /// lists none). Without a file: the defaults, and those folders of the working directory.
 /// `env` reads environment variables.
 pub fn load(config_file: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
-    let sink = Sink::default();
-    let mut reader = Reader::new(&sink, env);
-    if let Some(path) = config_file {
-        reader.config_file(path);
-    } else {
-        reader.config = Some(Config::default());
-        reader.default_folders(Path::new(""));
-    }
-    finish(reader, false)
+    configured(config_file, env, false)
 }
 
-/// As [`load`], for `quell check`: tests of rules in those folders are looked at too.
+/// As [`load`], for `quell check`: the tests of rules in those folders are looked at too.
 pub fn check(config_file: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
+    configured(config_file, env, true)
+}
+
+fn configured(
+    config_file: Option<&Path>,
+    env: &dyn Fn(&str) -> Option<String>,
+    tests: bool,
+) -> Loaded {
     let sink = Sink::default();
     let mut reader = Reader::new(&sink, env);
     if let Some(path) = config_file {
@@ -130,7 +130,7 @@ pub fn check(config_file: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -
         reader.config = Some(Config::default());
         reader.default_folders(Path::new(""));
     }
-    finish(reader, true)
+    finish(reader, tests)
 }
 
 /// What [`load_tests`] reads.

@@ -67,6 +67,11 @@ use crate::rehearse::script::Seen;
 /// Source of alerts raised by checks, before the check's name.
 const CHECK: &str = "check:";
 
+/// A streaming world tells a late delivery of an ended episode from a new one within this time.
+const REOPENS_WITHIN: Duration = Duration::from_hours(24);
+/// Alerts between two times that a streaming world forgets what is over.
+const FORGETS_EVERY: u64 = 4096;
+
 /// How much is remembered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Memory {
@@ -354,10 +359,22 @@ impl<'a> World<'a> {
         self.runs.values().map(|work| &work.past).filter(|past| counts(past)).cloned().collect()
     }
 
-    /// Forgets runs that no limit looks back to, whose incident is over.
-    fn forget_runs(&mut self) {
+    /// Forgets runs that no limit looks back to, and episodes that have long ended, whose incidents are over.
+    fn forget(&mut self) {
         let from = before(self.now, self.look_back);
-        let incidents = &self.incidents;
+        let long_ago = before(self.now, REOPENS_WITHIN);
+        let (incidents, latest) = (&self.incidents, &mut self.latest);
+        self.episodes.retain(|id, held| {
+            let episode = &held.episode;
+            let ended = episode.ended_at.is_some_and(|ended| ended < long_ago);
+            let over = !episode.open
+                && ended
+                && !held.incidents.iter().any(|it| incidents.contains_key(it));
+            if over && latest.get(&episode.fingerprint) == Some(id) {
+                latest.remove(&episode.fingerprint);
+            }
+            !over
+        });
         self.runs.retain(|_, work| {
             !work.past.state.is_final()
                 || work.past.started_at >= from

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Due;
+use super::FORGETS_EVERY;
 use super::Held;
 use super::Memory;
 use super::Trouble;
@@ -50,6 +51,9 @@ impl World<'_> {
     /// Says what an alert changes, and changes it.
     pub(super) fn take_alert(&mut self, alert: &Alert, source: &str, truncated: u64) -> Change {
         self.counters.alerts += 1;
+        if self.memory == Memory::Stream && self.counters.alerts.is_multiple_of(FORGETS_EVERY) {
+            self.forget();
+        }
         let now = self.now;
         let fingerprint = alert.labels.fingerprint();
         let latest = self.latest.get(&fingerprint).copied();
@@ -490,9 +494,6 @@ impl World<'_> {
         });
         if all && over && self.memory == Memory::Stream {
             self.incidents.remove(&id);
-            if self.next_id.1 % 64 == 0 {
-                self.forget_runs();
-            }
         }
         all
     }

@@ -60,7 +60,8 @@ fn one(case: &Case<'_>) -> String {
         Some((message, text)) => format!(
             "{head}>\n      <failure type=\"expectation\" message=\"{}\">{}</failure>\n    </testcase>\n",
             escape(message),
-            escape(text)
+            // between tags, lines stay lines
+            escape(text).replace("&#10;", "\n")
         ),
     }
 }

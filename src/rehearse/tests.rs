@@ -462,11 +462,11 @@ fn play(library: &Library, chances: &[(u64, Chance)], memory: Memory) -> Vec<Hap
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
     #[test]
     fn any_sequence_ends_with_one_run_a_target_at_a_time_and_nothing_done_on_the_unknown(
-        chances in prop::collection::vec(chance(), 1..40)
+        chances in prop::collection::vec(chance(), 1..25)
     ) {
         let loaded = LIBRARY.with(Arc::clone);
         let happened = play(&loaded, &chances, Memory::Whole);

@@ -138,10 +138,10 @@ async fn what_is_wrong_in_the_files_is_said_first() {
     let quell = prepared(&TESTS.replace("rule: errors", "rule: erors"));
     let said = quell.cli(&["test"]).await;
     assert_eq!((said.code, said.out.as_str()), (2, ""), "{said:#?}");
-    assert!(said.err.contains("error[Q0135]: unknown rule `erors`"), "{said:#?}");
+    assert!(said.err.contains("error[Q0141]: unknown rule `erors`"), "{said:#?}");
     assert!(said.err.contains("did you mean `errors`?"), "{said:#?}");
     let said = quell.cli(&["check", "rules", "playbooks"]).await;
-    assert!(said.code == 1 && said.out.contains("error[Q0135]"), "{said:#?}");
+    assert!(said.code == 1 && said.out.contains("error[Q0141]"), "{said:#?}");
     let said = quell.cli(&["test", "playbooks/"]).await;
     assert_eq!(said.code, 2, "{said:#?}");
     assert!(said.err.contains("playbooks/ holds no tests"), "{said:#?}");
