@@ -30,6 +30,8 @@ use crate::model::config::Config;
 use crate::model::playbook::Mode;
 use crate::model::playbook::Playbook;
 use crate::model::rule::Check;
+use crate::model::rule::Rule;
+use crate::model::rule::Schedule;
 use crate::model::rule::Set;
 
 mod build;
@@ -63,12 +65,21 @@ pub struct Library {
     pub rules: Arc<Index>,
     /// Checks in the same order.
     pub checks: Vec<Arc<Check>>,
+    /// Schedules in the same order.
+    pub schedules: Vec<Arc<Schedule>>,
     /// Playbooks by name.
     pub playbooks: BTreeMap<String, Arc<Playbook>>,
     /// SHA-256 over all files read, in hex. Values behind `${env:…}` and `${file:…}` do not count.
     pub digest: String,
     /// All files read, sorted.
     pub files: Vec<String>,
+}
+
+impl Library {
+    /// Everything that makes runs: the rules, and the rule that stands behind each schedule.
+    pub fn all_rules(&self) -> impl Iterator<Item = &Arc<Rule>> {
+        self.rules.rules().iter().chain(self.schedules.iter().map(|it| &it.rule))
+    }
 }
 
 /// What reading came to.
@@ -206,6 +217,7 @@ fn finish_with(mut reader: Reader<'_>, tests: bool, settings: Config) -> Loaded 
         config: config.unwrap_or(settings),
         rules: Arc::new(Index::new(linked.rules)),
         checks: linked.checks,
+        schedules: linked.schedules,
         playbooks: linked.playbooks,
         digest: digest(&digests),
         files: digests.into_keys().collect(),

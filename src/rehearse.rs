@@ -19,10 +19,12 @@ pub mod coverage;
 mod episodes;
 pub mod happening;
 pub mod junit;
+mod pages;
 pub mod people;
 pub mod report;
 mod runs;
 pub mod scenario;
+mod schedules;
 pub mod script;
 
 use std::cmp::Reverse;
@@ -39,6 +41,7 @@ use crate::decide::check;
 use crate::decide::episode::Change;
 use crate::decide::machine::State;
 use crate::decide::respond;
+use crate::decide::schedule;
 use crate::library::Library;
 use crate::model::alert::Alert;
 use crate::model::alert::AlertStatus;
@@ -51,6 +54,7 @@ use crate::model::incident::Episode;
 use crate::model::incident::EpisodeId;
 use crate::model::incident::Incident;
 use crate::model::incident::IncidentId;
+use crate::model::incident::NoticeKind;
 use crate::model::incident::Owed;
 use crate::model::incident::RunId;
 use crate::model::playbook::Probe;
@@ -105,9 +109,10 @@ pub struct Counters {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Due {
     Episode(EpisodeId, u32),
-    Incident(IncidentId),
+    Incident(IncidentId, u32),
     Run(RunId, u32),
     Check(usize),
+    Schedule(usize),
 }
 
 /// An episode and what is kept with it.
@@ -132,6 +137,12 @@ struct Trouble {
     runs: Vec<RunId>,
     /// Channels that were told of it.
     told: BTreeSet<String>,
+    /// Time for an acknowledgement.
+    ack_within: Option<Duration>,
+    /// When it is due, if ever.
+    due: Option<Timestamp>,
+    /// Which entry of the heap holds.
+    claim: u32,
 }
 
 /// A run and what is kept with it.
@@ -176,6 +187,8 @@ pub struct World<'a> {
     runs: BTreeMap<RunId, Work>,
     pauses: Vec<Pause>,
     watched: BTreeMap<usize, Watched>,
+    /// The next slot of each schedule.
+    coming: BTreeMap<usize, schedules::Coming>,
     /// How far back any limit looks.
     look_back: Duration,
     happened: Vec<Happening>,
@@ -198,7 +211,7 @@ impl<'a> World<'a> {
         memory: Memory,
         start: Timestamp,
     ) -> Self {
-        Self {
+        let mut world = Self {
             library,
             config,
             memory,
@@ -213,11 +226,14 @@ impl<'a> World<'a> {
             runs: BTreeMap::new(),
             pauses: Vec::new(),
             watched: BTreeMap::new(),
+            coming: BTreeMap::new(),
             look_back: look_back(library, config),
             happened: Vec::new(),
             script: Script::new(config),
             counters: Counters::default(),
-        }
+        };
+        world.know_schedules();
+        world
     }
 
     /// Now.
@@ -293,7 +309,12 @@ impl<'a> World<'a> {
                     self.advance(id);
                 }
             }
-            Due::Incident(id) => self.unanswered(id),
+            Due::Incident(id, claim) => {
+                if self.incidents.get(&id).is_some_and(|trouble| trouble.claim == claim) {
+                    self.incident_is_due(id);
+                }
+            }
+            Due::Schedule(index) => self.slot_is_due(index),
             Due::Check(index) => self.look(index),
         }
     }
@@ -327,13 +348,17 @@ impl<'a> World<'a> {
             if let Some(trouble) = self.incidents.get_mut(&owed.notice.incident) {
                 trouble.told.insert(owed.channel.clone());
             }
+            // what needs a person ends the hold of the page
+            if owed.notice.kind == NoticeKind::NeedsYou {
+                self.release_page(owed.notice.incident);
+            }
             self.happens(What::Told(Arc::new(owed)));
         }
     }
 
-    /// What Alertmanager says of an alert now; alerts of checks never went through it.
+    /// What Alertmanager says of an alert now; alerts of checks and schedules never went through it.
     fn standing(&self, episode: &Episode) -> Standing {
-        if episode.source.starts_with(CHECK) {
+        if episode.source.starts_with(CHECK) || schedule::name_of(&episode.source).is_some() {
             return Standing::NotAsked;
         }
         self.script.standing(episode)
@@ -349,6 +374,12 @@ impl<'a> World<'a> {
             | Probe::Tcp { .. }
             | Probe::Command(_) => self.script.observe(seen, episode),
         }
+    }
+
+    /// Runs of an incident, in order of start.
+    fn works_of(&self, incident: IncidentId) -> impl DoubleEndedIterator<Item = &Work> {
+        let runs = self.incidents.get(&incident).map(|trouble| trouble.runs.as_slice());
+        runs.unwrap_or_default().iter().filter_map(|run| self.runs.get(run))
     }
 
     /// Runs that are at work, those that started within the window, and all of the incident, in order of start.

@@ -119,6 +119,7 @@ const GROUPS: &[(&str, &[Shown])] = &[
                     ("quell runs r-7", "one, with its plan and its journal"),
                 ],
             ),
+            ("schedules", &[("quell schedules", "when each runs next, and what was left out")]),
             (
                 "approve",
                 &[(

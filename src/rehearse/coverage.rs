@@ -90,7 +90,7 @@ impl Coverage {
     pub fn of(library: &Library) -> Self {
         let mut items = BTreeMap::new();
         let mut used = BTreeSet::new();
-        for rule in library.rules.rules() {
+        for rule in library.all_rules() {
             let name = || rule.name.clone();
             items.insert(Item::Rule(name()), 0);
             for (number, remedy) in (1_u32..).zip(&rule.response) {
@@ -238,7 +238,7 @@ pub fn reached(library: &Library, happenings: &[Happening]) -> BTreeSet<Item> {
     }
     // a rule that was renamed meanwhile cannot be meant
     reached.retain(|item| match item {
-        Item::Rule(name) => library.rules.rules().iter().any(|rule| rule.name == *name),
+        Item::Rule(name) => library.all_rules().any(|rule| rule.name == *name),
         _ => true,
     });
     reached

@@ -17,6 +17,7 @@ use crate::decide::audience;
 use crate::decide::episode;
 use crate::decide::episode::Change;
 use crate::decide::guard;
+use crate::decide::page;
 use crate::decide::plan;
 use crate::decide::respond;
 use crate::decide::respond::Asks;
@@ -24,6 +25,7 @@ use crate::decide::respond::Candidate;
 use crate::decide::respond::Case;
 use crate::decide::respond::Conclusion;
 use crate::decide::respond::Then;
+use crate::decide::schedule;
 use crate::decide::tell;
 use crate::decide::tell::Try;
 use crate::model::alert::Alert;
@@ -37,6 +39,7 @@ use crate::model::incident::IncidentId;
 use crate::model::incident::IncidentStatus;
 use crate::model::incident::Owed;
 use crate::model::incident::RunId;
+use crate::model::rule::is_schedule;
 use crate::model::run::RunState;
 use crate::model::time::after;
 use crate::model::time::before;
@@ -190,6 +193,9 @@ impl World<'_> {
     }
 
     fn firing(&mut self, episode: &Arc<Episode>) -> Option<Timestamp> {
+        if let Some(name) = schedule::name_of(&episode.source) {
+            return self.judge_slot(name, episode);
+        }
         let selection = self.library.rules.select(&episode.labels, &episode.annotations);
         for (rule, why) in &selection.unknown {
             self.note(episode, None, &rule.name, "", respond::when_unknown(rule, why));
@@ -238,6 +244,10 @@ impl World<'_> {
         let runs = self.past_runs(Timestamp::MAX, incident.id);
         match respond::asks(case, &self.library.playbooks, &runs) {
             Asks::Nothing { until } => until,
+            Asks::Page { reason, until } => {
+                self.page(&incident, &reason);
+                until
+            }
             Asks::Note(reason) => {
                 self.note(episode, Some(&incident), &rule.name, &target, reason);
                 None
@@ -247,21 +257,33 @@ impl World<'_> {
         }
     }
 
-    fn try_remedy(&mut self, case: Case<'_>, candidate: &Candidate) -> Option<Timestamp> {
+    pub(super) fn try_remedy(
+        &mut self,
+        case: Case<'_>,
+        candidate: &Candidate,
+    ) -> Option<Timestamp> {
         let (facts, rulings) = self.judge(case, candidate);
-        let Conclusion { decision, owed, then } =
+        let Conclusion { decision, owed, page, then } =
             respond::conclude(case, candidate, &facts, rulings);
         let verdict = decision.verdict.clone();
+        let owed = self.held(case.incident, owed);
         if self.decide(decision) {
             self.owe(owed);
+        }
+        if let Some(why) = page {
+            self.page(case.incident, &why);
         }
         let plan = match then {
             Then::Again(at) => return Some(at),
             Then::People(reason) => return self.give_to_people(case, reason),
             Then::Create(plan) => plan,
         };
+        let words = self.words_of_hold(case.incident);
         let run = self.create_run(*plan, candidate.round, |run, plan| {
-            respond::created(case.config, case.incident, run, plan, &verdict, case.now)
+            let mut owed =
+                respond::created(case.config, case.incident, run, plan, &verdict, case.now);
+            page::explain(&mut owed, words.as_deref());
+            owed
         });
         // another rule may have taken the target at this very instant
         if run.is_none() { Some(after(self.now, guard::AGAIN_AFTER)) } else { None }
@@ -274,7 +296,7 @@ impl World<'_> {
         let mut facts = Facts {
             pauses: self.pauses.clone(),
             runs: self.past_runs(from, case.incident.id),
-            ..respond::facts(episode, now)
+            ..respond::facts(&self.config.windows, episode, now)
         };
         let mut rulings = guard::judge(&candidate.subject, &facts, now);
         if respond::worth_asking(&rulings) {
@@ -290,7 +312,7 @@ impl World<'_> {
         (facts, rulings)
     }
 
-    fn give_to_people(&mut self, case: Case<'_>, reason: String) -> Option<Timestamp> {
+    pub(super) fn give_to_people(&mut self, case: Case<'_>, reason: String) -> Option<Timestamp> {
         self.escalate(case.incident, &reason);
         self.note(case.episode, Some(case.incident), &case.rule.name, case.target, reason);
         None
@@ -308,11 +330,12 @@ impl World<'_> {
         let (tried, _) = self.tried(incident.id);
         self.happens(What::Escalated { incident: escalated, reason: reason.to_owned() });
         let owed = respond::given_to_people(self.config, incident, reason, tried, self.now);
+        let owed = self.held(incident, owed);
         self.owe(owed);
     }
 
     /// A decision that no guard made.
-    fn note(
+    pub(super) fn note(
         &mut self,
         episode: &Episode,
         incident: Option<&Incident>,
@@ -345,7 +368,7 @@ impl World<'_> {
     }
 
     /// The open incident of a rule and group with this episode in it; opened if there is none.
-    fn incident_for(
+    pub(super) fn incident_for(
         &mut self,
         new: Incident,
         episode: &Episode,
@@ -363,10 +386,12 @@ impl World<'_> {
             held.incidents.push(id);
         }
         if let Some(trouble) = self.incidents.get_mut(&id) {
+            let found = trouble.incident.clone();
             if !trouble.episodes.contains(&episode.id) {
                 trouble.episodes.push(episode.id);
+                self.hold_once_more(id, &new);
             }
-            return trouble.incident.clone();
+            return found;
         }
         let incident = Incident { id, ..new };
         self.counters.incidents += 1;
@@ -376,27 +401,31 @@ impl World<'_> {
             episodes: vec![episode.id],
             runs: Vec::new(),
             told: std::collections::BTreeSet::new(),
+            ack_within,
+            due: None,
+            claim: 0,
         };
         self.incidents.insert(id, trouble);
+        let due = match incident.held_until {
+            Some(until) => Some(until).filter(|until| *until > incident.opened_at),
+            None => ack_within.map(|within| after(incident.opened_at, within)),
+        };
+        self.incident_due(id, due);
         self.happens(What::Opened(Arc::new(incident.clone())));
         self.owe(owed(&incident));
-        if let Some(within) = ack_within {
-            self.enter(after(incident.opened_at, within), Due::Incident(id));
-        }
         incident
     }
 
-    /// Nobody has acknowledged an incident in time.
-    pub(super) fn unanswered(&mut self, id: IncidentId) {
-        let Some(trouble) = self.incidents.get(&id) else { return };
-        let incident = &trouble.incident;
-        if incident.status != IncidentStatus::Open {
-            return;
+    /// Trouble that joins an incident which was fixed before its page was sent holds the page once more.
+    fn hold_once_more(&mut self, id: IncidentId, new: &Incident) {
+        let Some(until) = new.held_until.filter(|until| *until > new.opened_at) else { return };
+        let Some(trouble) = self.incidents.get_mut(&id) else { return };
+        let it = &mut trouble.incident;
+        let spared = trouble.due.is_none() && it.status == IncidentStatus::Open;
+        if spared && it.held_until.is_some() {
+            it.held_until = Some(until);
+            self.incident_due(id, Some(until));
         }
-        let waited = crate::model::time::since(self.now, incident.opened_at);
-        let notice = tell::unanswered(incident, waited, self.now);
-        let owed = audience::owed_escalation(self.config, &notice);
-        self.owe(owed);
     }
 
     /// A closed episode: runs that wait for a person learn of it, and incidents whose episodes are all closed resolve.
@@ -447,7 +476,14 @@ impl World<'_> {
         if at_work || fires {
             return false;
         }
+        if self.stays_open(&trouble.incident) {
+            return false;
+        }
+        let incident = trouble.incident.clone();
         let (tried, fixed_by) = self.tried(id);
+        if !tried.is_empty() && fixed_by.is_none() && !is_schedule(&incident.rule) {
+            self.page(&incident, respond::NOT_SEEN_TO_HELP);
+        }
         let now = self.now;
         let Some(trouble) = self.incidents.get_mut(&id) else { return false };
         let notice = tell::resolved(&trouble.incident, tried, fixed_by.as_deref(), now);
@@ -499,7 +535,7 @@ impl World<'_> {
     }
 
     /// What was tried for an incident, and the playbook that was verified to help.
-    fn tried(&self, id: IncidentId) -> (Vec<String>, Option<String>) {
+    pub(super) fn tried(&self, id: IncidentId) -> (Vec<String>, Option<String>) {
         let runs = self.incidents.get(&id).map(|trouble| trouble.runs.as_slice());
         let works = runs.unwrap_or_default().iter().filter_map(|run| {
             let work = self.runs.get(run)?;

@@ -152,6 +152,7 @@ impl World<'_> {
         let notice = tell::acknowledged(incident, by, now);
         let told: Vec<String> = trouble.told.iter().cloned().collect();
         let acknowledged = Arc::new(trouble.incident.clone());
+        self.incident_due(id, None);
         self.happens(What::Acknowledged(acknowledged));
         let owed = audience::to_channels(self.config, &notice, &told);
         self.owe(owed);

@@ -225,8 +225,10 @@ impl World<'_> {
         let episode = self.episode_of(&plan)?;
         let subject = plan::subject_of(&plan, &self.config.limits, episode.opened_at);
         let pauses = self.pauses.clone();
-        let Recheck { mut facts, standing, precheck } =
-            stepping::recheck(&plan, &subject, state, &episode, pauses, now);
+        let Recheck { mut facts, standing, precheck } = {
+            let windows = &self.config.windows;
+            stepping::recheck(&plan, &subject, state, &episode, windows, pauses, now)
+        };
         if standing {
             facts.standing = self.standing(&episode);
         }
@@ -241,6 +243,9 @@ impl World<'_> {
             }
             StillTrue::Hold { until, guard, reason } => {
                 let Some(why) = stepping::gives_up(state, &guard, &reason, now) else {
+                    if guard == guard::KILL_SWITCH {
+                        self.page_of(&plan, &format!("quell does not act: {reason}"));
+                    }
                     return Some(until);
                 };
                 self.write(id, Event::Stopped { why });
@@ -264,6 +269,14 @@ impl World<'_> {
             }
         }
         None
+    }
+
+    /// Sends the page of the run's incident, if it is held: automation is paused, so nothing is tried.
+    fn page_of(&mut self, plan: &Plan, reason: &str) {
+        let incident = self.incidents.get(&plan.incident).map(|it| it.incident.clone());
+        if let Some(incident) = incident {
+            self.page(&incident, reason);
+        }
     }
 
     fn undo(&mut self, id: RunId, step: usize) -> Option<Timestamp> {
@@ -358,6 +371,8 @@ impl World<'_> {
         self.happens(What::Run { run: id, plan: Arc::clone(&plan), event });
         if let Some(notice) = notice {
             let owed = audience::owed(self.config, &notice, false);
+            let incident = self.incidents.get(&plan.incident).map(|it| it.incident.clone());
+            let owed = incident.map_or_else(Vec::new, |incident| self.held(&incident, owed));
             self.owe(owed);
         }
         if summary.is_final() {

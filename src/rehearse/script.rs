@@ -7,6 +7,7 @@ use crate::model::config::Config;
 use crate::model::decision::Standing;
 use crate::model::incident::Episode;
 use crate::model::labels::Labels;
+use crate::model::rule::is_schedule;
 use crate::model::run::Health;
 use crate::model::run::Observation;
 use crate::model::run::Outcome;
@@ -123,6 +124,8 @@ impl Script {
             return observation.clone();
         }
         let (health, measured) = match seen {
+            // a schedule's work is believed done when its steps are
+            Seen::Rule(name) if is_schedule(name) => (Health::Healthy, "assumed"),
             Seen::Rule(_) if episode.open => (Health::Unhealthy, "assumed while the alert fires"),
             Seen::Rule(_) => (Health::Healthy, "assumed once the alert has resolved"),
             Seen::Check(_) | Seen::Step { .. } => (Health::Healthy, "assumed"),

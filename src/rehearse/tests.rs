@@ -25,6 +25,9 @@ channels:
   pager: { pagerduty: { routing_key: \"${file:/nowhere/key}\" } }
 severities:
   critical: { notify: [chat], ack_within: 15m, escalate_to: [pager] }
+  major: { notify: [chat, pager] }
+windows:
+  - { name: freeze, from: 2026-01-05T13:00:00Z, until: 2026-01-05T14:00:00Z, effect: refuse, match: [service=\"frozen\"] }
 unmatched: [chat]
 ";
 
@@ -45,6 +48,20 @@ rules:
   - name: people
     match: [alertname="Disk"]
     target: host/{{ labels.host }}
+  - name: held
+    match: [alertname="Slow"]
+    target: service/{{ labels.service }}
+    response:
+      - { playbook: drain, with: { unit: "{{ labels.service }}" } }
+    verify: { promql: latency, healthy: value < 1, within: 5m, hold: 30s }
+    limits: { cooldown: 10m }
+    page: { unless_fixed_within: 4m }
+schedules:
+  - name: noon
+    cron: "0 12 * * *"
+    playbook: drain
+    with: { unit: "noon {{ labels.schedule }}" }
+    labels: { severity: major }
 checks:
   - name: front
     cron: "* * * * *"
@@ -290,6 +307,78 @@ fn what_is_nobodys_and_what_is_for_people() {
         (
             "- { probe: { check: front, is: unknown } }",
             "- { at: 2m, rule: none, alert: { alertname: QuellCheckUnknown }, nothing: true }",
+        ),
+    ] {
+        holds(events, expect);
+    }
+}
+
+#[test]
+fn a_page_is_held_while_a_remedy_is_tried_and_sent_when_it_does_not_help() {
+    const SLOW: &str = "- { at: 0s, alert: { alertname: Slow, service: api, severity: major } }";
+    for (events, expect) in [
+        // the channel hears at once, nobody is paged
+        (
+            "",
+            "- { at: 1m, notifications: [{ channel: chat, kind: opened }, { channel: pager, count: 0 }] }",
+        ),
+        // verified fixed in time: never
+        (
+            "- { at: 2m, probe: { rule: held, is: healthy } }\n- { at: 5m, resolve: { service: api } }",
+            "- { run: fixed, incident: resolved, notifications: [{ channel: pager, count: 0 }] }",
+        ),
+        // the time is over
+        (
+            "",
+            "- { at: 3m59s, notifications: [{ channel: pager, count: 0 }] }\n\
+             - { at: 4m, notifications: [{ channel: pager, kind: needs_you, text: not fixed within 4m, count: 1 }] }",
+        ),
+        // nothing is tried
+        (
+            "- { pause: all }",
+            "- { at: 0s, notifications: [{ channel: pager, text: quell does not act, count: 1 }] }",
+        ),
+        // the last remedy has failed
+        (
+            "- { step: { step: take out, is: refused, reason: 403 } }",
+            "- { at: 1s, escalated: true, notifications: [{ channel: pager, text: the page was held, count: 1 }] }",
+        ),
+        // it went away by itself while a remedy was tried
+        (
+            "- { at: 30s, cancel: {} }\n- { at: 31s, resolve: { service: api } }",
+            "- { at: 2m, incident: resolved, notifications: [{ channel: pager, kind: needs_you, count: 1 }] }",
+        ),
+    ] {
+        holds(&format!("{SLOW}\n{events}"), expect);
+    }
+}
+
+#[test]
+fn windows_bind_remedies_and_schedules_run_at_their_time() {
+    for (events, expect) in [
+        (
+            "- { at: 3h, alert: { alertname: Slow, service: frozen } }\n- { at: 3h59m, alert: { alertname: Slow, service: frozen } }",
+            "- { at: 3h30m, rule: held, verdict: hold, guard: window, nothing: true }\n\
+             - { at: 4h1s, rule: held, verdict: proceed, runs: 1 }",
+        ),
+        (
+            "- { at: 1h, alert: { alertname: Disk, host: a } }",
+            "- { at: 2h5m, rule: people, nothing: true, runs: 0 }\n\
+             - { at: 2h5m, rule: \"schedule:noon\", run: fixed, steps: [\"http POST http://lb/out/noon%20noon\"], incident: resolved, notifications: [{ count: 0, text: noon }] }",
+        ),
+        (
+            "- { step: { step: take out, is: refused, reason: 403 } }\n- { at: 2h, alert: { alertname: Disk, host: a } }",
+            "- { at: 2h5m, rule: \"schedule:noon\", run: failed, escalated: true, incident: open, notifications: [{ channel: pager, text: did not succeed }] }",
+        ),
+        // the next that succeeds ends the incident
+        (
+            "- { step: { step: take out, nth: 1, is: refused, reason: 403 } }\n- { at: 26h, alert: { alertname: Disk, host: a } }",
+            "- { at: 26h5m, rule: \"schedule:noon\", runs: 2, run: fixed, incident: resolved }",
+        ),
+        // one target, one run: the slot before waits for a person
+        (
+            "- { step: { step: take out, is: unknown } }\n- { at: 26h, alert: { alertname: Disk, host: a } }",
+            "- { at: 26h5m, rule: \"schedule:noon\", runs: 1 }",
         ),
     ] {
         holds(events, expect);

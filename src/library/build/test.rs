@@ -141,8 +141,8 @@ impl<'a> Names<'a> {
 
     pub(super) fn rule(self, raw: Opt<String>) -> Option<Found<String>> {
         let found = raw.and_then(Field::found)?;
-        let known = self.library.rules.rules().iter().map(|rule| rule.name.as_str());
-        self.one_of(&found, codes::UNKNOWN_NAME, "rule", known);
+        let known: Vec<&str> = self.library.all_rules().map(|rule| rule.name.as_str()).collect();
+        self.one_of(&found, codes::UNKNOWN_NAME, "rule", known.into_iter());
         Some(found)
     }
 

@@ -4,13 +4,17 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::DurationText;
+use super::InstantText;
 use super::List;
+use super::MatcherText;
 use super::Opt;
 use super::RateText;
+use super::ScheduleText;
 use super::SecretText;
 use super::SizeText;
 use crate::library::field::Entries;
 use crate::library::field::Field;
+use crate::library::schema::shape::one_set_of;
 use crate::model::playbook::Mode;
 
 /// Settings of the server. Every key may be left out. Credentials are written as `${env:NAME}` or `${file:/path}`.
@@ -54,6 +58,9 @@ pub(crate) struct RawConfig {
     /// Channels told of alerts that no rule matches. Nobody when silent.
     #[schemars(extend("default" = []))]
     pub(crate) unmatched: Opt<List<String>>,
+    /// Spans of time in which quell acts less: maintenance, freezes, hours in which it may act.
+    #[schemars(extend("examples" = [[{"name": "sunday-maintenance", "cron": "0 2 * * SUN", "for": "2h", "effect": "observe"}]]))]
+    pub(crate) windows: Opt<List<RawWindow>>,
     /// Ceilings over all rules. A rule may tighten them, never loosen them.
     pub(crate) limits: Opt<RawLimits>,
     /// While this file exists, nothing acts. A relative one is beside quell.yml.
@@ -156,7 +163,7 @@ pub(crate) enum RawChannel {
     /// Messages in one Slack channel.
     Slack(Field<RawSlack>),
     /// JSON to any HTTP server.
-    Webhook(Field<RawEndpoint>),
+    Webhook(Field<RawWebhook>),
 }
 
 /// A service of PagerDuty, by its Events API v2.
@@ -169,6 +176,8 @@ pub(crate) struct RawPagerDuty {
     /// Where the Events API is; another region or a proxy.
     #[schemars(extend("default" = "https://events.pagerduty.com"))]
     pub(crate) url: Opt<SecretText>,
+    /// Whether it wakes people, so that a rule's `page` holds it back. `true` when silent.
+    pub(crate) pages: Opt<bool>,
 }
 
 /// Mail over a submission server.
@@ -187,6 +196,8 @@ pub(crate) struct RawEmail {
     pub(crate) to: Field<List<String>>,
     /// PEM file of a private certificate authority, relative to this file.
     pub(crate) ca_file: Opt<String>,
+    /// Whether it wakes people, so that a rule's `page` holds it back. `false` when silent.
+    pub(crate) pages: Opt<bool>,
 }
 
 /// An incoming webhook of Slack.
@@ -196,6 +207,22 @@ pub(crate) struct RawSlack {
     /// URL of the incoming webhook; itself a credential.
     #[schemars(extend("examples" = ["${env:QUELL_SLACK_WEBHOOK}"]))]
     pub(crate) webhook_url: Field<SecretText>,
+    /// Whether it wakes people, so that a rule's `page` holds it back. `false` when silent.
+    pub(crate) pages: Opt<bool>,
+}
+
+/// JSON to any HTTP server.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename = "`webhook`")]
+pub(crate) struct RawWebhook {
+    /// Where the event is posted.
+    #[schemars(extend("examples" = ["https://hooks.example.com/quell"]))]
+    pub(crate) url: Field<SecretText>,
+    /// Headers of each request, such as a credential.
+    #[schemars(extend("examples" = [{"authorization": "Bearer ${env:HOOK_TOKEN}"}]))]
+    pub(crate) headers: Opt<Entries<SecretText>>,
+    /// Whether it wakes people, so that a rule's `page` holds it back. `false` when silent.
+    pub(crate) pages: Opt<bool>,
 }
 
 /// Who is told of alerts of one severity, and how soon somebody must answer.
@@ -211,6 +238,53 @@ pub(crate) struct RawSeverity {
     /// Channels told when nobody acknowledged in time.
     #[schemars(extend("examples" = [["mail"]]))]
     pub(crate) escalate_to: Opt<List<String>>,
+}
+
+/// A span of time, recurring (`cron` and `for`) or once (`from` and `until`), and what it does to remedies.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename = "a window")]
+#[schemars(extend("allOf" = [one_set_of([(&["cron", "for"], &["timezone"]), (&["from", "until"], &[])])]))]
+pub(crate) struct RawWindow {
+    /// Unique over all windows; refusals name it.
+    #[schemars(extend("examples" = ["sunday-maintenance"]))]
+    pub(crate) name: Field<String>,
+    /// When it begins, again and again: five fields, or six with seconds first.
+    #[schemars(extend("examples" = ["0 2 * * SUN"]))]
+    pub(crate) cron: Opt<ScheduleText>,
+    /// How long each lasts, such as 2h; elapsed time, also over a change of summer time.
+    #[schemars(extend("examples" = ["2h"]))]
+    #[serde(rename = "for")]
+    pub(crate) lasts: Opt<DurationText>,
+    /// The IANA time zone that `cron` is read in, such as America/Toronto. UTC when silent.
+    #[schemars(extend("default" = "UTC", "examples" = ["America/Toronto"]))]
+    pub(crate) timezone: Opt<String>,
+    /// The first instant of a window that is once, such as 2026-01-05T10:00:00Z.
+    #[schemars(extend("examples" = ["2026-01-05T10:00:00Z"]))]
+    pub(crate) from: Opt<InstantText>,
+    /// The first instant after it.
+    #[schemars(extend("examples" = ["2026-01-05T12:00:00Z"]))]
+    pub(crate) until: Opt<InstantText>,
+    /// Inside, `observe` plans and never acts, `refuse` lets nothing begin until the end; `allow_only` lets nothing begin
+    /// outside.
+    pub(crate) effect: Field<RawEffect>,
+    /// Matchers of the alerts that it is about; every alert and schedule when silent.
+    #[schemars(extend("examples" = [["service=\"shop\""]]))]
+    #[serde(rename = "match")]
+    pub(crate) matchers: Opt<List<MatcherText>>,
+    /// Why, for people.
+    pub(crate) reason: Opt<String>,
+}
+
+/// What a window does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RawEffect {
+    /// Plans, and never acts.
+    Observe,
+    /// Nothing begins until the end.
+    Refuse,
+    /// Nothing begins outside.
+    AllowOnly,
 }
 
 /// Ceilings over all rules.

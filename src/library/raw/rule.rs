@@ -16,6 +16,8 @@ use super::probe::RawVerify;
 use crate::library::field::Entries;
 use crate::library::field::Field;
 use crate::model::playbook::Mode;
+use crate::model::rule::Missed;
+use crate::model::rule::Overlap;
 
 /// Rules and checks.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -25,6 +27,8 @@ pub(crate) struct RawRuleFile {
     pub(crate) rules: Opt<List<RawRule>>,
     /// Probes on a schedule that raise and resolve alerts of their own.
     pub(crate) checks: Opt<List<RawCheck>>,
+    /// Playbooks that run on a cron schedule, whether or not anything is wrong.
+    pub(crate) schedules: Opt<List<RawSchedule>>,
 }
 
 /// Which alerts, and the remedies tried in order.
@@ -67,6 +71,18 @@ pub(crate) struct RawRule {
     /// What happens after the last remedy: people are told.
     #[schemars(extend("default" = "escalate"))]
     pub(crate) on_failure: Opt<RawRuleFailure>,
+    /// Hold the page while a remedy is tried. When silent, channels that page are told at once.
+    pub(crate) page: Opt<RawPage>,
+}
+
+/// When channels that page are told of an incident.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename = "`page`")]
+pub(crate) struct RawPage {
+    /// Nobody is paged if the remedy is verified to have helped within this time. Anything else pages: the time is over, a
+    /// run failed for good or needs a person, automation is paused.
+    #[schemars(extend("examples" = ["10m"]))]
+    pub(crate) unless_fixed_within: Field<DurationText>,
 }
 
 /// One playbook with its parameters.
@@ -147,4 +163,50 @@ pub(crate) enum RawUnknown {
     Alert,
     /// Does nothing.
     Ignore,
+}
+
+/// A playbook on a cron schedule. A run that fails is given to people; one that succeeds is silent.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename = "a schedule")]
+pub(crate) struct RawSchedule {
+    /// Unique over all schedules. `quell pause rule:schedule:NAME` stops it.
+    #[schemars(extend("examples" = ["nightly-backup"]))]
+    pub(crate) name: Field<String>,
+    /// For people.
+    pub(crate) description: Opt<String>,
+    /// When: five fields (minute, hour, day of month, month, day of week), or six with seconds first.
+    #[schemars(extend("examples" = ["0 2 * * *"]))]
+    pub(crate) cron: Field<ScheduleText>,
+    /// The IANA time zone that `cron` is read in, such as Europe/Berlin. UTC when silent.
+    #[schemars(extend("default" = "UTC", "examples" = ["Europe/Berlin"]))]
+    pub(crate) timezone: Opt<String>,
+    /// The playbook to run.
+    #[schemars(extend("examples" = ["postgres-backup"]))]
+    pub(crate) playbook: Field<String>,
+    /// Its parameters. Templates may name `labels` (`schedule`, `slot`, and those of `labels:`).
+    #[schemars(extend("examples" = [{"database": "occ"}]))]
+    pub(crate) with: Opt<Entries<serde_json::Value>>,
+    /// What it acts on: one run at a time per target, of whatever rule or schedule. `schedule/NAME` when silent.
+    #[schemars(extend("examples" = ["postgres/occ"]))]
+    pub(crate) target: Opt<String>,
+    /// The most it may do: observe, approve or auto. `auto` when silent.
+    #[schemars(extend("default" = "auto"))]
+    pub(crate) mode: Opt<Mode>,
+    /// The tier that a person needs to approve a run, from 1 to 4.
+    #[schemars(range(min = 1, max = 4), extend("examples" = [2]))]
+    pub(crate) tier: Opt<u8>,
+    /// How its success is verified. When silent, it has succeeded when its steps are done.
+    pub(crate) verify: Opt<RawVerify>,
+    /// A slot that comes while the last run is at work: `skip` leaves it out (when silent), `queue` lets one wait.
+    #[schemars(extend("default" = "skip"))]
+    pub(crate) overlap: Opt<Overlap>,
+    /// Slots that came while quell was down: `skip` leaves them out (when silent), `run_once` runs one for all.
+    #[schemars(extend("default" = "skip"))]
+    pub(crate) missed: Opt<Missed>,
+    /// A slot begins up to this much later, at random, so that not everything begins at once.
+    #[schemars(extend("examples" = ["5m"]))]
+    pub(crate) jitter: Opt<DurationText>,
+    /// Labels for windows, templates and people; `severity` says who is told of a failure.
+    #[schemars(extend("examples" = [{"severity": "warning"}]))]
+    pub(crate) labels: Opt<Entries<String>>,
 }

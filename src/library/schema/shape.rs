@@ -19,6 +19,25 @@ pub(crate) fn exactly_one(keys: &[&str]) -> Value {
     json!({ "anyOf": one, "dependencies": alone })
 }
 
+/// Exactly one of two sets of keys is there, all that it needs of it; the second of each pair are those that may join.
+pub(crate) fn one_set_of(sets: [(&[&str], &[&str]); 2]) -> Value {
+    let [first, second] = sets;
+    let message = format!("expected {}, or {}", first.0.join(" and "), second.0.join(" and "));
+    let some: Vec<Value> =
+        [first.0, second.0].map(|keys| json!({ "required": keys, "errorMessage": message })).into();
+    let mut alone = Map::new();
+    for (index, (needed, joining)) in sets.iter().enumerate() {
+        let (others, more) = if index == 0 { second } else { first };
+        for key in needed.iter().chain(*joining) {
+            let none: Map<String, Value> =
+                others.iter().chain(more).map(|key| ((*key).to_owned(), false.into())).collect();
+            let only = json!({ "properties": none, "errorMessage": message, "required": needed });
+            alone.insert((*key).to_owned(), only);
+        }
+    }
+    json!({ "anyOf": some, "dependencies": alone })
+}
+
 /// In `dependencies`: one of these keys is there too.
 pub(crate) fn with_one_of(keys: &[&str]) -> Value {
     let message = format!("goes only with {}", keys.join(" or "));

@@ -12,6 +12,7 @@ use crate::library::field::Entries;
 use crate::library::field::Field;
 use crate::library::raw::ConditionText;
 use crate::library::raw::DurationText;
+use crate::library::raw::InstantText;
 use crate::library::raw::MatcherText;
 use crate::library::raw::RateText;
 use crate::library::raw::ScheduleText;
@@ -139,6 +140,10 @@ texts! {
     ScheduleText {
         let message = "expected five fields such as 0 2 * * *, or six with seconds first";
         form("^\\s*(@\\S+|\\S+(\\s+\\S+){4,5})\\s*$", message)
+    }
+    InstantText {
+        let message = "expected an instant such as 2026-01-05T10:00:00Z";
+        form("^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}.*$", message)
     }
     SizeText {
         let form = form("^[0-9]+ *(B|KiB|MiB|GiB)?$", "expected a size such as 32MiB, or bytes");

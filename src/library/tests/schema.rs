@@ -333,7 +333,7 @@ fn alone(document: &Value, pointer: &str) -> (Value, String) {
     let rest = parts.next().map(|rest| format!("/{rest}")).unwrap_or_default();
     let kept = document[list][index].take();
     document[list] = json!([kept]);
-    if ["rules", "checks"].contains(&list) {
+    if ["rules", "checks", "schedules"].contains(&list) {
         document = json!({ list: document[list] });
     }
     (document, format!("/{list}/0{rest}"))
