@@ -34,13 +34,6 @@ With --server it asks a running quell what it knows: runs, pauses, silences, the
 An id shows what was decided then, from the database of quell.yml or from --server.
 --schedule explains the next slot of a schedule, or its first from --at on.
 
-  quell explain alert.json                                     a webhook body, or one alert of it
-  quell explain -l alertname=HighErrorRate -l service=api      an alert by its labels
-  quell explain -l alertname=HighErrorRate --at 02:30          inside a window, say
-  quell explain --schedule nightly-backup                      its next slot
-  quell explain alert.json --server http://localhost:9797      with what the server knows
-  quell explain i-12                                           what was decided of an incident
-
 --json prints a list, one entry an alert or episode:
   labels, fingerprint, episode, at, facts (assumed, live or stored), assumed
   older_files   why the files in force are not those on disk, else null

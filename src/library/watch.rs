@@ -37,14 +37,14 @@ pub fn glance(roots: &[PathBuf]) -> Glance {
         });
         (path, stamp)
     };
-    let files = roots.iter().flat_map(|root| listed(root, &mut |_, _| {}));
+    let files = roots.iter().flat_map(|root| listed(root));
     Glance(files.map(stamp).collect())
 }
 
 /// The digest that loading these roots would come to.
 pub fn digest(roots: &[PathBuf]) -> String {
     let (mut digests, mut seen) = (BTreeMap::new(), BTreeSet::new());
-    for file in roots.iter().flat_map(|root| listed(root, &mut |_, _| {})) {
+    for file in roots.iter().flat_map(|root| listed(root)) {
         if let Some(digest) = of_file(&file, &mut seen) {
             digests.insert(file.display().to_string(), digest);
         }
