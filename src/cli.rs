@@ -68,7 +68,7 @@ enum Command {
     },
     /// Run the tests of rules: *.test.yml, on a virtual clock.
     Test(test::Options),
-    /// Say why quell would, would not or did not act on an alert: rules, guards, plan.
+    /// Say why quell would, would not or did not act: rules, guards, plan.
     Explain(explain::Options),
     /// Post a test alert to a running quell, and show what it decides.
     Send(send::Options),
