@@ -1,7 +1,9 @@
 //! The command line. Exit codes: 0 fine, 1 found problems, 2 could not run.
 
+mod check;
 mod demo;
 mod explain;
+mod explain_error;
 mod list;
 mod output;
 mod people;
@@ -53,10 +55,9 @@ enum Command {
     /// Receive alerts, act, tell people.
     Serve,
     /// Check settings, rules and playbooks; every error at once.
-    Check {
-        /// quell.yml, folders, or single files; the configured set when silent.
-        paths: Vec<PathBuf>,
-    },
+    Check(check::Options),
+    /// Say what an error code means, with an example and what to write instead.
+    ExplainError(explain_error::Options),
     /// Say which rules an alert selects and why each other does not, and what the plan would be.
     Explain(explain::Options),
     /// Post a test alert to a running quell, and show match, verdicts and plan.
@@ -121,7 +122,8 @@ async fn run(cli: Cli) -> Result<(), Error> {
     match cli.command {
         Command::Demo(options) => demo::run(&options).await,
         Command::Serve => serve::run(&at).await,
-        Command::Check { paths } => serve::check(&at, &paths),
+        Command::Check(options) => check::run(&at, &options),
+        Command::ExplainError(options) => explain_error::run(&at, &options),
         Command::Explain(options) => explain::run(&at, &options),
         Command::Send(options) => send::run(&at, &options).await,
         Command::Incidents(options) => list::incidents(&at, &options).await,

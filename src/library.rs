@@ -7,7 +7,9 @@
 //! raw        the files as written
 //! build      raw types → model, each value checked
 //! link       what spans files
-//! diagnostic, codes, suggest    how errors look
+//! lint       what is allowed and most likely not meant
+//! outside    Prometheus's and Alertmanager's files, held against the rules
+//! diagnostic, report, codes, suggest    how errors look
 //! ```
 //!
 //! All errors of all files are found at once; with one error there is no [`Library`].
@@ -29,6 +31,7 @@ use crate::model::playbook::Playbook;
 use crate::model::rule::Check;
 
 mod build;
+mod candidates;
 pub mod codes;
 mod decode;
 pub mod diagnostic;
@@ -36,7 +39,11 @@ mod field;
 mod files;
 mod later;
 mod link;
+mod lint;
+mod outside;
+mod promql;
 mod raw;
+pub mod report;
 mod suggest;
 mod yaml;
 
@@ -46,6 +53,7 @@ pub use self::diagnostic::Severity;
 pub use self::diagnostic::Sources;
 pub use self::diagnostic::render_diagnostics;
 pub use self::diagnostic::summary;
+pub use self::outside::Outside;
 
 /// Settings, rules, checks and playbooks that fit together. Never changed: a reload makes another one.
 #[derive(Debug, Default)]
@@ -87,6 +95,11 @@ impl fmt::Debug for Loaded {
 }
 
 impl Loaded {
+    /// How many diagnostics are this bad.
+    pub fn of(&self, severity: Severity) -> usize {
+        self.diagnostics.iter().filter(|it| it.severity == severity).count()
+    }
+
     /// All diagnostics as people see them, with the line that sums up.
     pub fn render(&self, colour: bool) -> String {
         let mut text = render_diagnostics(&self.diagnostics, &self.sources, colour);
@@ -100,6 +113,15 @@ impl Loaded {
 /// lists none). Without a file: the defaults, and those folders of the working directory.
 /// `env` reads environment variables.
 pub fn load(config_file: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
+    load_against(config_file, &Outside::default(), env)
+}
+
+/// The same, held against files of Prometheus and Alertmanager.
+pub fn load_against(
+    config_file: Option<&Path>,
+    outside: &Outside,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Loaded {
     let sink = Sink::default();
     let mut reader = Reader::new(&sink, env);
     if let Some(path) = config_file {
@@ -108,6 +130,7 @@ pub fn load(config_file: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) ->
         reader.config = Some(Config::default());
         reader.default_folders(Path::new(""));
     }
+    reader.outside(outside);
     finish(reader)
 }
 
@@ -115,6 +138,15 @@ pub fn load(config_file: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) ->
 /// Without a quell.yml among them, servers and global limits are not looked at, and the library has default settings:
 /// it is for looking at, not for serving.
 pub fn check_paths(paths: &[PathBuf], env: &dyn Fn(&str) -> Option<String>) -> Loaded {
+    check_paths_against(paths, &Outside::default(), env)
+}
+
+/// The same, held against files of Prometheus and Alertmanager.
+pub fn check_paths_against(
+    paths: &[PathBuf],
+    outside: &Outside,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Loaded {
     let sink = Sink::default();
     let mut reader = Reader::new(&sink, env);
     for path in paths {
@@ -123,6 +155,7 @@ pub fn check_paths(paths: &[PathBuf], env: &dyn Fn(&str) -> Option<String>) -> L
             sink.push(Diagnostic::error(codes::UNREADABLE, message));
         }
     }
+    reader.outside(outside);
     finish(reader)
 }
 

@@ -13,6 +13,7 @@
 mod bounds;
 mod functions;
 mod harden;
+mod reads;
 mod scope;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,8 @@ use cel::ExecutionError;
 use cel::IdedExpr;
 use cel::Value;
 
+pub use reads::Member;
+pub use reads::Reads;
 pub use scope::Scope;
 
 /// A condition that was checked: parsed once, evaluated often; cheap to clone.

@@ -13,6 +13,8 @@ use codespan_reporting::files::SimpleFiles;
 use codespan_reporting::term;
 use codespan_reporting::term::termcolor::Ansi;
 
+mod place;
+
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -158,25 +160,24 @@ impl At<'_> {
         self.report(Span::default(), diagnostic);
     }
 
-    /// The place of a byte inside a scalar, when the scalar stands in the file as it is; else the whole scalar.
+    /// The place of a word that begins at a byte of a scalar, wherever the scalar stands in the file as it was
+    /// written, folded or quoted; else the whole scalar.
     pub(crate) fn inside(self, span: Span, scalar: &str, offset: Option<usize>) -> Span {
         let source = self.text.get(span.start..span.end).unwrap_or_default();
-        let quote = usize::from(source.starts_with(['"', '\'']));
-        let (Some(offset), true) =
-            (offset, source.get(quote..).is_some_and(|rest| rest.starts_with(scalar)))
+        let Some((offset, at)) = offset.and_then(|it| Some((it, place::of(source, scalar, it)?)))
         else {
             return span;
         };
-        let before = scalar.get(..offset).unwrap_or(scalar);
+        let before = source.get(..at).unwrap_or_default();
         let rest = scalar.get(offset..).unwrap_or_default();
         let word = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
         let width = word.max(rest.chars().next().map_or(0, char::len_utf8));
-        let start = span.start + quote + before.len();
+        let start = span.start + at;
         let narrow = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         let lines = before.matches('\n').count();
         let column = match before.rsplit_once('\n') {
             Some((_, tail)) => narrow(tail.chars().count() + 1),
-            None => span.column + narrow(quote + before.chars().count()),
+            None => span.column + narrow(before.chars().count()),
         };
         Span { start, end: start + width, line: span.line + narrow(lines), column }
     }
@@ -299,6 +300,8 @@ pub struct Counts {
     pub checks: usize,
     /// Playbooks in them.
     pub playbooks: usize,
+    /// Prometheus's alerting rules held against them.
+    pub alerts: usize,
 }
 
 /// `2 files, 41 rules, 17 playbooks: 1 error, 1 warning`.
@@ -318,7 +321,11 @@ pub fn summary(counts: Counts, diagnostics: &[Diagnostic]) -> String {
         (0, _) => many(warnings, "warning"),
         _ => format!("{}, {}", many(errors, "error"), many(warnings, "warning")),
     };
-    format!("{text}, {}: {verdict}", many(counts.playbooks, "playbook"))
+    text = format!("{text}, {}", many(counts.playbooks, "playbook"));
+    if counts.alerts > 0 {
+        text = format!("{text}, {}", many(counts.alerts, "alert"));
+    }
+    format!("{text}: {verdict}")
 }
 
 #[cfg(test)]
@@ -362,7 +369,7 @@ mod tests {
 
     #[test]
     fn the_summary_counts_and_uses_the_singular() {
-        let counts = Counts { files: 2, rules: 41, checks: 0, playbooks: 1 };
+        let counts = Counts { files: 2, rules: 41, playbooks: 1, ..Counts::default() };
         assert_eq!(summary(counts, &[]), "2 files, 41 rules, 1 playbook: no problems");
         let found = [Diagnostic::error("Q0101", "x"), Diagnostic::warning("Q0311", "y")];
         assert_eq!(

@@ -23,6 +23,7 @@ use super::diagnostic::Sources;
 use super::diagnostic::Span;
 use super::field::Field;
 use super::link::Gathered;
+use super::lint;
 use super::raw::config::RawConfig;
 use super::raw::playbook::RawPlaybook;
 use super::raw::rule::RawRuleFile;
@@ -139,7 +140,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The name and the text of a file that was not read before.
-    fn text(&mut self, path: &Path, named_at: Option<(&str, Span)>) -> Option<(String, String)> {
+    pub(crate) fn text(&mut self, path: &Path, named_at: Option<(&str, Span)>) -> Option<(String, String)> {
         let name = path.display().to_string();
         let size = match std::fs::metadata(path) {
             Ok(metadata) => metadata.len(),
@@ -258,8 +259,9 @@ impl<'a> Reader<'a> {
     fn playbook(&mut self, at: At<'_>, node: &Node) {
         self.counts.playbooks += 1;
         let raw = decode::decode::<RawPlaybook>(node, at).found();
-        let built = raw.and_then(|raw| build::playbook::playbook(at, raw));
-        self.gathered.playbooks.extend(built);
+        let Some(built) = raw.and_then(|raw| build::playbook::playbook(at, raw)) else { return };
+        self.gathered.playbook_facts.push(lint::playbook(at, node, &built));
+        self.gathered.playbooks.push(built);
     }
 
     fn rules(&mut self, at: At<'_>, node: &Node) {
@@ -274,6 +276,13 @@ impl<'a> Reader<'a> {
         for check in checks.into_iter().filter_map(Field::found) {
             self.gathered.checks.extend(build::rule::check(at, check));
         }
+        let gathered = &mut self.gathered;
+        let rules = gathered.rules.get(gathered.facts.len()..).unwrap_or_default();
+        let facts = lint::rules(at, node, rules);
+        gathered.facts.extend(facts);
+        let checks = gathered.checks.get(gathered.check_facts.len()..).unwrap_or_default();
+        let facts = lint::checks(at, node, checks);
+        gathered.check_facts.extend(facts);
     }
 }
 

@@ -13,6 +13,7 @@ use super::diagnostic::At;
 use super::diagnostic::Diagnostic;
 use super::diagnostic::Sink;
 use super::diagnostic::Span;
+use super::lint;
 use super::suggest::did_you_mean;
 use super::suggest::short;
 use crate::decide::parameters;
@@ -33,6 +34,25 @@ pub(crate) struct Gathered {
     pub(crate) rules: Vec<BuiltRule>,
     pub(crate) checks: Vec<(Check, Span)>,
     pub(crate) playbooks: Vec<BuiltPlaybook>,
+    /// Of each rule, check and playbook, what lints over several files need.
+    pub(crate) facts: Vec<lint::Facts>,
+    pub(crate) check_facts: Vec<lint::CheckFacts>,
+    pub(crate) playbook_facts: Vec<lint::PlaybookFacts>,
+}
+
+impl Gathered {
+    /// Playbooks by name, and what lints know of each.
+    pub(crate) fn playbooks_by_name(
+        &self,
+    ) -> BTreeMap<&str, (&BuiltPlaybook, &lint::PlaybookFacts)> {
+        let all = self.playbooks.iter().zip(&self.playbook_facts);
+        all.map(|it| (it.0.playbook.name.as_str(), it)).collect()
+    }
+
+    /// Names of the playbooks that something uses.
+    pub(crate) fn used_playbooks(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().flat_map(|it| &it.remedies).map(|it| it.remedy.playbook.as_str())
+    }
 }
 
 /// The same, each name looked up.
@@ -45,7 +65,8 @@ pub(crate) struct Linked {
 
 /// Joins what was read. Without a `config`, its servers and limits are not looked at.
 pub(crate) fn link(sink: &Sink, config: Option<&Config>, gathered: Gathered) -> Linked {
-    let Gathered { rules, checks, playbooks } = gathered;
+    lint::link(sink, config, &gathered);
+    let Gathered { rules, checks, playbooks, .. } = gathered;
     duplicates(
         sink,
         "playbook",
@@ -248,7 +269,7 @@ fn looser(at: At<'_>, config: &Config, built: &BuiltRule) {
 }
 
 /// Whether whatever `global` allows, `rate` allows with room to spare.
-fn never_binds(rate: Rate, global: Rate) -> bool {
+pub(crate) fn never_binds(rate: Rate, global: Rate) -> bool {
     let ms = |duration: Duration| duration.as_millis().max(1);
     let spans = ms(rate.per).div_ceil(ms(global.per));
     u128::from(rate.count) > u128::from(global.count).saturating_mul(spans)

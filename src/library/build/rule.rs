@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use croner::Cron;
 use croner::parser::CronParser;
 use croner::parser::Year;
-use jiff::Timestamp;
+use jiff::civil::date;
 use jiff::tz::TimeZone;
 
 use super::probe;
@@ -249,8 +249,9 @@ fn read_schedule(text: &str) -> Result<Cron, String> {
         let reason = reason.rsplit_once(": ").map_or(reason, |(_, reason)| reason);
         format!("`{}` is not a schedule: {}", short(text), lowercase_first(reason))
     })?;
-    // Any instant will do: a schedule without a year comes in every span of eight years, or never.
-    let start = Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC);
+    // Any instant will do: a schedule without a year comes in every span of 28 regular years, or never. croner
+    // searches up to the year 5000, so the last such span bounds what a date that never comes costs.
+    let start = date(4960, 1, 1).to_zoned(TimeZone::UTC).map_err(|error| error.to_string())?;
     cron.find_next_occurrence(&start, false)
         .map_err(|_| format!("`{}` never comes: no date is like that", short(text)))?;
     Ok(cron)

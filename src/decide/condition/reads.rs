@@ -1,0 +1,242 @@
+//! What a condition reads, and what its truth makes sure of: for `quell check`, not for deciding.
+
+use std::collections::BTreeSet;
+
+use cel::IdedExpr;
+use cel::common::ast::CallExpr;
+use cel::common::ast::EntryExpr;
+use cel::common::ast::Expr;
+use cel::common::ast::LiteralValue;
+use cel::common::ast::operators;
+
+use super::Condition;
+
+/// A member of a variable: `("labels", "service")`.
+pub type Member = (String, String);
+
+/// What a condition reads.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reads {
+    /// Variables that it names at all.
+    pub variables: BTreeSet<String>,
+    /// Members without which its value is an error: read, and not tested first.
+    pub needed: BTreeSet<Member>,
+    /// Members that are there whenever it is true.
+    pub ensured: BTreeSet<Member>,
+}
+
+impl Condition {
+    /// What it reads. The order of `&&` and `||` does not matter to it, as it does not to CEL.
+    pub fn reads(&self) -> Reads {
+        let mut reads = Reads::default();
+        names(&self.expression, &mut reads.variables);
+        needed(&self.expression, &BTreeSet::new(), &mut reads.needed);
+        reads.ensured = when_true(&self.expression);
+        reads
+    }
+}
+
+/// Parts of an expression.
+fn parts(it: &IdedExpr) -> Vec<&IdedExpr> {
+    match &it.expr {
+        Expr::Unspecified | Expr::Literal(_) | Expr::Ident(_) => Vec::new(),
+        Expr::Select(select) => vec![&select.operand],
+        Expr::List(list) => list.elements.iter().collect(),
+        Expr::Map(map) => map.entries.iter().flat_map(|entry| entry_parts(&entry.expr)).collect(),
+        Expr::Struct(message) => {
+            message.entries.iter().flat_map(|entry| entry_parts(&entry.expr)).collect()
+        }
+        Expr::Comprehension(it) => {
+            vec![&it.iter_range, &it.accu_init, &it.loop_cond, &it.loop_step, &it.result]
+        }
+        Expr::Call(call) => call.target.iter().map(|it| &**it).chain(&call.args).collect(),
+    }
+}
+
+fn entry_parts(entry: &EntryExpr) -> Vec<&IdedExpr> {
+    match entry {
+        EntryExpr::StructField(field) => vec![&field.value],
+        EntryExpr::MapEntry(entry) => vec![&entry.key, &entry.value],
+    }
+}
+
+fn names(it: &IdedExpr, found: &mut BTreeSet<String>) {
+    if let Expr::Ident(name) = &it.expr {
+        found.insert(name.clone());
+    }
+    parts(it).into_iter().for_each(|part| names(part, found));
+}
+
+/// `labels.x` and `labels["x"]`.
+fn member(it: &IdedExpr) -> Option<Member> {
+    match &it.expr {
+        Expr::Select(select) if !select.test => {
+            Some((variable(&select.operand)?, select.field.clone()))
+        }
+        Expr::Call(CallExpr { func_name, target: None, args }) if func_name == operators::INDEX => {
+            let [of, key] = args.as_slice() else { return None };
+            Some((variable(of)?, text(key)?))
+        }
+        _ => None,
+    }
+}
+
+/// `has(labels.x)` and `"x" in labels`.
+fn tested(it: &IdedExpr) -> Option<Member> {
+    match &it.expr {
+        Expr::Select(select) if select.test => {
+            Some((variable(&select.operand)?, select.field.clone()))
+        }
+        Expr::Call(CallExpr { func_name, target: None, args }) if func_name == "@among" => {
+            let [key, of] = args.as_slice() else { return None };
+            Some((variable(of)?, text(key)?))
+        }
+        _ => None,
+    }
+}
+
+fn variable(it: &IdedExpr) -> Option<String> {
+    match &it.expr {
+        Expr::Ident(name) => Some(name.clone()),
+        _ => None,
+    }
+}
+
+fn text(it: &IdedExpr) -> Option<String> {
+    match &it.expr {
+        Expr::Literal(LiteralValue::String(text)) => Some(text.inner().to_owned()),
+        _ => None,
+    }
+}
+
+fn call<'a>(it: &'a IdedExpr, name: &str) -> Option<&'a [IdedExpr]> {
+    match &it.expr {
+        Expr::Call(call) if call.func_name == name => Some(&call.args),
+        _ => None,
+    }
+}
+
+/// Adds the members that are read where nothing tests them.
+fn needed(it: &IdedExpr, sure: &BTreeSet<Member>, found: &mut BTreeSet<Member>) {
+    if let Some(member) = member(it) {
+        if !sure.contains(&member) {
+            found.insert(member);
+        }
+        return;
+    }
+    if tested(it).is_some() || is_optional(it) {
+        return;
+    }
+    for (name, surely) in [
+        (operators::LOGICAL_AND, when_true as fn(&IdedExpr) -> BTreeSet<Member>),
+        (operators::LOGICAL_OR, when_false),
+    ] {
+        if let Some([left, right]) = call(it, name) {
+            for (one, other) in [(left, right), (right, left)] {
+                needed(one, &sure.union(&surely(other)).cloned().collect(), found);
+            }
+            return;
+        }
+    }
+    if let Some([condition, then, otherwise]) = call(it, operators::CONDITIONAL) {
+        needed(condition, sure, found);
+        needed(then, &sure.union(&when_true(condition)).cloned().collect(), found);
+        needed(otherwise, &sure.union(&when_false(condition)).cloned().collect(), found);
+        return;
+    }
+    parts(it).into_iter().for_each(|part| needed(part, sure, found));
+}
+
+/// `labels.?x` and `labels[?"x"]` are there to be missing.
+fn is_optional(it: &IdedExpr) -> bool {
+    call(it, operators::OPT_SELECT).or_else(|| call(it, operators::OPT_INDEX)).is_some()
+}
+
+/// Members that are there when the expression is true.
+fn when_true(it: &IdedExpr) -> BTreeSet<Member> {
+    decided(it, true)
+}
+
+/// Members that are there when the expression is false.
+fn when_false(it: &IdedExpr) -> BTreeSet<Member> {
+    decided(it, false)
+}
+
+fn decided(it: &IdedExpr, value: bool) -> BTreeSet<Member> {
+    if let Some(member) = tested(it) {
+        return if value { BTreeSet::from([member]) } else { BTreeSet::new() };
+    }
+    if let Some([inner]) = call(it, operators::LOGICAL_NOT) {
+        return decided(inner, !value);
+    }
+    for (name, both_when) in [(operators::LOGICAL_AND, true), (operators::LOGICAL_OR, false)] {
+        if let Some([left, right]) = call(it, name) {
+            let (left, right) = (decided(left, value), decided(right, value));
+            return if value == both_when {
+                left.union(&right).cloned().collect()
+            } else {
+                left.intersection(&right).cloned().collect()
+            };
+        }
+    }
+    let lazy = call(it, operators::CONDITIONAL).is_some()
+        || matches!(it.expr, Expr::Comprehension(_))
+        || is_optional(it);
+    let mut found = BTreeSet::new();
+    if !lazy {
+        // an operator has a value only when its operands have
+        needed(it, &BTreeSet::new(), &mut found);
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(members: &BTreeSet<Member>) -> String {
+        members.iter().map(|(of, name)| format!("{of}.{name}")).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn what_is_needed_and_what_is_ensured() {
+        for (source, needed, ensured) in [
+            (r#"labels.a == "x""#, "labels.a", "labels.a"),
+            (r#"labels["a"] == "x""#, "labels.a", "labels.a"),
+            ("has(labels.a)", "", "labels.a"),
+            (r#""a" in labels"#, "", "labels.a"),
+            ("!has(labels.a)", "", ""),
+            (r#"has(labels.a) && labels.a == "x""#, "", "labels.a"),
+            (r#"labels.a == "x" && has(labels.a)"#, "", "labels.a"),
+            (r#"!has(labels.a) || labels.a == "x""#, "", ""),
+            (r#"has(labels.a) || labels.a == "x""#, "labels.a", "labels.a"),
+            (r#"labels.a == "x" || labels.b == "y""#, "labels.a labels.b", ""),
+            (r#"labels.a == "x" && labels.b != "y""#, "labels.a labels.b", "labels.a labels.b"),
+            (r#"!(labels.a == "x" || labels.b == "y")"#, "labels.a labels.b", "labels.a labels.b"),
+            (r#"has(labels.a) ? labels.a == "x" : labels.b == "y""#, "labels.b", ""),
+            (r#"labels.a.startsWith("x")"#, "labels.a", "labels.a"),
+            (r#"labels.a.matches("x.*")"#, "labels.a", "labels.a"),
+            (r#"labels.a in ["x", "y"]"#, "labels.a", "labels.a"),
+            (r#"annotations.note == "x""#, "annotations.note", "annotations.note"),
+            (r#"["a", "b"].exists(it, it in labels)"#, "", ""),
+            ("size(labels) > 3", "", ""),
+            ("true", "", ""),
+        ] {
+            let condition = Condition::new(source, &["labels", "annotations"]).expect(source);
+            let reads = condition.reads();
+            let found = (shown(&reads.needed), shown(&reads.ensured));
+            assert_eq!(found, (needed.to_owned(), ensured.to_owned()), "{source}");
+        }
+    }
+
+    #[test]
+    fn variables_are_those_named() {
+        for (source, expected) in
+            [("value < 0.05", "value"), ("1 < 2", ""), (r#"has(labels.a) && value > 1"#, "labels value")]
+        {
+            let reads = Condition::new(source, &["value", "labels"]).expect(source).reads();
+            let found: Vec<&str> = reads.variables.iter().map(String::as_str).collect();
+            assert_eq!(found.join(" "), expected, "{source}");
+        }
+    }
+}

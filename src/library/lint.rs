@@ -1,0 +1,189 @@
+//! What is allowed and most likely not meant: warnings beyond syntax, one concern a file.
+//!
+//! A lint speaks only when it is sure. What it cannot know (an alert's other labels, a template's value) counts in
+//! favour of what is written: silence is better than a false alarm.
+//!
+//! Most look at one rule or playbook while its tree is at hand ([`rules`], [`playbook`]); those that compare several
+//! get what they need as [`Facts`] and run when all files are read ([`link`]).
+
+use std::collections::BTreeSet;
+
+use super::build::playbook::BuiltPlaybook;
+use super::build::rule::BuiltRule;
+use super::diagnostic::At;
+use super::diagnostic::Sink;
+use super::diagnostic::Span;
+use super::link::Gathered;
+use super::yaml::Node;
+use super::yaml::Value;
+use crate::decide::condition::Member;
+use crate::model::config::Config;
+use crate::model::playbook::Rate;
+use crate::model::rule::Check;
+
+mod contradiction;
+mod grouping;
+mod healthy;
+mod limits;
+mod missing;
+mod query;
+mod severity;
+mod sources;
+mod timing;
+mod unused;
+mod values;
+
+pub(crate) use contradiction::literals;
+
+/// What the lints over several files need of one rule.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    group_by: Option<Span>,
+    verify: Span,
+    /// Members of `labels` and `annotations` that every alert it takes has.
+    sure: BTreeSet<Member>,
+    /// Severities that its matchers name.
+    severities: Vec<(String, Span)>,
+}
+
+/// What they need of one playbook.
+#[derive(Debug, Default)]
+pub(crate) struct PlaybookFacts {
+    rate: Option<(Rate, Span)>,
+    concurrent: Option<(u32, Span)>,
+    /// Members that its steps print or compare, and the line of the first.
+    needed: Vec<(Member, u32)>,
+    /// Lines of its probes that ask Prometheus, and of those that ask Alertmanager.
+    asks: Vec<(sources::Source, Span)>,
+}
+
+/// What they need of one check.
+#[derive(Debug, Default)]
+pub(crate) struct CheckFacts {
+    asks: Option<(sources::Source, Span)>,
+    severity: Option<Span>,
+}
+
+/// Looks at the rules of one file; as many facts as rules.
+pub(crate) fn rules(at: At<'_>, file: &Node, built: &[BuiltRule]) -> Vec<Facts> {
+    let items = items(file, "rules");
+    built.iter().map(|built| rule(at, named(&items, "name", built.name_span), built)).collect()
+}
+
+fn rule(at: At<'_>, node: Option<&Node>, built: &BuiltRule) -> Facts {
+    let Some(node) = node else { return Facts::default() };
+    let span = |key| node.get(key).map_or(Span::default(), |it| it.span);
+    let mut facts = Facts {
+        group_by: node.get("group_by").map(|it| it.span),
+        verify: span("verify"),
+        ..Facts::default()
+    };
+    // what follows from an error is not worth a second word
+    if at.is_wrong(node.span) {
+        return facts;
+    }
+    facts.severities = severity::named(node, &built.rule);
+    if !contradiction::check(at, node, &built.rule) {
+        facts.sure = missing::rule(at, node, &built.rule);
+    }
+    if let Some((verify, probe)) = node.get("verify").zip(built.rule.verify.as_ref()) {
+        let query = query::probe(at, verify, &probe.probe);
+        healthy::probe(at, verify, &probe.probe);
+        timing::verification(at, verify, probe, query.as_ref());
+    }
+    facts
+}
+
+/// Looks at the checks of one file; as many facts as checks.
+pub(crate) fn checks(at: At<'_>, file: &Node, built: &[(Check, Span)]) -> Vec<CheckFacts> {
+    let items = items(file, "checks");
+    built.iter().map(|(check, span)| one_check(at, named(&items, "name", *span), check)).collect()
+}
+
+fn one_check(at: At<'_>, node: Option<&Node>, check: &Check) -> CheckFacts {
+    let Some(node) = node.filter(|node| !at.is_wrong(node.span)) else {
+        return CheckFacts::default();
+    };
+    if let Some(probe) = node.get("probe") {
+        query::probe(at, probe, &check.probe);
+        healthy::probe(at, probe, &check.probe);
+    }
+    timing::check(at, node, check);
+    CheckFacts {
+        asks: sources::of(&check.probe)
+            .zip(node.get("probe"))
+            .map(|(source, probe)| (source, probe.span)),
+        severity: node.get("labels").and_then(|it| it.get("severity")).map(|it| it.span),
+    }
+}
+
+/// Looks at one playbook.
+pub(crate) fn playbook(at: At<'_>, node: &Node, built: &BuiltPlaybook) -> PlaybookFacts {
+    if !built.sound {
+        return PlaybookFacts::default();
+    }
+    unused::parameters(at, node, &built.playbook);
+    let mut asks = Vec::new();
+    let playbook = &built.playbook;
+    for (key, steps) in [("steps", &playbook.steps), ("on_resolve", &playbook.on_resolve)] {
+        for step in steps {
+            let items = items(node, key);
+            let is_it = |it: &&&Node| it.get("name").is_some_and(|name| name.text == step.name);
+            let Some(written) = items.iter().find(is_it) else { continue };
+            let crate::model::playbook::What::Probe { probe, .. } = &step.what else { continue };
+            let Some(written) = written.get("probe") else { continue };
+            query::probe(at, written, probe);
+            healthy::probe(at, written, probe);
+            asks.extend(sources::of(probe).map(|source| (source, written.span)));
+        }
+    }
+    let limit = |key| node.get("limits").and_then(|it| it.get(key)).map(|it| it.span);
+    PlaybookFacts {
+        rate: playbook.limits.rate.zip(limit("rate")),
+        concurrent: playbook.limits.concurrent.zip(limit("concurrent")),
+        needed: missing::playbook(node),
+        asks,
+    }
+}
+
+/// Looks at what was read as a whole.
+pub(crate) fn link(sink: &Sink, config: Option<&Config>, gathered: &Gathered) {
+    missing::in_playbooks(sink, gathered);
+    values::check(sink, gathered);
+    unused::playbooks(sink, gathered);
+    unused::checks(sink, config, gathered);
+    grouping::check(sink, gathered);
+    if let Some(config) = config {
+        limits::check(sink, config, gathered);
+        severity::check(sink, config, gathered);
+        sources::check(sink, config, gathered);
+    }
+}
+
+/// The items of a list under a key.
+fn items<'a>(node: &'a Node, key: &str) -> Vec<&'a Node> {
+    match node.get(key).map(|it| &it.value) {
+        Some(Value::List(items)) => items.iter().map(|it| &**it).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The item whose name stands there.
+fn named<'a>(items: &[&'a Node], key: &str, span: Span) -> Option<&'a Node> {
+    let found = items.iter().find(|it| it.get(key).is_some_and(|name| name.span == span));
+    found.copied()
+}
+
+/// Calls `visit` with each scalar of a tree.
+fn scalars<'a>(node: &'a Node, visit: &mut dyn FnMut(&'a Node)) {
+    match &node.value {
+        Value::List(items) => items.iter().for_each(|it| scalars(it, visit)),
+        Value::Map(entries) => entries.iter().for_each(|(_, value)| scalars(value, visit)),
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text => visit(node),
+    }
+}
+
+/// The place of a byte of a scalar.
+fn inside(at: At<'_>, scalar: &Node, offset: usize) -> Span {
+    at.inside(scalar.span, &scalar.text, Some(offset))
+}

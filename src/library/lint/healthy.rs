@@ -1,0 +1,23 @@
+//! Conditions that say the same whatever is observed.
+
+use super::inside;
+use crate::decide::condition::Condition;
+use crate::library::codes;
+use crate::library::diagnostic::At;
+use crate::library::diagnostic::Diagnostic;
+use crate::library::yaml::Node;
+use crate::model::playbook::Probe;
+
+/// Reports a `healthy` that looks at no sample.
+pub(super) fn probe(at: At<'_>, node: &Node, probe: &Probe) {
+    let (Probe::Promql { healthy, .. } | Probe::Scrape { healthy, .. }) = probe else { return };
+    let Some(written) = node.get("healthy") else { return };
+    let Ok(condition) = Condition::new(healthy, &["value", "labels"]) else { return };
+    let variables = condition.reads().variables;
+    if variables.contains("value") || variables.contains("labels") {
+        return;
+    }
+    let message = "this looks at no sample: it says the same whatever is observed";
+    let found = Diagnostic::warning(codes::COMPARES_NOTHING, message);
+    at.report(inside(at, written, 0), found.label("compare `value`, as in `value < 0.05`"));
+}
