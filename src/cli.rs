@@ -173,11 +173,16 @@ impl Place {
         })
     }
 
-    /// Loads the configured set; its errors are printed.
+    /// Loads the configured set; its errors are printed, and its warnings only for who serves it: `quell ack` at night
+    /// is no place for them.
     fn library(&self) -> Result<Library, Error> {
+        self.loaded(false)
+    }
+
+    fn loaded(&self, serves: bool) -> Result<Library, Error> {
         let mut loaded = library::load(self.file().as_deref(), &environment);
         let found = loaded.library.take();
-        if !loaded.diagnostics.is_empty() {
+        if found.is_none() || serves && !loaded.diagnostics.is_empty() {
             output::diagnostics(&loaded);
         }
         found.ok_or_else(|| {

@@ -12,7 +12,7 @@ use crate::telemetry;
 /// Serves until SIGTERM or Ctrl-C; SIGHUP loads the files again.
 pub(super) async fn run(at: &Place) -> Result<(), Error> {
     telemetry::log("info,sqlx=warn");
-    let library = at.library()?;
+    let library = at.loaded(true)?;
     let (rules, mode) = (library.rules.rules().len(), library.config.mode.value);
     let failed = |error| Error::new("Q0002", format!("could not listen for signals: {error}"));
     // before anything begins: who is told to stop while starting stops in good order too

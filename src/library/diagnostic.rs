@@ -160,7 +160,7 @@ impl At<'_> {
         self.report(Span::default(), diagnostic);
     }
 
-    /// The place of a word that begins at a byte of a scalar, wherever the scalar stands in the file as it was
+    /// The place of a word or a sign that begins at a byte of a scalar, wherever the scalar stands in the file as it was
     /// written, folded or quoted; else the whole scalar.
     pub(crate) fn inside(self, span: Span, scalar: &str, offset: Option<usize>) -> Span {
         let source = self.text.get(span.start..span.end).unwrap_or_default();
@@ -171,7 +171,8 @@ impl At<'_> {
         let before = source.get(..at).unwrap_or_default();
         let rest = scalar.get(offset..).unwrap_or_default();
         let word = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
-        let width = word.max(rest.chars().next().map_or(0, char::len_utf8));
+        let sign = rest.find(|c: char| !"=!<>~".contains(c)).unwrap_or(rest.len());
+        let width = word.max(sign).max(rest.chars().next().map_or(0, char::len_utf8));
         let start = span.start + at;
         let narrow = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         let lines = before.matches('\n').count();

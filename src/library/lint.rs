@@ -119,7 +119,7 @@ fn one_check(at: At<'_>, node: Option<&Node>, check: &Check) -> CheckFacts {
 
 /// Looks at one playbook.
 pub(crate) fn playbook(at: At<'_>, node: &Node, built: &BuiltPlaybook) -> PlaybookFacts {
-    if !built.sound {
+    if !built.sound || at.is_wrong(node.span) {
         return PlaybookFacts::default();
     }
     unused::parameters(at, node, &built.playbook);
@@ -156,7 +156,10 @@ pub(crate) fn link(sink: &Sink, config: Option<&Config>, gathered: &Gathered) {
     if let Some(config) = config {
         limits::check(sink, config, gathered);
         severity::check(sink, config, gathered);
-        sources::check(sink, config, gathered);
+        // the defaults without a file are for a first look, and name no server on purpose
+        if config.file.is_some() {
+            sources::check(sink, config, gathered);
+        }
     }
 }
 

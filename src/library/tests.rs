@@ -7,9 +7,11 @@ use super::Loaded;
 use super::check_paths;
 use super::load;
 
+mod broken;
 mod config;
 mod examples;
 mod hostile;
+mod lint;
 mod names;
 mod shape;
 mod values;

@@ -138,7 +138,7 @@ mod tests {
     fn what_is_printed_unguarded_is_needed() {
         for (source, expected) in [
             ("a/{{ labels.service }}/b", "labels.service@5"),
-            ("{{labels.a}}{{ annotations.b | upper }}", "labels.a@2 annotations.b@17"),
+            ("{{labels.a}}{{ annotations.b | upper }}", "labels.a@2 annotations.b@15"),
             (r#"{{ labels["a"] }} {{ labels['b-c'] }}"#, "labels.a@3 labels.b-c@21"),
             (r#"{{ labels.a ~ "-" ~ labels.b }}"#, "labels.a@3 labels.b@20"),
             (r#"{{ labels.a | default("x") }}"#, ""),

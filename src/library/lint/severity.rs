@@ -48,7 +48,7 @@ pub(super) fn check(sink: &Sink, config: &Config, gathered: &Gathered) {
         let fate = if config.severities.contains_key("critical") {
             "such alerts are told as `critical`"
         } else {
-            "such alerts are told to nobody"
+            "such alerts are told to no channel"
         };
         let message = format!("severity `{value}` is not one of quell.yml: {fate}");
         let near = did_you_mean(value, known.clone());

@@ -38,10 +38,13 @@ pub(super) fn parameters(at: At<'_>, node: &Node, playbook: &Playbook) {
 
 /// Reports playbooks that no rule names, when there are rules to name them.
 pub(super) fn playbooks(sink: &Sink, gathered: &Gathered) {
-    if gathered.rules.is_empty() {
+    let used: BTreeSet<&str> = gathered.used_playbooks().collect();
+    let known = gathered.playbooks_by_name();
+    // a rule that could not be read, or that misspells the name, may be the one that uses it
+    let misspelt = used.iter().any(|it| !known.contains_key(it));
+    if gathered.rules.is_empty() || misspelt || sink.errors() > 0 {
         return;
     }
-    let used: BTreeSet<&str> = gathered.used_playbooks().collect();
     for built in &gathered.playbooks {
         let name = built.playbook.name.as_str();
         if !used.contains(name) {
@@ -55,7 +58,7 @@ pub(super) fn playbooks(sink: &Sink, gathered: &Gathered) {
 
 /// Reports checks whose alert no rule takes, when there are rules to take it and nobody is told of alerts without one.
 pub(super) fn checks(sink: &Sink, config: Option<&Config>, gathered: &Gathered) {
-    if gathered.rules.is_empty() || config.is_some_and(|it| !it.unmatched.is_empty()) {
+    if gathered.rules.is_empty() || sink.errors() > 0 || config.is_some_and(|it| !it.unmatched.is_empty()) {
         return;
     }
     let candidates = Candidates::of(&gathered.rules);
@@ -67,7 +70,7 @@ pub(super) fn checks(sink: &Sink, config: Option<&Config>, gathered: &Gathered) 
         if !taken {
             let message = format!("no rule takes the alert of this check: {labels}");
             let found = Diagnostic::warning(codes::UNHEARD_CHECK, message)
-                .label("nobody is told: add a rule, or `unmatched:` to quell.yml");
+                .label("add a rule, or `unmatched:` to quell.yml");
             At { file: &check.place.file, text: "", sink }.report(*span, found);
         }
     }

@@ -113,7 +113,8 @@ fn one(at: At<'_>, node: &Node, quell_url: Option<&str>) -> Option<Routing> {
         repeat_interval: minutes(4 * 60),
     };
     let root = route_of(at, route, &defaults, &names, 0)?;
-    (!webhooks.is_empty()).then(|| Routing { file: at.file.to_owned(), root, webhooks })
+    // what follows from a mistake is not worth a second word
+    (!webhooks.is_empty() && !at.is_wrong(node.span)).then(|| Routing { file: at.file.to_owned(), root, webhooks })
 }
 
 fn webhook_of(

@@ -124,7 +124,7 @@ fn why_untaken(gathered: &Gathered, alert: &Alert, alerts: &Alerts) -> String {
         Some((name, built)) => {
             format!("rule `{}` ({}) asks for `{name}`", built.rule.name, built.rule.place)
         }
-        None => "quell stores it, and tells nobody unless `unmatched:` says whom".to_owned(),
+        None => "quell only stores it, unless `unmatched:` says whom to tell".to_owned(),
     }
 }
 

@@ -32,6 +32,9 @@ pub(super) fn fault(text: &str, reason: &str) -> (String, usize) {
     if is_about_meaning(reason) {
         let named = reason.split('\'').nth(1).unwrap_or_default();
         let place = words.iter().find(|it| it.text == named).map_or(0, |it| it.at);
+        // in the words of Prometheus
+        let reason = reason.replace("type matrix", "type range vector");
+        let reason = reason.replace("got vector", "got instant vector");
         return (reason.trim_end_matches('.').to_owned(), place);
     }
     for (count, word) in words.iter().enumerate() {

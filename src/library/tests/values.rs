@@ -409,7 +409,7 @@ steps:
       ┌─ playbooks/a.yml:9:74
       │
     9 │     http: { method: FETCH, url: 'example.com/{{ unit }}', body: a, json: { a: '{{ nothing }}' } }
-      │                                                                          ^
+      │                                                                          ^^^^^^^^^^^^^^^^^^^^^^
 
     error[Q0134]: `http` does not know its own reverse
        ┌─ playbooks/a.yml:12:11

@@ -1,0 +1,518 @@
+//! What each lint says and, as much, where it is silent: `code line:column` of everything found.
+
+use super::folder;
+use crate::library::Outside;
+use crate::library::check_paths_against;
+use crate::library::load_against;
+
+/// What is found in these files, in order, without the notes.
+fn found(files: &[(&str, &str)]) -> String {
+    let folder = folder(files);
+    let named = |name: &str| files.iter().any(|(it, _)| *it == name).then(|| folder.path().join(name));
+    let prometheus = files.iter().filter(|(name, _)| name.starts_with("prometheus"));
+    let outside = Outside {
+        prometheus_rules: prometheus.map(|(name, _)| folder.path().join(name)).collect(),
+        alertmanager: named("alertmanager.yml"),
+        quell_url: None,
+    };
+    let loaded = match named("quell.yml") {
+        Some(config) => load_against(Some(&config), &outside, &super::env),
+        None => {
+            let own = files.iter().filter(|(name, _)| name.contains('/'));
+            let paths: Vec<_> = own.map(|(name, _)| folder.path().join(name)).collect();
+            check_paths_against(&paths, &outside, &super::env)
+        }
+    };
+    let shown = loaded.diagnostics.iter().filter(|it| !it.code.is_empty()).map(|it| {
+        let (line, column) = it.span.map_or((0, 0), |span| (span.line, span.column));
+        format!("{} {line}:{column}", it.code)
+    });
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+/// Fails with all cases that differ.
+#[derive(Default)]
+struct Cases(Vec<String>);
+
+impl Cases {
+    fn case(&mut self, name: &str, found: &str, expected: &str) {
+        if found != expected {
+            self.0.push(format!("{name}\n  expected {expected:?}\n  found    {found:?}"));
+        }
+    }
+}
+
+impl Drop for Cases {
+    fn drop(&mut self) {
+        assert!(self.0.is_empty() || std::thread::panicking(), "\n{}", self.0.join("\n"));
+    }
+}
+
+fn check(cases: &[(&str, &str)], whole: impl Fn(&str) -> String) {
+    let mut all = Cases::default();
+    for (input, expected) in cases {
+        all.case(input, &found(&[("rules/a.yml", &whole(input))]), expected);
+    }
+}
+
+#[test]
+fn what_may_be_missing_is_told_where_it_is_read() {
+    check(
+        &[
+            ("    target: x/{{ labels.service }}\n", "Q0321 4:18"),
+            ("    target: x/{{ labels.alertname }}\n", ""),
+            ("    target: x/{{ labels.team }}\n", ""),
+            ("    target: x/{{ labels.env }}\n", ""),
+            ("    target: x/{{ labels.zone }}\n", "Q0321 4:18"),
+            ("    target: x/{{ labels.tier }}\n", "Q0321 4:18"),
+            ("    target: x/{{ labels.service | default('none') }}\n", ""),
+            ("    target: x/{{ labels.service if labels.service is defined else 'none' }}\n", ""),
+            ("    target: x/{{ annotations.summary }}\n", "Q0321 4:18"),
+            ("    target: x/{{ labels.service }}/{{ labels.service }}\n", "Q0321 4:18"),
+            ("    target: x/{{ labels.service }}/{{ labels.host }}\n", "Q0321 4:18, Q0321 4:39"),
+            ("    when: has(labels.service)\n    target: x/{{ labels.service }}\n", ""),
+            ("    when: labels.service == 'x'\n    target: x/{{ labels.service }}\n", "Q0321 4:18"),
+            ("    when: labels.team == 'x'\n    target: x\n", ""),
+            ("    when: has(labels.service) && labels.service == 'x'\n    target: x\n", ""),
+            ("    when: has(annotations.a)\n    target: x/{{ annotations.a }}\n", ""),
+            ("    target: x\n    verify: { tcp: { address: '{{ labels.host }}:80' } }\n", "Q0321 5:35"),
+            (
+                "    target: x\n    verify:\n      promql: >-\n        sum(up{a=\"b\"})\n        / sum(up{host=\"{{ labels.host }}\"})\n      healthy: value > 0.5\n",
+                "Q0321 8:27",
+            ),
+        ],
+        |lines| {
+            format!(
+                "rules:\n  - name: api\n    match: [alertname=~\"A.*\", 'team=\"x\"', 'env=~\".+\"', 'zone=~\"a|\"', 'tier!=\"1\"']\n{lines}"
+            )
+        },
+    );
+}
+
+#[test]
+fn queries_are_read() {
+    let cases: &[(&str, &str, &str)] = &[
+        ("up", "value > 0.0", ""),
+        ("sum(rate(x_total[1m]))", "value < 0.05", ""),
+        ("sum(rate(x_total[1m])", "value < 0.05", "Q0150 6:19"),
+        ("sum(x))", "value < 0.05", "Q0150 6:22"),
+        ("'x{job=api}'", "value < 0.05", "Q0150 6:23"),
+        ("up = 1", "value < 0.05", "Q0150 6:19"),
+        ("rate(x)", "value < 0.05", "Q0150 6:16"),
+        ("'x{service=\"{{ labels.alertname }}\"}'", "value < 0.05", ""),
+        ("rate(x[{{ labels.alertname }}])", "value < 0.05", ""),
+        ("'{{ labels.alertname }}_total'", "value < 0.05", ""),
+        ("x > bool {{ labels.alertname }}", "value < 0.05", ""),
+        ("'{{ labels.alertname }} {{ labels.alertname }}'", "value < 0.05", "Q0322 6:16"),
+        ("'{% if true %}up{% endif %}'", "value < 0.05", ""),
+        ("frobnicate(x)", "value < 0.05", "Q0322 6:16"),
+        ("vector(1)", "value < 0.05", "Q0323 6:16"),
+        ("1", "value < 0.05", "Q0323 6:16"),
+        ("x[5m]", "value < 0.05", "Q0323 6:16"),
+        ("x > 5", "value < 9.0", "Q0324 6:18"),
+        ("x > bool 5", "value < 0.5", ""),
+        ("'count(up == 0)'", "value < 1.0", "Q0324 6:26"),
+        ("count(up == 0) or vector(0)", "value < 1.0", ""),
+        ("absent(up)", "value < 1.0", "Q0324 6:16"),
+        ("up", "'true'", "Q0323 7:18"),
+        ("up", "1 < 2", "Q0323 7:17"),
+        ("up", "has(labels.job)", ""),
+        ("up", "value == value", ""),
+        ("rate(x[10m])", "value < 1.0", "Q0329 6:16"),
+        ("rate(x[5m])", "value < 1.0", ""),
+        ("rate(x[10m])", "value < 1.0\n       within: 10m", ""),
+        ("rate(x[10m])", "value < 1.0\n       within: 9m", "Q0329 8:16"),
+    ];
+    let mut all = Cases::default();
+    for (query, healthy, expected) in cases {
+        let text = format!(
+            "rules:\n  - name: api\n    match: [alertname=\"X\"]\n    target: x\n    verify:\n       promql: {query}\n       healthy: {healthy}\n"
+        );
+        let found = found(&[("rules/a.yml", &text)]);
+        all.case(&format!("{query} | {healthy}"), &found, expected);
+    }
+}
+
+#[test]
+fn checks_are_looked_at_like_rules() {
+    check(
+        &[
+            ("    cron: '* * * * *'\n    probe: { tcp: { address: 'a:1' } }\n", ""),
+            ("    cron: '* * * * *'\n    probe: { promql: 'x > 5', healthy: 'value < 9.0' }\n", "Q0324 4:25"),
+            ("    cron: '0 3 * * *'\n    consecutive: 2\n    probe: { tcp: { address: 'a:1' } }\n", ""),
+            ("    cron: '0 3 * * *'\n    consecutive: 3\n    probe: { tcp: { address: 'a:1' } }\n", "Q0330 4:18"),
+            ("    cron: '0 0 30 2 *'\n    probe: { tcp: { address: 'a:1' } }\n", "Q0118 3:11"),
+            ("    cron: '0 0 29 2 *'\n    probe: { tcp: { address: 'a:1' } }\n", ""),
+        ],
+        |lines| format!("checks:\n  - name: c\n{lines}"),
+    );
+}
+
+const PLAYBOOK: &str = "playbook: p\nparameters: { a: { type: string, required: true, pattern: '[a-z]+' } }\nsteps: [{ name: s, command: { argv: [x, '{{ a }}'] } }]\n";
+
+/// A rule with a remedy of [`PLAYBOOK`], and lines of its own.
+fn acts(name: &str, lines: &str) -> String {
+    format!(
+        "  - name: {name}\n    match: [alertname=\"{name}\"]\n    target: t\n    verify: {{ tcp: {{ address: 'a:1' }} }}\n    response: [{{ playbook: p, with: {{ a: b }} }}]\n{lines}"
+    )
+}
+
+#[test]
+fn what_spans_files() {
+    let rules = |text: &str| format!("rules:\n{text}");
+    let config = "mode: auto\n";
+    let severities = "mode: auto\nchannels: { s: { slack: { webhook_url: \"${env:HOOK}\" } } }\nseverities: { critical: {} }\n"
+        .replace("channels: { s: { slack: { webhook_url: \"${env:HOOK}\" } } }\n", "");
+    let two = |one: &str, other: &str| rules(&(acts("a", one) + &acts("b", other)));
+    let mut all = Cases::default();
+    for (name, files, expected) in [
+        ("used", vec![("rules/a.yml", rules(&acts("a", ""))), ("playbooks/p.yml", PLAYBOOK.into())], ""),
+        (
+            "unused",
+            vec![
+                ("rules/a.yml", rules(&acts("a", ""))),
+                ("playbooks/p.yml", PLAYBOOK.into()),
+                ("playbooks/q.yml", PLAYBOOK.replace("playbook: p", "playbook: q")),
+            ],
+            "Q0325 1:11",
+        ),
+        ("no rules, so nothing is unused", vec![("playbooks/p.yml", PLAYBOOK.into())], ""),
+        (
+            "unused parameter",
+            vec![("playbooks/p.yml", PLAYBOOK.replace("'{{ a }}'", "y"))],
+            "Q0326 2:15",
+        ),
+        (
+            "grouped apart",
+            vec![
+                ("rules/a.yml", two("    group_by: [x]\n", "    group_by: [y]\n")),
+                ("playbooks/p.yml", PLAYBOOK.into()),
+            ],
+            "Q0327 13:15",
+        ),
+        (
+            "grouped alike, in another order",
+            vec![
+                ("rules/a.yml", two("    group_by: [x, y]\n", "    group_by: [y, x]\n")),
+                ("playbooks/p.yml", PLAYBOOK.into()),
+            ],
+            "",
+        ),
+        (
+            "one groups, the other does not",
+            vec![
+                ("rules/a.yml", two("    group_by: [x]\n", "")),
+                ("playbooks/p.yml", PLAYBOOK.into()),
+            ],
+            "",
+        ),
+        (
+            "a playbook that reads a label",
+            vec![
+                ("rules/a.yml", rules(&acts("a", ""))),
+                ("playbooks/p.yml", PLAYBOOK.replace("[x,", "['{{ labels.host }}',")),
+            ],
+            "Q0321 6:28",
+        ),
+        (
+            "a playbook whose condition reads a label",
+            vec![
+                ("rules/a.yml", rules(&acts("a", ""))),
+                ("playbooks/p.yml", PLAYBOOK.replace("name: s,", "name: s, if: labels.env == 'x',")),
+            ],
+            "Q0321 6:28",
+        ),
+        (
+            "a template that no value can save",
+            vec![
+                ("rules/a.yml", rules(&acts("a", "")).replace("a: b", "a: '{{ labels.alertname }}.x'")),
+                ("playbooks/p.yml", PLAYBOOK.into()),
+            ],
+            "Q0125 6:42",
+        ),
+        (
+            "limits of a playbook",
+            vec![
+                ("quell.yml", "limits: { rate: 10 per 1h, concurrent: 2 }\n".into()),
+                ("playbooks/p.yml", PLAYBOOK.replace("steps", "limits: { rate: 20 per 1h, concurrent: 3 }\nsteps")),
+            ],
+            "Q0312 3:17, Q0312 3:40",
+        ),
+        (
+            "nobody to ask",
+            vec![
+                ("quell.yml", config.into()),
+                (
+                    "rules/a.yml",
+                    rules(&acts("a", "")).replace("{ tcp: { address: 'a:1' } }", "{ promql: up, healthy: value > 0.0 }"),
+                ),
+                ("playbooks/p.yml", PLAYBOOK.into()),
+            ],
+            "Q0331 5:13",
+        ),
+        (
+            "nobody to ask whether the alert is gone",
+            vec![
+                ("quell.yml", config.into()),
+                ("rules/a.yml", rules(&acts("a", "")).replace("    verify: { tcp: { address: 'a:1' } }\n", "")),
+                ("playbooks/p.yml", PLAYBOOK.into()),
+            ],
+            "Q0331 2:11",
+        ),
+        (
+            "somebody to ask",
+            vec![
+                ("quell.yml", "alertmanager: { url: 'http://a:9093' }\n".into()),
+                ("rules/a.yml", rules(&acts("a", "")).replace("    verify: { tcp: { address: 'a:1' } }\n", "")),
+                ("playbooks/p.yml", PLAYBOOK.into()),
+            ],
+            "",
+        ),
+        (
+            "an unknown severity",
+            vec![
+                ("quell.yml", severities.clone()),
+                (
+                    "rules/a.yml",
+                    rules(&acts("a", "")).replace("alertname=\"a\"", "alertname=\"a\", severity=~\"critical|high\""),
+                ),
+                ("playbooks/p.yml", PLAYBOOK.into()),
+            ],
+            "Q0328 3:28",
+        ),
+        (
+            "a check that no rule hears",
+            vec![(
+                "rules/a.yml",
+                "checks: [{ name: c, cron: '* * * * *', probe: { tcp: { address: 'a:1' } } }]\nrules: [{ name: r, match: [alertname=\"d\"], target: t }]\n".into(),
+            )],
+            "Q0332 1:18",
+        ),
+        (
+            "a check that a rule hears",
+            vec![(
+                "rules/a.yml",
+                "checks: [{ name: c, cron: '* * * * *', probe: { tcp: { address: 'a:1' } } }]\nrules: [{ name: r, match: [alertname=\"c\"], target: t }]\n".into(),
+            )],
+            "",
+        ),
+    ] {
+        let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (*name, text.as_str())).collect();
+        all.case(name, &found(&files), expected);
+    }
+}
+
+#[test]
+fn alerts_against_rules() {
+    let mut all = Cases::default();
+    for (alerts, rule, expected) in [
+        ("- { alert: A, expr: up == 0 }", r#"alertname="A""#, ""),
+        ("- { alert: A, expr: up == 0 }", r#"alertname="B""#, "Q0361 1:38, Q0362 1:17"),
+        ("- { record: a, expr: up }\n- { alert: A, expr: up }", r#"alertname="A""#, ""),
+        ("- { alert: A, expr: up, labels: { severity: x } }", r#"severity="x""#, ""),
+        ("- { alert: A, expr: up, labels: { severity: x } }", r#"severity="y""#, "Q0361 1:38, Q0362 1:17"),
+        ("- { alert: A, expr: up, labels: { severity: '{{ $labels.s }}' } }", r#"severity="y""#, ""),
+        ("- { alert: A, expr: up }", r#"service="y""#, ""),
+        ("- { alert: A, expr: 'up{service=\"x\"}' }", r#"service="y""#, "Q0361 1:38, Q0362 1:17"),
+        // `service` may be an external label: nothing says that it comes from series
+        ("- { alert: A, expr: sum(up) }", r#"service="y""#, ""),
+        ("- { alert: A, expr: sum(up) }\n- { alert: B, expr: sum by (service) (up) }", r#"service="y""#, "Q0361 1:38"),
+        ("- { alert: A, expr: 'this is no PromQL (' }", r#"service="y""#, ""),
+        ("- { alert: A }", r#"service="y""#, ""),
+        ("- { alert: A, expr: up, unknown: key }", r#"alertname=~"A|B""#, ""),
+        ("- { alert: A, expr: up }", r#"alertname!="A""#, "Q0361 1:38, Q0362 1:17"),
+    ] {
+        let alerts = format!("groups: [{{ name: g, rules: [{}] }}]\n", items(alerts));
+        let rules = format!("rules: [{{ name: r, match: ['{rule}'], target: t }}]\n");
+        let found = found(&[("prometheus.rules.yml", &alerts), ("rules/a.yml", &rules)]);
+        all.case(&format!("{alerts} {rule}"), &found, expected);
+    }
+}
+
+/// `- a\n- b` as `a, b`: everything on one line, so that places are easy to say.
+fn items(list: &str) -> String {
+    list.split('\n').map(|it| it.trim_start_matches("- ")).collect::<Vec<_>>().join(", ")
+}
+
+#[test]
+fn external_labels_count_when_prometheus_yml_is_read() {
+    let rules = |matcher: &str| format!("rules: [{{ name: r, match: ['{matcher}'], target: t }}]\n");
+    let alerts = "groups: [{ name: g, rules: [{ alert: A, expr: sum(up) }] }]\n";
+    let mut all = Cases::default();
+    for (settings, matcher, expected) in [
+        ("global: { external_labels: { cluster: eu } }\n", r#"cluster="eu""#, ""),
+        ("global: { external_labels: { cluster: eu } }\n", r#"cluster="us""#, "Q0361 1:38, Q0362 1:17"),
+        ("global: { external_labels: { cluster: '${CLUSTER}' } }\n", r#"cluster="us""#, ""),
+        ("global: {}\n", r#"cluster="us""#, "Q0361 1:38, Q0362 1:17"),
+        ("alerting: { alert_relabel_configs: [{ action: labeldrop, regex: x }] }\nglobal: {}\n", r#"cluster="us""#, ""),
+        ("rule_files: ['*.none.yml']\n", r#"cluster="us""#, "Q0361 1:38, Q0362 1:17"),
+    ] {
+        let settings = settings.replace("rule_files: ['*.none.yml']", "rule_files: ['prometheus-r*.yml']");
+        let files = [
+            ("prometheus-rules.yml", alerts),
+            ("prometheus.yml", settings.as_str()),
+            ("rules/a.yml", &rules(matcher)),
+        ];
+        all.case(&format!("{settings} {matcher}"), &found(&files), expected);
+    }
+}
+
+const RECEIVERS: &str = "receivers:\n  - name: quell\n    webhook_configs: [{ url: 'http://q:9797/api/v1/webhook/alertmanager' }]\n  - name: people\n";
+
+#[test]
+fn routes_that_never_reach_quell() {
+    let quick = "group_interval: 30s, repeat_interval: 10m";
+    let mut all = Cases::default();
+    for (routes, expected) in [
+        ("{ receiver: quell, QUICK }", ""),
+        ("{ receiver: people, QUICK }", "Q0372 1:20"),
+        ("{ receiver: quell, QUICK, routes: [{ matchers: [a=b], receiver: people }] }", "Q0372 1:108"),
+        ("{ receiver: quell, QUICK, routes: [{ matchers: [a=b], receiver: people, continue: true }] }", "Q0372 1:108"),
+        (
+            "{ receiver: quell, QUICK, routes: [{ matchers: [a=b], receiver: people, continue: true }, { receiver: quell }] }",
+            "",
+        ),
+        ("{ receiver: quell, QUICK, routes: [{ receiver: quell, continue: true }, { receiver: people }] }", ""),
+        (
+            "{ receiver: people, QUICK, routes: [{ matchers: [a=b], receiver: quell }] }",
+            "Q0372 1:20",
+        ),
+        // an alert may match both
+        (
+            "{ receiver: quell, QUICK, routes: [{ match: { a: b }, receiver: quell, continue: true }, { match_re: { c: d }, receiver: people }] }",
+            "",
+        ),
+        (
+            "{ receiver: quell, QUICK, routes: [{ matchers: [a=b], receiver: people, routes: [{ matchers: [c=d], receiver: quell }] }] }",
+            "Q0372 1:108",
+        ),
+        (
+            "{ receiver: quell, QUICK, routes: [{ matchers: [a=b], routes: [{ matchers: [c=d], receiver: people }] }] }",
+            "Q0372 1:136",
+        ),
+        ("{ receiver: nobody, QUICK }", "Q0370 1:20"),
+        ("{ receiver: quell, QUICK, routes: [{ matchers: ['a b'], receiver: quell }] }", "Q0114 1:95"),
+        ("{ receiver: quell }", "Q0378 1:8, Q0378 1:8"),
+        ("{ receiver: quell, group_interval: 1m, repeat_interval: 15m }", ""),
+        ("{ receiver: quell, group_interval: 1m, repeat_interval: 1h }", "Q0378 1:64"),
+        ("{ receiver: quell, group_interval: 10m, repeat_interval: 10m }", "Q0378 1:43"),
+        ("{ receiver: quell, group_interval: 50s, repeat_interval: 15m }", ""),
+        ("{ receiver: quell, group_interval: 11s, repeat_interval: 899s }", "Q0378 1:65"),
+    ] {
+        let text = format!("route: {}\n{RECEIVERS}", routes.replace("QUICK", quick));
+        all.case(routes, &found(&[("alertmanager.yml", &text)]), expected);
+    }
+}
+
+#[test]
+fn alerts_that_never_reach_quell() {
+    let rules = "rules: [{ name: r, match: ['alertname=~\"A|B\"'], target: t }]\n";
+    let route = |routes: &str| {
+        format!("route: {{ receiver: people, group_interval: 30s, repeat_interval: 10m, routes: [{routes}] }}\n{RECEIVERS}")
+    };
+    for (alert, routes, arrives) in [
+        ("labels: { s: x }", "{ matchers: [s=x], receiver: quell }", true),
+        ("labels: { s: y }", "{ matchers: [s=x], receiver: quell }", false),
+        ("labels: { s: '{{ $value }}' }", "{ matchers: [s=x], receiver: quell }", true),
+        ("labels: { s: x }", "{ matchers: [s=x], receiver: people }, { receiver: quell }", false),
+        ("labels: { s: x }", "{ matchers: [s=x], receiver: people, continue: true }, { receiver: quell }", true),
+        ("labels: { s: x }", "{ matchers: [t=x], receiver: people }, { receiver: quell }", true),
+        ("labels: { s: x }", "{ matchers: [s=x], routes: [{ matchers: [t=y], receiver: quell }] }", true),
+        ("labels: { s: x, t: z }", "{ matchers: [s=x], routes: [{ matchers: [t=y], receiver: quell }] }", false),
+        ("labels: { s: x }", "{ match_re: { s: 'x|y' }, receiver: quell }", true),
+        ("labels: { s: z }", "{ match_re: { s: 'x|y' }, receiver: quell }", false),
+    ] {
+        let alerts = format!("groups: [{{ name: g, rules: [{{ alert: A, expr: up, {alert} }}] }}]\n");
+        let found = found(&[
+            ("prometheus-rules.yml", &alerts),
+            ("alertmanager.yml", &route(routes)),
+            ("rules/a.yml", rules),
+        ]);
+        assert_eq!(!found.contains("Q0373"), arrives, "{alert} {routes}: {found}");
+    }
+}
+
+#[test]
+fn what_a_receiver_loses() {
+    let mut all = Cases::default();
+    for (settings, global, expected) in [
+        ("", "", ""),
+        (", send_resolved: true, max_alerts: 0, timeout: 0s", "", ""),
+        (", send_resolved: false", "", "Q0374 4:90"),
+        (", max_alerts: 10", "", "Q0375 4:87"),
+        (", payload: { a: b }", "", "Q0377 4:84"),
+        (", timeout: 1s", "", "Q0379 4:84"),
+        (", timeout: 30s", "", ""),
+    ] {
+        let url = "http://q:9797/api/v1/webhook/alertmanager";
+        let text = format!(
+            "route: {{ receiver: quell, group_interval: 30s, repeat_interval: 10m }}\nreceivers:\n  - name: quell\n    webhook_configs: [{{ url: '{url}'{settings} }}]\n{global}"
+        );
+        all.case(settings, &found(&[("alertmanager.yml", &text)]), expected);
+    }
+}
+
+#[test]
+fn credentials_are_asked_for_when_quell_asks_for_them() {
+    let config = "ingest: { tokens: [{ name: am, token: \"${env:TOKEN}\" }] }\n";
+    let auth = "authorization: { credentials_file: /t }";
+    let mut all = Cases::default();
+    for (url, settings, global, expected) in [
+        ("http://q/api/v1/webhook/alertmanager", "", "", "Q0376 4:30"),
+        ("http://u:p@q/api/v1/webhook/alertmanager", "", "", ""),
+        ("http://q/api/v1/webhook/alertmanager", auth, "", ""),
+        ("http://q/api/v1/webhook/alertmanager", "basic_auth: { username: u, password_file: /p }", "", ""),
+        ("http://q/api/v1/webhook/alertmanager", "http_headers: { Authorization: { files: [/t] } }", "", ""),
+        ("http://q/api/v1/webhook/alertmanager", "", auth, ""),
+        ("http://q/api/v1/webhook/alertmanager", "follow_redirects: false", auth, "Q0376 4:30"),
+    ] {
+        let own = if settings.is_empty() { String::new() } else { format!(", http_config: {{ {settings} }}") };
+        let global = if global.is_empty() { String::new() } else { format!("global: {{ http_config: {{ {global} }} }}\n") };
+        let text = format!(
+            "route: {{ receiver: quell, group_interval: 30s, repeat_interval: 10m }}\nreceivers:\n  - name: quell\n    webhook_configs: [{{ url: '{url}'{own} }}]\n{global}"
+        );
+        let found = found(&[("quell.yml", config), ("alertmanager.yml", &text)]);
+        all.case(&format!("{url} {settings} {global}"), &found, expected);
+    }
+}
+
+#[test]
+fn credentials_of_alertmanager_and_prometheus_are_never_shown() {
+    let folder = folder(&[
+        (
+            "alertmanager.yml",
+            "route: { receiver: quell }\nreceivers: [{ name: quell, webhook_configs: [{ url: 'http://u:nobody-may-see@q/api/v1/webhook/alertmanager', send_resolved: false, payload: { a: nobody-may-see } }], pagerduty_configs: [{ routing_key: nobody-may-see }] }]\n",
+        ),
+        ("broken.yml", "route:\n  secret: nobody-may-see: x\n   : [\n"),
+        ("prometheus.yml", "global: { scrape_interval: 1s }\nremote_write: [{ basic_auth: { password: nobody-may-see } }]\nrule_files: [none.yml]\n"),
+    ]);
+    for name in ["alertmanager.yml", "broken.yml"] {
+        let outside = Outside {
+            prometheus_rules: vec![folder.path().join("prometheus.yml")],
+            alertmanager: Some(folder.path().join(name)),
+            quell_url: None,
+        };
+        let loaded = check_paths_against(&[], &outside, &super::env);
+        let json = serde_json::to_string(&crate::library::report::document(&loaded)).expect("JSON");
+        for text in [loaded.render(false), crate::library::report::github(&loaded), json] {
+            assert!(!text.contains("nobody"), "{text}");
+            assert!(text.contains("Q0"), "{text}");
+        }
+    }
+}
+
+#[test]
+fn the_shipped_files_fit_one_another() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let outside = Outside {
+        prometheus_rules: vec![root.join("alertmanager/rules")],
+        alertmanager: Some(root.join("alertmanager/alertmanager.yml")),
+        quell_url: None,
+    };
+    let paths = [root.join("rules"), root.join("playbooks")];
+    let loaded = check_paths_against(&paths, &outside, &super::env);
+    let codes: Vec<&str> = loaded.diagnostics.iter().map(|it| it.code).collect();
+    // alerts that are for people only; no rule lacks its alert, and no route leads elsewhere
+    assert!(codes.iter().all(|it| *it == "Q0361"), "{}", loaded.render(false));
+    assert!(loaded.counts.alerts > 5, "{:?}", loaded.counts);
+}
