@@ -61,10 +61,7 @@ macro_rules! codes {
 
 macro_rules! page {
     ($code:literal) => {
-        Code {
-            code: $code,
-            page: include_str!(concat!("../../docs/errors/", $code, ".md")),
-        }
+        Code { code: $code, page: include_str!(concat!("../../docs/errors/", $code, ".md")) }
     };
 }
 

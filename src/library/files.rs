@@ -140,7 +140,11 @@ impl<'a> Reader<'a> {
     }
 
     /// The name and the text of a file that was not read before.
-    pub(crate) fn text(&mut self, path: &Path, named_at: Option<(&str, Span)>) -> Option<(String, String)> {
+    pub(crate) fn text(
+        &mut self,
+        path: &Path,
+        named_at: Option<(&str, Span)>,
+    ) -> Option<(String, String)> {
         let name = path.display().to_string();
         let size = match std::fs::metadata(path) {
             Ok(metadata) => metadata.len(),

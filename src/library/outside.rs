@@ -35,9 +35,10 @@ impl Reader<'_> {
     pub(crate) fn outside(&mut self, outside: &Outside) {
         let alerts = (!outside.prometheus_rules.is_empty())
             .then(|| prometheus::read(self, &outside.prometheus_rules));
-        let routing = outside.alertmanager.as_deref().and_then(|path| {
-            alertmanager::read(self, path, outside.quell_url.as_deref())
-        });
+        let routing = outside
+            .alertmanager
+            .as_deref()
+            .and_then(|path| alertmanager::read(self, path, outside.quell_url.as_deref()));
         self.counts.alerts = alerts.as_ref().map_or(0, |it| it.alerts.len());
         if let Some(routing) = &routing {
             receiver::check(self.sink, self.config.as_ref(), routing);

@@ -60,8 +60,17 @@ pub(crate) enum Odd {
     Constant,
     /// A range of samples for each series.
     Range,
-    /// Series vanish when this comparison is false, or, without a sign, when the series of `absent` are there.
-    Vanishes(Option<&'static str>),
+    /// Series vanish.
+    Vanishes(Filter),
+}
+
+/// What takes series away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Filter {
+    /// A comparison that is false.
+    Comparison(&'static str),
+    /// `absent`, when the series are there.
+    Absent,
 }
 
 /// What is odd about the result.
@@ -116,8 +125,7 @@ fn is_scalar(expr: &Expr) -> bool {
     }
 }
 
-/// The sign of the comparison that takes series away, if one does.
-fn vanishes(expr: &Expr, depth: usize) -> Option<Option<&'static str>> {
+fn vanishes(expr: &Expr, depth: usize) -> Option<Filter> {
     if depth > DEPTH {
         return None;
     }
@@ -128,7 +136,7 @@ fn vanishes(expr: &Expr, depth: usize) -> Option<Option<&'static str>> {
         // the highest of those left over are all that anybody asked for
         Expr::Aggregate(it) => next(&it.expr),
         Expr::Call(call) => match call.func.name {
-            "absent" | "absent_over_time" => Some(None),
+            "absent" | "absent_over_time" => Some(Filter::Absent),
             "vector" | "scalar" => None,
             _ => call.args.args.iter().find_map(|it| next(it)),
         },
@@ -138,7 +146,7 @@ fn vanishes(expr: &Expr, depth: usize) -> Option<Option<&'static str>> {
                 return if it.return_bool() {
                     next(&it.lhs).or_else(|| next(&it.rhs))
                 } else {
-                    Some(Some(sign(op)))
+                    Some(Filter::Comparison(sign(op)))
                 };
             }
             match op {
@@ -204,22 +212,22 @@ mod tests {
             ("up[5m]", Some(Odd::Range)),
             ("(rate(x[1m]))[5m:]", Some(Odd::Range)),
             ("max_over_time(rate(x[1m])[5m:])", None),
-            ("up == 0", Some(Odd::Vanishes(Some("==")))),
+            ("up == 0", Some(Odd::Vanishes(Filter::Comparison("==")))),
             ("up == bool 0", None),
-            ("(x / y) > 0.05", Some(Odd::Vanishes(Some(">")))),
-            ("count(up == 0)", Some(Odd::Vanishes(Some("==")))),
+            ("(x / y) > 0.05", Some(Odd::Vanishes(Filter::Comparison(">")))),
+            ("count(up == 0)", Some(Odd::Vanishes(Filter::Comparison("==")))),
             ("count(up == 0) or vector(0)", None),
             ("count(up == bool 0)", None),
             ("sum(up == bool 0)", None),
             ("x / y", None),
             ("x and y > 1", None),
-            ("x > 1 and y", Some(Odd::Vanishes(Some(">")))),
-            ("absent(up)", Some(Odd::Vanishes(None))),
+            ("x > 1 and y", Some(Odd::Vanishes(Filter::Comparison(">")))),
+            ("absent(up)", Some(Odd::Vanishes(Filter::Absent))),
             ("absent(up) or vector(0)", None),
-            ("1 - (up != 1)", Some(Odd::Vanishes(Some("!=")))),
+            ("1 - (up != 1)", Some(Odd::Vanishes(Filter::Comparison("!=")))),
             ("clamp_max(x, 1)", None),
             ("topk(3, x)", None),
-            ("x > bool 3 * (y <= 2)", Some(Odd::Vanishes(Some("<=")))),
+            ("x > bool 3 * (y <= 2)", Some(Odd::Vanishes(Filter::Comparison("<=")))),
         ] {
             assert_eq!(odd(&parse(query).expect(query)), expected, "{query}");
         }
@@ -247,7 +255,10 @@ mod tests {
             ("x{job=\"api\"", "`{` is not closed @1"),
             ("x{job=\"api}", "a text that begins here is not closed @6"),
             ("rate(x[5 6])", "unexpected `6` @9"),
-            ("rate(x)", "expected type range vector in call to function 'rate', got instant vector @0"),
+            (
+                "rate(x)",
+                "expected type range vector in call to function 'rate', got instant vector @0",
+            ),
             ("up = 1", "unexpected `=` @3"),
             ("up >", "the query ends too early @3"),
             ("", "an empty query @0"),

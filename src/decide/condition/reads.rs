@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use cel::IdedExpr;
-use cel::common::ast::CallExpr;
 use cel::common::ast::EntryExpr;
 use cel::common::ast::Expr;
 use cel::common::ast::LiteralValue;
@@ -64,56 +63,42 @@ fn names(it: &IdedExpr, found: &mut BTreeSet<String>) {
     if let Expr::Ident(name) = &it.expr {
         found.insert(name.clone());
     }
-    parts(it).into_iter().for_each(|part| names(part, found));
+    for part in parts(it) {
+        names(part, found);
+    }
 }
 
 /// `labels.x` and `labels["x"]`.
 fn member(it: &IdedExpr) -> Option<Member> {
-    match &it.expr {
-        Expr::Select(select) if !select.test => {
-            Some((variable(&select.operand)?, select.field.clone()))
-        }
-        Expr::Call(CallExpr { func_name, target: None, args }) if func_name == operators::INDEX => {
-            let [of, key] = args.as_slice() else { return None };
-            Some((variable(of)?, text(key)?))
-        }
-        _ => None,
+    if let Expr::Select(select) = &it.expr {
+        return (!select.test).then_some((variable(&select.operand)?, select.field.clone()));
     }
+    let Some([of, key]) = call(it, operators::INDEX) else { return None };
+    Some((variable(of)?, text(key)?))
 }
 
 /// `has(labels.x)` and `"x" in labels`.
 fn tested(it: &IdedExpr) -> Option<Member> {
-    match &it.expr {
-        Expr::Select(select) if select.test => {
-            Some((variable(&select.operand)?, select.field.clone()))
-        }
-        Expr::Call(CallExpr { func_name, target: None, args }) if func_name == "@among" => {
-            let [key, of] = args.as_slice() else { return None };
-            Some((variable(of)?, text(key)?))
-        }
-        _ => None,
+    if let Expr::Select(select) = &it.expr {
+        return select.test.then_some((variable(&select.operand)?, select.field.clone()));
     }
+    let Some([key, of]) = call(it, "@among") else { return None };
+    Some((variable(of)?, text(key)?))
 }
 
 fn variable(it: &IdedExpr) -> Option<String> {
-    match &it.expr {
-        Expr::Ident(name) => Some(name.clone()),
-        _ => None,
-    }
+    let Expr::Ident(name) = &it.expr else { return None };
+    Some(name.clone())
 }
 
 fn text(it: &IdedExpr) -> Option<String> {
-    match &it.expr {
-        Expr::Literal(LiteralValue::String(text)) => Some(text.inner().to_owned()),
-        _ => None,
-    }
+    let Expr::Literal(LiteralValue::String(text)) = &it.expr else { return None };
+    Some(text.inner().to_owned())
 }
 
 fn call<'a>(it: &'a IdedExpr, name: &str) -> Option<&'a [IdedExpr]> {
-    match &it.expr {
-        Expr::Call(call) if call.func_name == name => Some(&call.args),
-        _ => None,
-    }
+    let Expr::Call(call) = &it.expr else { return None };
+    (call.func_name == name).then_some(&call.args)
 }
 
 /// Adds the members that are read where nothing tests them.
@@ -144,7 +129,9 @@ fn needed(it: &IdedExpr, sure: &BTreeSet<Member>, found: &mut BTreeSet<Member>) 
         needed(otherwise, &sure.union(&when_false(condition)).cloned().collect(), found);
         return;
     }
-    parts(it).into_iter().for_each(|part| needed(part, sure, found));
+    for part in parts(it) {
+        needed(part, sure, found);
+    }
 }
 
 /// `labels.?x` and `labels[?"x"]` are there to be missing.
@@ -231,9 +218,11 @@ mod tests {
 
     #[test]
     fn variables_are_those_named() {
-        for (source, expected) in
-            [("value < 0.05", "value"), ("1 < 2", ""), (r#"has(labels.a) && value > 1"#, "labels value")]
-        {
+        for (source, expected) in [
+            ("value < 0.05", "value"),
+            ("1 < 2", ""),
+            ("has(labels.a) && value > 1", "labels value"),
+        ] {
             let reads = Condition::new(source, &["value", "labels"]).expect(source).reads();
             let found: Vec<&str> = reads.variables.iter().map(String::as_str).collect();
             assert_eq!(found.join(" "), expected, "{source}");

@@ -56,10 +56,9 @@ fn tag_length(rest: &str, close: &str) -> usize {
             _ if escaped => escaped = false,
             Some(_) if c == '\\' => escaped = true,
             Some(open) if c == open => quote = None,
-            Some(_) => {}
             None if close != "#}" && (c == '"' || c == '\'') => quote = Some(c),
             None if rest.get(at..).is_some_and(|it| it.starts_with(close)) => return at + 2,
-            None => {}
+            Some(_) | None => {}
         }
     }
     rest.len()
@@ -75,10 +74,10 @@ enum Token<'a> {
 /// Reads of one `{{ … }}`.
 fn expression(body: &str, offset: usize, found: &mut Vec<Read>) {
     let tokens = tokens(body);
-    let looked_after = tokens.iter().enumerate().any(|(at, token)| match token {
-        Token::Word("default" | "is" | "if", _) => true,
-        Token::Word("d", _) => before(&tokens, at) == Some(Token::Sign('|')),
-        _ => false,
+    let looked_after = tokens.iter().enumerate().any(|(at, token)| {
+        let Token::Word(word, _) = token else { return false };
+        matches!(*word, "default" | "is" | "if")
+            || *word == "d" && before(&tokens, at) == Some(Token::Sign('|'))
     });
     if looked_after {
         return;

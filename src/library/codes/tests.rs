@@ -27,7 +27,7 @@ fn section<'a>(page: &'a str, heading: &str) -> &'a str {
     rest.split("\n## ").next().unwrap_or_default()
 }
 
-/// Fenced blocks that name a file: "```yaml rules/api.yml".
+/// Fenced blocks whose first line names a file: `yaml rules/api.yml`.
 fn files(section: &str) -> Vec<File> {
     let mut files = Vec::new();
     for block in section.split("\n```").skip(1).step_by(2) {

@@ -126,7 +126,8 @@ pub(super) fn in_playbooks(sink: &Sink, gathered: &Gathered) {
     for (built, facts) in gathered.rules.iter().zip(&gathered.facts) {
         let mut told = BTreeSet::new();
         for remedy in &built.remedies {
-            let Some((playbook, of_playbook)) = playbooks.get(remedy.remedy.playbook.as_str()) else {
+            let Some((playbook, of_playbook)) = playbooks.get(remedy.remedy.playbook.as_str())
+            else {
                 continue;
             };
             for (member, line) in &of_playbook.needed {

@@ -7,6 +7,7 @@ use crate::library::codes;
 use crate::library::diagnostic::At;
 use crate::library::diagnostic::Diagnostic;
 use crate::library::promql;
+use crate::library::promql::Filter;
 use crate::library::promql::Masked;
 use crate::library::promql::Odd;
 use crate::library::promql::Wrong;
@@ -53,7 +54,8 @@ pub(super) fn probe(at: At<'_>, node: &Node, probe: &Probe) -> Option<Query> {
 }
 
 fn report(at: At<'_>, written: &Node, text: &str, odd: Odd) {
-    let place = |sign| promql::place_of(text, sign).map_or(written.span, |it| inside(at, written, it));
+    let place =
+        |sign| promql::place_of(text, sign).map_or(written.span, |it| inside(at, written, it));
     let (span, found) = match odd {
         Odd::Constant => (
             written.span,
@@ -71,15 +73,17 @@ fn report(at: At<'_>, written: &Node, text: &str, odd: Odd) {
             )
             .label("put it into a function, as in `rate(…)` or `max_over_time(…)`"),
         ),
-        Odd::Vanishes(Some(sign)) => (
+        Odd::Vanishes(Filter::Comparison(sign)) => (
             place(sign),
             Diagnostic::warning(
                 codes::VANISHES,
-                format!("`{sign}` takes away the series for which it is false, and no sample is unknown"),
+                format!(
+                    "`{sign}` takes away the series for which it is false, and no sample is unknown"
+                ),
             )
             .label(format!("compare in `healthy`, or write `{sign} bool`")),
         ),
-        Odd::Vanishes(None) => (
+        Odd::Vanishes(Filter::Absent) => (
             written.span,
             Diagnostic::warning(
                 codes::VANISHES,

@@ -58,7 +58,10 @@ pub(super) fn playbooks(sink: &Sink, gathered: &Gathered) {
 
 /// Reports checks whose alert no rule takes, when there are rules to take it and nobody is told of alerts without one.
 pub(super) fn checks(sink: &Sink, config: Option<&Config>, gathered: &Gathered) {
-    if gathered.rules.is_empty() || sink.errors() > 0 || config.is_some_and(|it| !it.unmatched.is_empty()) {
+    if gathered.rules.is_empty()
+        || sink.errors() > 0
+        || config.is_some_and(|it| !it.unmatched.is_empty())
+    {
         return;
     }
     let candidates = Candidates::of(&gathered.rules);

@@ -19,7 +19,9 @@ pub(super) fn check(sink: &Sink, gathered: &Gathered) {
     for built in &gathered.rules {
         let at = At { file: &built.file, text: "", sink };
         for remedy in &built.remedies {
-            let Some((playbook, _)) = playbooks.get(remedy.remedy.playbook.as_str()) else { continue };
+            let Some((playbook, _)) = playbooks.get(remedy.remedy.playbook.as_str()) else {
+                continue;
+            };
             for (key, value) in &remedy.with {
                 let parameter = playbook.playbook.parameters.get(&key.value);
                 let Some((parameter, text)) = parameter.zip(value.value.as_str()) else { continue };

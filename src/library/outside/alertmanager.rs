@@ -83,7 +83,13 @@ fn one(at: At<'_>, node: &Node, quell_url: Option<&str>) -> Option<Routing> {
     mask(at, node, "");
     let (Some(route), Some(receivers)) = (node.get("route"), node.get("receivers")) else {
         let message = format!("{} has no `route` and `receivers`", at.file);
-        wrong(at, node, codes::NOT_ALERTMANAGER, message, "expected a configuration of Alertmanager");
+        wrong(
+            at,
+            node,
+            codes::NOT_ALERTMANAGER,
+            message,
+            "expected a configuration of Alertmanager",
+        );
         return None;
     };
     let receivers = list(receivers);
@@ -102,19 +108,22 @@ fn one(at: At<'_>, node: &Node, quell_url: Option<&str>) -> Option<Routing> {
             None => format!("no receiver posts to a URL that ends in {PATH}"),
         };
         let place = node.get("receivers").map_or(node.span, |it| it.span);
-        at.report(place, Diagnostic::warning(codes::NO_RECEIVER, message).label(
-            "add one, or name the URL under which quell is reached with --quell-url",
-        ));
+        at.report(
+            place,
+            Diagnostic::warning(codes::NO_RECEIVER, message)
+                .label("add one, or name the URL under which quell is reached with --quell-url"),
+        );
     }
     let minutes = |count: u64| Placed { value: Duration::from_mins(count), span: route.span };
-    let defaults = Inherited {
-        receiver: "",
-        group_interval: minutes(5),
-        repeat_interval: minutes(4 * 60),
-    };
+    let defaults =
+        Inherited { receiver: "", group_interval: minutes(5), repeat_interval: minutes(4 * 60) };
     let root = route_of(at, route, &defaults, &names, 0)?;
     // what follows from a mistake is not worth a second word
-    (!webhooks.is_empty() && !at.is_wrong(node.span)).then(|| Routing { file: at.file.to_owned(), root, webhooks })
+    (!webhooks.is_empty() && !at.is_wrong(node.span)).then(|| Routing {
+        file: at.file.to_owned(),
+        root,
+        webhooks,
+    })
 }
 
 fn webhook_of(
@@ -221,7 +230,8 @@ fn matchers(at: At<'_>, node: &Node) -> Vec<Option<Matcher>> {
     }
     for (key, op) in [("match", Op::Equal), ("match_re", Op::Regex)] {
         if let Some(Value::Map(entries)) = node.get(key).map(|it| &it.value) {
-            let read = entries.iter().map(|(name, value)| Matcher::new(&name.text, op, &value.text));
+            let read =
+                entries.iter().map(|(name, value)| Matcher::new(&name.text, op, &value.text));
             all.extend(read.map(Result::ok));
         }
     }
@@ -266,7 +276,9 @@ fn mask(at: At<'_>, node: &Node, key: &str) {
         _ if SHOWN.contains(&key) => {}
         Value::List(items) => items.iter().for_each(|it| mask(at, it, key)),
         Value::Map(entries) => {
-            entries.iter().for_each(|(key, value)| mask(at, value, &key.text));
+            for (key, value) in entries {
+                mask(at, value, &key.text);
+            }
         }
         Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text => {
             at.mask(node.span);

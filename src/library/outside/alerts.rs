@@ -30,9 +30,8 @@ pub(super) fn check(sink: &Sink, gathered: &Gathered, alerts: &Alerts, routing: 
         let arrives =
             routing.is_none_or(|it| route::may_arrive(it, &alert.labels, &alerts.external));
         match (taken, arrives) {
-            (true, true) => {}
-            // it is for somebody else, and goes there
-            (false, false) => {}
+            // as it should be; or it is for somebody else, and goes there
+            (true, true) | (false, false) => {}
             (true, false) => {
                 let message = format!("alert `{}` never reaches quell", alert.name);
                 let found = Diagnostic::warning(codes::ALERT_ELSEWHERE, message);

@@ -93,8 +93,7 @@ impl Known {
     fn or(mut self, other: &Self) -> Self {
         self.fixed.retain(|name, value| other.fixed.get(name) == Some(value));
         let lacks = |of: &Self, name: &String| {
-            of.absent.contains(name)
-                || of.allowed.as_ref().is_some_and(|it| !it.contains(name))
+            of.absent.contains(name) || of.allowed.as_ref().is_some_and(|it| !it.contains(name))
         };
         self.absent.retain(|name| lacks(other, name));
         self.allowed = match (self.allowed, &other.allowed) {
@@ -264,8 +263,9 @@ fn equal_on_both(mut one: Known, other: Known) -> Known {
 fn called(call: &Call, depth: usize) -> Known {
     let arguments = &call.args.args;
     let series = || {
-        let of_series = |it: &&Box<Expr>| !is_scalar(it) && !matches!(***it, Expr::StringLiteral(_));
-        arguments.iter().find(of_series).map(|it| labels(it, depth + 1)).unwrap_or_default()
+        let mut of_series = arguments.iter().map(|it| &**it);
+        let found = of_series.find(|it| !is_scalar(it) && !matches!(it, Expr::StringLiteral(_)));
+        found.map(|it| labels(it, depth + 1)).unwrap_or_default()
     };
     match call.func.name {
         "vector" | "scalar" | "time" | "pi" => Known::only(BTreeSet::new()),
@@ -323,7 +323,7 @@ mod tests {
             (r#"x{a="1"} / on (a, b) y{b="2"} > 5"#, "a=1,b=2 - [a,b]"),
             (r#"x{a="1"} / ignoring (a) y{b="2"}"#, "b=2 -a [*]"),
             (r#"x{a="1"} * on (b) group_left (c) y"#, "a=1 - [*]"),
-            (r#"sum by (a) (x) * on (a) group_right (c) sum by (a, d) (y)"#, " - [a,c,d]"),
+            ("sum by (a) (x) * on (a) group_right (c) sum by (a, d) (y)", " - [a,c,d]"),
             (r#"x{a="1"} > 5 and y{b="2"}"#, "a=1 - [*]"),
             (r#"x{a="1", b="1"} or y{a="1", b="2"}"#, "a=1 - [*]"),
             ("sum by (a) (x) or sum by (b) (y)", " - [a,b]"),
@@ -345,7 +345,8 @@ mod tests {
     fn a_missing_label_is_certain_only_when_prometheus_cannot_add_it() {
         let mut alert = of(&crate::library::promql::parse("sum by (job) (up)").expect("PromQL"));
         alert.set("severity", Some("critical"));
-        let unread = External { of_series: BTreeSet::from(["service".into()]), ..External::default() };
+        let unread =
+            External { of_series: BTreeSet::from(["service".into()]), ..External::default() };
         let read = External {
             labels: Some(BTreeMap::from([
                 ("cluster".into(), Some("eu".into())),

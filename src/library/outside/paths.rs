@@ -49,7 +49,8 @@ fn folder(path: &Path, depth: usize, files: &mut Vec<PathBuf>) {
 
 /// Whether a name fits a pattern: `*` stands for any characters, `?` for one.
 fn fits(pattern: &str, name: &str) -> bool {
-    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
+    let (pattern, name): (Vec<char>, Vec<char>) =
+        (pattern.chars().collect(), name.chars().collect());
     // row[n]: the pattern so far fits the first n characters
     let mut row = vec![false; name.len() + 1];
     if let Some(first) = row.first_mut() {
@@ -60,13 +61,13 @@ fn fits(pattern: &str, name: &str) -> bool {
         let mut any = false;
         for (count, before) in row.iter().enumerate() {
             any |= before;
-            let here = match wanted {
-                '*' => any,
-                _ => {
-                    let character = count.checked_sub(1).and_then(|it| name.get(it));
-                    let fitted = count.checked_sub(1).and_then(|it| row.get(it)) == Some(&true);
-                    fitted && character.is_some_and(|it| wanted == '?' || *it == wanted)
-                }
+            let here = if wanted == '*' {
+                any
+            } else {
+                let last = count.checked_sub(1);
+                let fitted = last.and_then(|it| row.get(it)) == Some(&true);
+                let character = last.and_then(|it| name.get(it));
+                fitted && character.is_some_and(|it| wanted == '?' || *it == wanted)
             };
             if let Some(cell) = next.get_mut(count) {
                 *cell = here;

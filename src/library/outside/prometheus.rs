@@ -85,13 +85,7 @@ fn one(at: At<'_>, node: &Node, file: &Path, alerts: &mut Alerts, listed: &mut V
     }
 }
 
-fn settings(
-    at: At<'_>,
-    node: &Node,
-    file: &Path,
-    alerts: &mut Alerts,
-    listed: &mut Vec<PathBuf>,
-) {
+fn settings(at: At<'_>, node: &Node, file: &Path, alerts: &mut Alerts, listed: &mut Vec<PathBuf>) {
     // it holds credentials of all kinds, and nothing of it needs to be shown
     at.mask(node.span);
     let external = alerts.external.labels.get_or_insert_default();
@@ -101,10 +95,10 @@ fn settings(
         external.insert(name.to_owned(), (!value.contains('$')).then(|| value.to_owned()));
     }
     let alerting = node.get("alerting");
-    let relabels = |of: &Node| of.get("alert_relabel_configs").is_some_and(|it| it.first().is_some());
+    let relabels =
+        |of: &Node| of.get("alert_relabel_configs").is_some_and(|it| it.first().is_some());
     alerts.external.relabelled |= alerting.is_some_and(|alerting| {
-        relabels(alerting)
-            || alerting.get("alertmanagers").into_iter().flat_map(list).any(relabels)
+        relabels(alerting) || alerting.get("alertmanagers").into_iter().flat_map(list).any(relabels)
     });
     let folder = file.parent().unwrap_or_else(|| Path::new(""));
     let files = node.get("rule_files").into_iter().flat_map(list);

@@ -75,8 +75,10 @@ fn late(at: At<'_>, routing: &Routing, route: &Route, max_age: Duration) {
     };
     let Placed { value: interval, span } = &route.group_interval;
     if *interval > PROMPT {
-        let message =
-            format!("quell hears of a change up to {} late: `group_interval`", show_duration(*interval));
+        let message = format!(
+            "quell hears of a change up to {} late: `group_interval`",
+            show_duration(*interval)
+        );
         report(*span, message, "write `group_interval: 30s`".to_owned());
     }
     // it is looked at only at these ticks (protocols.md §1)

@@ -51,9 +51,19 @@ pub(super) fn fault(text: &str, reason: &str) -> (String, usize) {
 
 /// Whether the words are fine and what they mean is not.
 fn is_about_meaning(reason: &str) -> bool {
-    ["expected", "only", "must", "no grouping", "not allowed", "duplicate", "modifier", "zero", "@ "]
-        .iter()
-        .any(|it| reason.contains(it))
+    [
+        "expected",
+        "only",
+        "must",
+        "no grouping",
+        "not allowed",
+        "duplicate",
+        "modifier",
+        "zero",
+        "@ ",
+    ]
+    .iter()
+    .any(|it| reason.contains(it))
         && !reason.starts_with("unexpected")
         && !reason.starts_with("bad ")
         && reason != SYNTAX
@@ -69,7 +79,17 @@ fn can_go_on(text: &str, words: &[Word<'_>]) -> bool {
         "{" => &["", "a=\"b\"", "=\"b\"", "\"b\"", ",a=\"b\""],
         "[" => &["", "5m", ":", "m"],
         _ => &[
-            "", " a", " 5m", "(a)", " (a)", " (b) (a)", ",a)", " 1", "{a=\"b\"}", " (a) a", " \"a\"",
+            "",
+            " a",
+            " 5m",
+            "(a)",
+            " (a)",
+            " (b) (a)",
+            ",a)",
+            " 1",
+            "{a=\"b\"}",
+            " (a) a",
+            " \"a\"",
         ],
     };
     fillers.iter().any(|filler| {

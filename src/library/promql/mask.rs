@@ -35,9 +35,7 @@ impl Masked {
                 continue;
             }
             let length = match (quote, c) {
-                (Some('"' | '\''), '\\') => {
-                    1 + rest.chars().nth(1).map_or(0, char::len_utf8)
-                }
+                (Some('"' | '\''), '\\') => 1 + rest.chars().nth(1).map_or(0, char::len_utf8),
                 (Some(open), c) if c == open => {
                     quote = None;
                     1

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use super::folder;
 use crate::library::check_paths;
 
-const RULE: &str = "rules:\n  - name: api\n    match: [alertname=\"ApiDown\"]\n    target: service/api\n";
+const RULE: &str =
+    "rules:\n  - name: api\n    match: [alertname=\"ApiDown\"]\n    target: service/api\n";
 const PLAYBOOK: &str = "playbook: restart\nparameters:\n  unit: { type: string, required: true, pattern: '[a-z-]+' }\nsteps:\n  - name: restart\n    command: { argv: [systemctl, restart, \"{{ unit }}\"] }\n";
 
 fn rule(lines: &str) -> String {
@@ -18,7 +19,8 @@ fn verify(lines: &str) -> String {
 
 #[test]
 fn broken_files_and_what_quell_says() {
-    let remedy = |with: &str| rule(&format!("    response: [{{ playbook: restart, with: {with} }}]\n"));
+    let remedy =
+        |with: &str| rule(&format!("    response: [{{ playbook: restart, with: {with} }}]\n"));
     let cases: Vec<(&str, Vec<(&str, String)>)> = vec![
         ("a tab in the indentation", vec![("rules/a.yml", "rules:\n\t- name: api\n".into())]),
         ("a quote that is never closed", vec![("rules/a.yml", rule("    description: \"Restart it\n"))]),
@@ -71,13 +73,19 @@ fn broken_files_and_what_quell_says() {
     ];
     let mut text = String::new();
     for (count, (name, files)) in cases.iter().enumerate() {
-        let named: Vec<(&str, &str)> = files.iter().map(|(name, text)| (*name, text.as_str())).collect();
+        let named: Vec<(&str, &str)> =
+            files.iter().map(|(name, text)| (*name, text.as_str())).collect();
         let folder = folder(&named);
         let loaded = check_paths(&[folder.path().to_owned()], &super::env);
         assert!(!loaded.diagnostics.is_empty(), "{name}: nothing is said");
-        assert!(loaded.diagnostics.iter().all(|it| it.code.is_empty() || it.span.is_some() || it.message.contains("rules/a.yml")), "{name}: no place");
+        assert!(
+            loaded.diagnostics.iter().all(|it| it.code.is_empty()
+                || it.span.is_some()
+                || it.message.contains("rules/a.yml")),
+            "{name}: no place"
+        );
         let shown = super::shown(&loaded, folder.path());
-        let shown = shown.trim_end().rsplit_once("\n").map_or("", |(most, _)| most.trim_end());
+        let shown = shown.trim_end().rsplit_once('\n').map_or("", |(most, _)| most.trim_end());
         writeln!(text, "{}. {name}\n\n{shown}\n", count + 1).expect("text");
     }
     assert!(cases.len() >= 40);

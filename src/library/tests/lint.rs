@@ -8,20 +8,20 @@ use crate::library::load_against;
 /// What is found in these files, in order, without the notes.
 fn found(files: &[(&str, &str)]) -> String {
     let folder = folder(files);
-    let named = |name: &str| files.iter().any(|(it, _)| *it == name).then(|| folder.path().join(name));
+    let named =
+        |name: &str| files.iter().any(|(it, _)| *it == name).then(|| folder.path().join(name));
     let prometheus = files.iter().filter(|(name, _)| name.starts_with("prometheus"));
     let outside = Outside {
         prometheus_rules: prometheus.map(|(name, _)| folder.path().join(name)).collect(),
         alertmanager: named("alertmanager.yml"),
         quell_url: None,
     };
-    let loaded = match named("quell.yml") {
-        Some(config) => load_against(Some(&config), &outside, &super::env),
-        None => {
-            let own = files.iter().filter(|(name, _)| name.contains('/'));
-            let paths: Vec<_> = own.map(|(name, _)| folder.path().join(name)).collect();
-            check_paths_against(&paths, &outside, &super::env)
-        }
+    let loaded = if let Some(config) = named("quell.yml") {
+        load_against(Some(&config), &outside, &super::env)
+    } else {
+        let own = files.iter().filter(|(name, _)| name.contains('/'));
+        let paths: Vec<_> = own.map(|(name, _)| folder.path().join(name)).collect();
+        check_paths_against(&paths, &outside, &super::env)
     };
     let shown = loaded.diagnostics.iter().filter(|it| !it.code.is_empty()).map(|it| {
         let (line, column) = it.span.map_or((0, 0), |span| (span.line, span.column));
@@ -75,7 +75,10 @@ fn what_may_be_missing_is_told_where_it_is_read() {
             ("    when: labels.team == 'x'\n    target: x\n", ""),
             ("    when: has(labels.service) && labels.service == 'x'\n    target: x\n", ""),
             ("    when: has(annotations.a)\n    target: x/{{ annotations.a }}\n", ""),
-            ("    target: x\n    verify: { tcp: { address: '{{ labels.host }}:80' } }\n", "Q0321 5:35"),
+            (
+                "    target: x\n    verify: { tcp: { address: '{{ labels.host }}:80' } }\n",
+                "Q0321 5:35",
+            ),
             (
                 "    target: x\n    verify:\n      promql: >-\n        sum(up{a=\"b\"})\n        / sum(up{host=\"{{ labels.host }}\"})\n      healthy: value > 0.5\n",
                 "Q0321 8:27",
@@ -138,9 +141,18 @@ fn checks_are_looked_at_like_rules() {
     check(
         &[
             ("    cron: '* * * * *'\n    probe: { tcp: { address: 'a:1' } }\n", ""),
-            ("    cron: '* * * * *'\n    probe: { promql: 'x > 5', healthy: 'value < 9.0' }\n", "Q0324 4:25"),
-            ("    cron: '0 3 * * *'\n    consecutive: 2\n    probe: { tcp: { address: 'a:1' } }\n", ""),
-            ("    cron: '0 3 * * *'\n    consecutive: 3\n    probe: { tcp: { address: 'a:1' } }\n", "Q0330 4:18"),
+            (
+                "    cron: '* * * * *'\n    probe: { promql: 'x > 5', healthy: 'value < 9.0' }\n",
+                "Q0324 4:25",
+            ),
+            (
+                "    cron: '0 3 * * *'\n    consecutive: 2\n    probe: { tcp: { address: 'a:1' } }\n",
+                "",
+            ),
+            (
+                "    cron: '0 3 * * *'\n    consecutive: 3\n    probe: { tcp: { address: 'a:1' } }\n",
+                "Q0330 4:18",
+            ),
             ("    cron: '0 0 30 2 *'\n    probe: { tcp: { address: 'a:1' } }\n", "Q0118 3:11"),
             ("    cron: '0 0 29 2 *'\n    probe: { tcp: { address: 'a:1' } }\n", ""),
         ],
@@ -158,6 +170,7 @@ fn acts(name: &str, lines: &str) -> String {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn what_spans_files() {
     let rules = |text: &str| format!("rules:\n{text}");
     let config = "mode: auto\n";
@@ -310,13 +323,25 @@ fn alerts_against_rules() {
         ("- { alert: A, expr: up == 0 }", r#"alertname="B""#, "Q0361 1:38, Q0362 1:17"),
         ("- { record: a, expr: up }\n- { alert: A, expr: up }", r#"alertname="A""#, ""),
         ("- { alert: A, expr: up, labels: { severity: x } }", r#"severity="x""#, ""),
-        ("- { alert: A, expr: up, labels: { severity: x } }", r#"severity="y""#, "Q0361 1:38, Q0362 1:17"),
-        ("- { alert: A, expr: up, labels: { severity: '{{ $labels.s }}' } }", r#"severity="y""#, ""),
+        (
+            "- { alert: A, expr: up, labels: { severity: x } }",
+            r#"severity="y""#,
+            "Q0361 1:38, Q0362 1:17",
+        ),
+        (
+            "- { alert: A, expr: up, labels: { severity: '{{ $labels.s }}' } }",
+            r#"severity="y""#,
+            "",
+        ),
         ("- { alert: A, expr: up }", r#"service="y""#, ""),
         ("- { alert: A, expr: 'up{service=\"x\"}' }", r#"service="y""#, "Q0361 1:38, Q0362 1:17"),
         // `service` may be an external label: nothing says that it comes from series
         ("- { alert: A, expr: sum(up) }", r#"service="y""#, ""),
-        ("- { alert: A, expr: sum(up) }\n- { alert: B, expr: sum by (service) (up) }", r#"service="y""#, "Q0361 1:38"),
+        (
+            "- { alert: A, expr: sum(up) }\n- { alert: B, expr: sum by (service) (up) }",
+            r#"service="y""#,
+            "Q0361 1:38",
+        ),
         ("- { alert: A, expr: 'this is no PromQL (' }", r#"service="y""#, ""),
         ("- { alert: A }", r#"service="y""#, ""),
         ("- { alert: A, expr: up, unknown: key }", r#"alertname=~"A|B""#, ""),
@@ -336,18 +361,28 @@ fn items(list: &str) -> String {
 
 #[test]
 fn external_labels_count_when_prometheus_yml_is_read() {
-    let rules = |matcher: &str| format!("rules: [{{ name: r, match: ['{matcher}'], target: t }}]\n");
+    let rules =
+        |matcher: &str| format!("rules: [{{ name: r, match: ['{matcher}'], target: t }}]\n");
     let alerts = "groups: [{ name: g, rules: [{ alert: A, expr: sum(up) }] }]\n";
     let mut all = Cases::default();
     for (settings, matcher, expected) in [
         ("global: { external_labels: { cluster: eu } }\n", r#"cluster="eu""#, ""),
-        ("global: { external_labels: { cluster: eu } }\n", r#"cluster="us""#, "Q0361 1:38, Q0362 1:17"),
+        (
+            "global: { external_labels: { cluster: eu } }\n",
+            r#"cluster="us""#,
+            "Q0361 1:38, Q0362 1:17",
+        ),
         ("global: { external_labels: { cluster: '${CLUSTER}' } }\n", r#"cluster="us""#, ""),
         ("global: {}\n", r#"cluster="us""#, "Q0361 1:38, Q0362 1:17"),
-        ("alerting: { alert_relabel_configs: [{ action: labeldrop, regex: x }] }\nglobal: {}\n", r#"cluster="us""#, ""),
+        (
+            "alerting: { alert_relabel_configs: [{ action: labeldrop, regex: x }] }\nglobal: {}\n",
+            r#"cluster="us""#,
+            "",
+        ),
         ("rule_files: ['*.none.yml']\n", r#"cluster="us""#, "Q0361 1:38, Q0362 1:17"),
     ] {
-        let settings = settings.replace("rule_files: ['*.none.yml']", "rule_files: ['prometheus-r*.yml']");
+        let settings =
+            settings.replace("rule_files: ['*.none.yml']", "rule_files: ['prometheus-r*.yml']");
         let files = [
             ("prometheus-rules.yml", alerts),
             ("prometheus.yml", settings.as_str()),
@@ -366,13 +401,22 @@ fn routes_that_never_reach_quell() {
     for (routes, expected) in [
         ("{ receiver: quell, QUICK }", ""),
         ("{ receiver: people, QUICK }", "Q0372 1:20"),
-        ("{ receiver: quell, QUICK, routes: [{ matchers: [a=b], receiver: people }] }", "Q0372 1:108"),
-        ("{ receiver: quell, QUICK, routes: [{ matchers: [a=b], receiver: people, continue: true }] }", "Q0372 1:108"),
+        (
+            "{ receiver: quell, QUICK, routes: [{ matchers: [a=b], receiver: people }] }",
+            "Q0372 1:108",
+        ),
+        (
+            "{ receiver: quell, QUICK, routes: [{ matchers: [a=b], receiver: people, continue: true }] }",
+            "Q0372 1:108",
+        ),
         (
             "{ receiver: quell, QUICK, routes: [{ matchers: [a=b], receiver: people, continue: true }, { receiver: quell }] }",
             "",
         ),
-        ("{ receiver: quell, QUICK, routes: [{ receiver: quell, continue: true }, { receiver: people }] }", ""),
+        (
+            "{ receiver: quell, QUICK, routes: [{ receiver: quell, continue: true }, { receiver: people }] }",
+            "",
+        ),
         (
             "{ receiver: people, QUICK, routes: [{ matchers: [a=b], receiver: quell }] }",
             "Q0372 1:20",
@@ -391,7 +435,10 @@ fn routes_that_never_reach_quell() {
             "Q0372 1:136",
         ),
         ("{ receiver: nobody, QUICK }", "Q0370 1:20"),
-        ("{ receiver: quell, QUICK, routes: [{ matchers: ['a b'], receiver: quell }] }", "Q0114 1:95"),
+        (
+            "{ receiver: quell, QUICK, routes: [{ matchers: ['a b'], receiver: quell }] }",
+            "Q0114 1:95",
+        ),
         ("{ receiver: quell }", "Q0378 1:8, Q0378 1:8"),
         ("{ receiver: quell, group_interval: 1m, repeat_interval: 15m }", ""),
         ("{ receiver: quell, group_interval: 1m, repeat_interval: 1h }", "Q0378 1:64"),
@@ -408,21 +455,36 @@ fn routes_that_never_reach_quell() {
 fn alerts_that_never_reach_quell() {
     let rules = "rules: [{ name: r, match: ['alertname=~\"A|B\"'], target: t }]\n";
     let route = |routes: &str| {
-        format!("route: {{ receiver: people, group_interval: 30s, repeat_interval: 10m, routes: [{routes}] }}\n{RECEIVERS}")
+        format!(
+            "route: {{ receiver: people, group_interval: 30s, repeat_interval: 10m, routes: [{routes}] }}\n{RECEIVERS}"
+        )
     };
     for (alert, routes, arrives) in [
         ("labels: { s: x }", "{ matchers: [s=x], receiver: quell }", true),
         ("labels: { s: y }", "{ matchers: [s=x], receiver: quell }", false),
         ("labels: { s: '{{ $value }}' }", "{ matchers: [s=x], receiver: quell }", true),
         ("labels: { s: x }", "{ matchers: [s=x], receiver: people }, { receiver: quell }", false),
-        ("labels: { s: x }", "{ matchers: [s=x], receiver: people, continue: true }, { receiver: quell }", true),
+        (
+            "labels: { s: x }",
+            "{ matchers: [s=x], receiver: people, continue: true }, { receiver: quell }",
+            true,
+        ),
         ("labels: { s: x }", "{ matchers: [t=x], receiver: people }, { receiver: quell }", true),
-        ("labels: { s: x }", "{ matchers: [s=x], routes: [{ matchers: [t=y], receiver: quell }] }", true),
-        ("labels: { s: x, t: z }", "{ matchers: [s=x], routes: [{ matchers: [t=y], receiver: quell }] }", false),
+        (
+            "labels: { s: x }",
+            "{ matchers: [s=x], routes: [{ matchers: [t=y], receiver: quell }] }",
+            true,
+        ),
+        (
+            "labels: { s: x, t: z }",
+            "{ matchers: [s=x], routes: [{ matchers: [t=y], receiver: quell }] }",
+            false,
+        ),
         ("labels: { s: x }", "{ match_re: { s: 'x|y' }, receiver: quell }", true),
         ("labels: { s: z }", "{ match_re: { s: 'x|y' }, receiver: quell }", false),
     ] {
-        let alerts = format!("groups: [{{ name: g, rules: [{{ alert: A, expr: up, {alert} }}] }}]\n");
+        let alerts =
+            format!("groups: [{{ name: g, rules: [{{ alert: A, expr: up, {alert} }}] }}]\n");
         let found = found(&[
             ("prometheus-rules.yml", &alerts),
             ("alertmanager.yml", &route(routes)),
@@ -461,13 +523,31 @@ fn credentials_are_asked_for_when_quell_asks_for_them() {
         ("http://q/api/v1/webhook/alertmanager", "", "", "Q0376 4:30"),
         ("http://u:p@q/api/v1/webhook/alertmanager", "", "", ""),
         ("http://q/api/v1/webhook/alertmanager", auth, "", ""),
-        ("http://q/api/v1/webhook/alertmanager", "basic_auth: { username: u, password_file: /p }", "", ""),
-        ("http://q/api/v1/webhook/alertmanager", "http_headers: { Authorization: { files: [/t] } }", "", ""),
+        (
+            "http://q/api/v1/webhook/alertmanager",
+            "basic_auth: { username: u, password_file: /p }",
+            "",
+            "",
+        ),
+        (
+            "http://q/api/v1/webhook/alertmanager",
+            "http_headers: { Authorization: { files: [/t] } }",
+            "",
+            "",
+        ),
         ("http://q/api/v1/webhook/alertmanager", "", auth, ""),
         ("http://q/api/v1/webhook/alertmanager", "follow_redirects: false", auth, "Q0376 4:30"),
     ] {
-        let own = if settings.is_empty() { String::new() } else { format!(", http_config: {{ {settings} }}") };
-        let global = if global.is_empty() { String::new() } else { format!("global: {{ http_config: {{ {global} }} }}\n") };
+        let own = if settings.is_empty() {
+            String::new()
+        } else {
+            format!(", http_config: {{ {settings} }}")
+        };
+        let global = if global.is_empty() {
+            String::new()
+        } else {
+            format!("global: {{ http_config: {{ {global} }} }}\n")
+        };
         let text = format!(
             "route: {{ receiver: quell, group_interval: 30s, repeat_interval: 10m }}\nreceivers:\n  - name: quell\n    webhook_configs: [{{ url: '{url}'{own} }}]\n{global}"
         );
@@ -484,7 +564,10 @@ fn credentials_of_alertmanager_and_prometheus_are_never_shown() {
             "route: { receiver: quell }\nreceivers: [{ name: quell, webhook_configs: [{ url: 'http://u:nobody-may-see@q/api/v1/webhook/alertmanager', send_resolved: false, payload: { a: nobody-may-see } }], pagerduty_configs: [{ routing_key: nobody-may-see }] }]\n",
         ),
         ("broken.yml", "route:\n  secret: nobody-may-see: x\n   : [\n"),
-        ("prometheus.yml", "global: { scrape_interval: 1s }\nremote_write: [{ basic_auth: { password: nobody-may-see } }]\nrule_files: [none.yml]\n"),
+        (
+            "prometheus.yml",
+            "global: { scrape_interval: 1s }\nremote_write: [{ basic_auth: { password: nobody-may-see } }]\nrule_files: [none.yml]\n",
+        ),
     ]);
     for name in ["alertmanager.yml", "broken.yml"] {
         let outside = Outside {
