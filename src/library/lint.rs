@@ -38,6 +38,8 @@ pub(crate) use contradiction::literals;
 /// What the lints over several files need of one rule.
 #[derive(Debug, Default)]
 pub(crate) struct Facts {
+    /// Whether it was looked at: nothing is wrong with it otherwise.
+    sound: bool,
     group_by: Option<Span>,
     verify: Span,
     /// Members of `labels` and `annotations` that every alert it takes has.
@@ -82,6 +84,7 @@ fn rule(at: At<'_>, node: Option<&Node>, built: &BuiltRule) -> Facts {
     if at.is_wrong(node.span) {
         return facts;
     }
+    facts.sound = true;
     facts.severities = severity::named(node, &built.rule);
     if !contradiction::check(at, node, &built.rule) {
         facts.sure = missing::rule(at, node, &built.rule);

@@ -131,7 +131,9 @@ pub(super) fn in_playbooks(sink: &Sink, gathered: &Gathered) {
                 continue;
             };
             for (member, line) in &of_playbook.needed {
-                if facts.sure.is_empty() || facts.sure.contains(member) || !told.insert(member) {
+                // nothing is sure of a rule that was not looked at, or never matches
+                let silent = facts.sure.is_empty() || facts.sure.contains(member);
+                if silent || !told.insert(member) {
                     continue;
                 }
                 let message = format!(
