@@ -16,8 +16,6 @@ pub type Member = (String, String);
 /// What a condition reads.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reads {
-    /// Variables that it names at all.
-    pub variables: BTreeSet<String>,
     /// Members without which its value is an error: read, and not tested first.
     pub needed: BTreeSet<Member>,
     /// Members that are there whenever it is true.
@@ -28,7 +26,6 @@ impl Condition {
     /// What it reads. The order of `&&` and `||` does not matter to it, as it does not to CEL.
     pub fn reads(&self) -> Reads {
         let mut reads = Reads::default();
-        names(&self.expression, &mut reads.variables);
         needed(&self.expression, &BTreeSet::new(), &mut reads.needed);
         reads.ensured = when_true(&self.expression);
         reads
@@ -56,15 +53,6 @@ fn entry_parts(entry: &EntryExpr) -> Vec<&IdedExpr> {
     match entry {
         EntryExpr::StructField(field) => vec![&field.value],
         EntryExpr::MapEntry(entry) => vec![&entry.key, &entry.value],
-    }
-}
-
-fn names(it: &IdedExpr, found: &mut BTreeSet<String>) {
-    if let Expr::Ident(name) = &it.expr {
-        found.insert(name.clone());
-    }
-    for part in parts(it) {
-        names(part, found);
     }
 }
 
@@ -213,19 +201,6 @@ mod tests {
             let reads = condition.reads();
             let found = (shown(&reads.needed), shown(&reads.ensured));
             assert_eq!(found, (needed.to_owned(), ensured.to_owned()), "{source}");
-        }
-    }
-
-    #[test]
-    fn variables_are_those_named() {
-        for (source, expected) in [
-            ("value < 0.05", "value"),
-            ("1 < 2", ""),
-            ("has(labels.a) && value > 1", "labels value"),
-        ] {
-            let reads = Condition::new(source, &["value", "labels"]).expect(source).reads();
-            let found: Vec<&str> = reads.variables.iter().map(String::as_str).collect();
-            assert_eq!(found.join(" "), expected, "{source}");
         }
     }
 }
