@@ -299,6 +299,8 @@ pub struct Counts {
     pub rules: usize,
     /// Checks in them.
     pub checks: usize,
+    /// Schedules in them.
+    pub schedules: usize,
     /// Playbooks in them.
     pub playbooks: usize,
     /// Prometheus's alerting rules held against them.
@@ -314,6 +316,9 @@ pub fn summary(counts: Counts, diagnostics: &[Diagnostic]) -> String {
     let mut text = format!("{}, {}", many(counts.files, "file"), many(counts.rules, "rule"));
     if counts.checks > 0 {
         text = format!("{text}, {}", many(counts.checks, "check"));
+    }
+    if counts.schedules > 0 {
+        text = format!("{text}, {}", many(counts.schedules, "schedule"));
     }
     let (errors, warnings) = (of(Severity::Error), of(Severity::Warning));
     let verdict = match (errors, warnings) {

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 
 use super::build::playbook::BuiltPlaybook;
 use super::build::rule::BuiltRule;
+use super::build::schedule::BuiltSchedule;
 use super::diagnostic::At;
 use super::diagnostic::Sink;
 use super::diagnostic::Span;
@@ -19,6 +20,7 @@ use super::yaml::Value;
 use crate::decide::condition::Member;
 use crate::model::config::Config;
 use crate::model::playbook::Rate;
+use crate::model::playbook::Verification;
 use crate::model::rule::Check;
 
 mod contradiction;
@@ -35,7 +37,7 @@ mod values;
 
 pub(crate) use contradiction::literals;
 
-/// What the lints over several files need of one rule.
+/// What the lints over several files need of one rule or schedule.
 #[derive(Debug, Default)]
 pub(crate) struct Facts {
     /// Whether it was looked at: nothing is wrong with it otherwise.
@@ -44,7 +46,7 @@ pub(crate) struct Facts {
     verify: Span,
     /// Members of `labels` and `annotations` that every alert it takes has.
     sure: BTreeSet<Member>,
-    /// Severities that its matchers name.
+    /// Severities that its matchers or labels name.
     severities: Vec<(String, Span)>,
 }
 
@@ -63,7 +65,7 @@ pub(crate) struct PlaybookFacts {
 #[derive(Debug, Default)]
 pub(crate) struct CheckFacts {
     asks: Option<(sources::Source, Span)>,
-    severity: Option<Span>,
+    severities: Vec<(String, Span)>,
 }
 
 /// Looks at the rules of one file; as many facts as rules.
@@ -89,12 +91,37 @@ fn rule(at: At<'_>, node: Option<&Node>, built: &BuiltRule) -> Facts {
     if !contradiction::check(at, node, &built.rule) {
         facts.sure = missing::rule(at, node, &built.rule);
     }
-    if let Some((verify, probe)) = node.get("verify").zip(built.rule.verify.as_ref()) {
-        let query = query::probe(at, verify, &probe.probe);
-        healthy::probe(at, verify, &probe.probe);
-        timing::verification(at, verify, probe, query.as_ref());
-    }
+    verification(at, node, built.rule.verify.as_ref());
     facts
+}
+
+fn verification(at: At<'_>, node: &Node, verify: Option<&Verification>) {
+    if let Some((written, verify)) = node.get("verify").zip(verify) {
+        let query = query::probe(at, written, &verify.probe);
+        healthy::probe(at, written, &verify.probe);
+        timing::verification(at, written, verify, query.as_ref());
+    }
+}
+
+/// Looks at the schedules of one file; as many facts as schedules.
+pub(crate) fn schedules(at: At<'_>, file: &Node, built: &[BuiltSchedule]) -> Vec<Facts> {
+    let items = items(file, "schedules");
+    let facts = |it: &BuiltSchedule| schedule(at, named(&items, "name", it.name_span), it);
+    built.iter().map(facts).collect()
+}
+
+fn schedule(at: At<'_>, node: Option<&Node>, built: &BuiltSchedule) -> Facts {
+    let Some(node) = node.filter(|node| !at.is_wrong(node.span)) else {
+        return Facts::default();
+    };
+    verification(at, node, built.schedule.rule.verify.as_ref());
+    Facts {
+        sound: true,
+        verify: node.get("verify").map_or(Span::default(), |it| it.span),
+        sure: missing::schedule(at, node, &built.schedule),
+        severities: severity::given(node, &built.schedule.labels),
+        ..Facts::default()
+    }
 }
 
 /// Looks at the checks of one file; as many facts as checks.
@@ -116,7 +143,7 @@ fn one_check(at: At<'_>, node: Option<&Node>, check: &Check) -> CheckFacts {
         asks: sources::of(&check.probe)
             .zip(node.get("probe"))
             .map(|(source, probe)| (source, probe.span)),
-        severity: node.get("labels").and_then(|it| it.get("severity")).map(|it| it.span),
+        severities: severity::given(node, &check.labels),
     }
 }
 

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
+
 use super::Gathered;
 use super::inside;
 use super::items;
@@ -14,6 +16,7 @@ use crate::decide::condition::Member;
 use crate::decide::matching::WHEN_VARIABLES;
 use crate::decide::parameters::is_template;
 use crate::decide::render;
+use crate::decide::schedule::labels;
 use crate::library::build::parameter;
 use crate::library::codes;
 use crate::library::diagnostic::At;
@@ -22,6 +25,7 @@ use crate::library::diagnostic::Sink;
 use crate::library::yaml::Node;
 use crate::model::labels::Labels;
 use crate::model::rule::Rule;
+use crate::model::rule::Schedule;
 
 /// Members that every alert which a rule takes has. An alert has a name, whoever sent it.
 fn sure(rule: &Rule) -> BTreeSet<Member> {
@@ -83,6 +87,31 @@ pub(super) fn rule(at: At<'_>, node: &Node, rule: &Rule) -> BTreeSet<Member> {
     sure
 }
 
+/// Reports what the templates of a schedule read and it does not give: no slot could begin. What it gives.
+pub(super) fn schedule(at: At<'_>, node: &Node, schedule: &Schedule) -> BTreeSet<Member> {
+    let given = labels(schedule, Timestamp::UNIX_EPOCH);
+    let sure: BTreeSet<Member> =
+        given.iter().map(|(name, _)| ("labels".to_owned(), name.to_owned())).collect();
+    let mut scalar = |scalar: &Node| {
+        for read in render::needed(&scalar.text) {
+            let member = (read.of, read.member);
+            if !sure.contains(&member) {
+                let message = format!("a slot of this schedule has no {}", shown(&member));
+                let label = match &member {
+                    (of, name) if of == "labels" => format!("add `{name}` to `labels`"),
+                    _ => "a schedule has labels, and no annotations".to_owned(),
+                };
+                let found = Diagnostic::error(codes::TEMPLATE, message).label(label);
+                at.report(inside(at, scalar, read.at), found);
+            }
+        }
+    };
+    for written in ["verify", "with"].into_iter().filter_map(|key| node.get(key)) {
+        scalars(written, &mut scalar);
+    }
+    sure
+}
+
 /// What the steps of a playbook read of the alert itself, with the line of each.
 pub(super) fn playbook(node: &Node) -> Vec<(Member, u32)> {
     let mut needed: Vec<(Member, u32)> = Vec::new();
@@ -123,9 +152,14 @@ pub(super) fn playbook(node: &Node) -> Vec<(Member, u32)> {
 /// Reports what a playbook reads and the rule that uses it does not know to be there.
 pub(super) fn in_playbooks(sink: &Sink, gathered: &Gathered) {
     let playbooks = gathered.playbooks_by_name();
-    for (built, facts) in gathered.rules.iter().zip(&gathered.facts) {
+    let rules = gathered.rules.iter().zip(&gathered.facts);
+    let rules = rules.map(|(it, facts)| (it.file.as_str(), it.remedies.as_slice(), facts, false));
+    let schedules = gathered.schedules.iter().zip(&gathered.schedule_facts);
+    let schedules = schedules
+        .map(|(it, facts)| (it.file.as_str(), std::slice::from_ref(&it.remedy), facts, true));
+    for (file, remedies, facts, is_schedule) in rules.chain(schedules) {
         let mut told = BTreeSet::new();
-        for remedy in &built.remedies {
+        for remedy in remedies {
             let Some((playbook, of_playbook)) = playbooks.get(remedy.remedy.playbook.as_str())
             else {
                 continue;
@@ -143,11 +177,14 @@ pub(super) fn in_playbooks(sink: &Sink, gathered: &Gathered) {
                     playbook.playbook.file
                 );
                 let label = match member {
+                    (of, name) if of == "labels" && is_schedule => {
+                        format!("add `{name}` to `labels`")
+                    }
                     (of, name) if of == "labels" => format!("add `{name}!=\"\"` to `match`"),
                     _ => "give it a `default` there".to_owned(),
                 };
                 let found = Diagnostic::warning(codes::MAY_BE_MISSING, message).label(label);
-                At { file: &built.file, text: "", sink }.report(remedy.playbook_span, found);
+                At { file, text: "", sink }.report(remedy.playbook_span, found);
             }
         }
     }

@@ -13,6 +13,7 @@ use crate::library::diagnostic::Sink;
 use crate::library::suggest::did_you_mean;
 use crate::library::yaml::Node;
 use crate::model::config::Config;
+use crate::model::labels::Labels;
 use crate::model::matcher::Op;
 use crate::model::rule::Rule;
 
@@ -37,6 +38,13 @@ pub(super) fn named(node: &Node, rule: &Rule) -> Vec<(String, Span)> {
     found
 }
 
+/// The value that `labels` of a check or schedule gives.
+pub(super) fn given(node: &Node, labels: &Labels) -> Vec<(String, Span)> {
+    let written = node.get("labels").and_then(|it| it.get(LABEL));
+    let found = written.map(|it| (labels.get(LABEL).to_owned(), it.span));
+    found.into_iter().filter(|(value, _)| !value.is_empty()).collect()
+}
+
 /// Reports values of `severity` that quell.yml does not configure, each once, when it configures any.
 pub(super) fn check(sink: &Sink, config: &Config, gathered: &Gathered) {
     if config.severities.is_empty() {
@@ -58,21 +66,17 @@ pub(super) fn check(sink: &Sink, config: &Config, gathered: &Gathered) {
         let found = Diagnostic::warning(codes::UNKNOWN_SEVERITY, message).label(label).note(note);
         At { file, text: "", sink }.report(span, found);
     };
-    for (built, facts) in gathered.rules.iter().zip(&gathered.facts) {
-        for (value, span) in &facts.severities {
+    let rules = gathered.rules.iter().map(|it| it.file.as_str());
+    let rules = rules.zip(gathered.facts.iter().map(|it| &it.severities));
+    let checks = gathered.checks.iter().map(|(it, _)| it.place.file.as_str());
+    let checks = checks.zip(gathered.check_facts.iter().map(|it| &it.severities));
+    let schedules = gathered.schedules.iter().map(|it| it.file.as_str());
+    let schedules = schedules.zip(gathered.schedule_facts.iter().map(|it| &it.severities));
+    for (file, severities) in rules.chain(checks).chain(schedules) {
+        for (value, span) in severities {
             if !config.severities.contains_key(value) && told.insert(value) {
-                report(&built.file, value, *span);
+                report(file, value, *span);
             }
-        }
-    }
-    for ((check, _), facts) in gathered.checks.iter().zip(&gathered.check_facts) {
-        let value = check.labels.get(LABEL);
-        if let Some(span) = facts.severity
-            && !value.is_empty()
-            && !config.severities.contains_key(value)
-            && told.insert(value)
-        {
-            report(&check.place.file, value, span);
         }
     }
 }

@@ -58,6 +58,13 @@ pub(super) fn check(sink: &Sink, config: &Config, gathered: &Gathered) {
             report(At { file: &built.file, text: "", sink }, span, source, silent);
         }
     }
+    for (built, facts) in gathered.schedules.iter().zip(&gathered.schedule_facts) {
+        let verify = built.schedule.rule.verify.as_ref().filter(|_| facts.sound);
+        let source = verify.and_then(|it| of(&it.probe)).filter(|it| !it.is_there(config));
+        if let Some(source) = source {
+            report(At { file: &built.file, text: "", sink }, facts.verify, source, false);
+        }
+    }
     for ((check, _), facts) in gathered.checks.iter().zip(&gathered.check_facts) {
         if let Some((source, span)) = facts.asks.filter(|(source, _)| !source.is_there(config)) {
             report(At { file: &check.place.file, text: "", sink }, span, source, false);

@@ -36,21 +36,23 @@ pub(super) fn parameters(at: At<'_>, node: &Node, playbook: &Playbook) {
     }
 }
 
-/// Reports playbooks that no rule names, when there are rules to name them.
+/// Reports playbooks that no rule or schedule names, when there are any to name them.
 pub(super) fn playbooks(sink: &Sink, gathered: &Gathered) {
-    let used: BTreeSet<&str> = gathered.used_playbooks().collect();
+    let used: BTreeSet<&str> =
+        gathered.remedies().map(|(_, it)| it.remedy.playbook.as_str()).collect();
     let known = gathered.playbooks_by_name();
     // a rule that could not be read, or that misspells the name, may be the one that uses it
     let misspelt = used.iter().any(|it| !known.contains_key(it));
-    if gathered.rules.is_empty() || misspelt || sink.errors() > 0 {
+    let nothing = gathered.rules.is_empty() && gathered.schedules.is_empty();
+    if nothing || misspelt || sink.errors() > 0 {
         return;
     }
     for built in &gathered.playbooks {
         let name = built.playbook.name.as_str();
         if !used.contains(name) {
-            let message = format!("no rule uses playbook `{name}`");
+            let message = format!("no rule or schedule uses playbook `{name}`");
             let found = Diagnostic::warning(codes::UNUSED_PLAYBOOK, message)
-                .label("name it in the `response` of a rule, or remove it");
+                .label("name it in the `response` of a rule or in a schedule, or remove it");
             At { file: &built.playbook.file, text: "", sink }.report(built.name_span, found);
         }
     }

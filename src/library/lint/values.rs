@@ -16,30 +16,24 @@ use crate::model::re2;
 pub(super) fn check(sink: &Sink, gathered: &Gathered) {
     let mut patterns: BTreeMap<String, Option<regex::Regex>> = BTreeMap::new();
     let playbooks = gathered.playbooks_by_name();
-    for built in &gathered.rules {
-        let at = At { file: &built.file, text: "", sink };
-        for remedy in &built.remedies {
-            let Some((playbook, _)) = playbooks.get(remedy.remedy.playbook.as_str()) else {
+    for (file, remedy) in gathered.remedies() {
+        let at = At { file, text: "", sink };
+        let Some((playbook, _)) = playbooks.get(remedy.remedy.playbook.as_str()) else { continue };
+        for (key, value) in &remedy.with {
+            let parameter = playbook.playbook.parameters.get(&key.value);
+            let Some((parameter, text)) = parameter.zip(value.value.as_str()) else { continue };
+            if !playbook.sound || !is_template(text) {
                 continue;
-            };
-            for (key, value) in &remedy.with {
-                let parameter = playbook.playbook.parameters.get(&key.value);
-                let Some((parameter, text)) = parameter.zip(value.value.as_str()) else { continue };
-                if !playbook.sound || !is_template(text) {
-                    continue;
-                }
-                let Some(fixed) = Fixed::of(text) else { continue };
-                if let Some(why) = refused(parameter, &fixed, &mut patterns) {
-                    let message = format!(
-                        "parameter `{}` of playbook `{}` refuses this whatever the alert says: {why}",
-                        key.value, playbook.playbook.name
-                    );
-                    at.report(
-                        value.span,
-                        Diagnostic::error(codes::PARAMETER_VALUE, message)
-                            .label("change the text around the template"),
-                    );
-                }
+            }
+            let Some(fixed) = Fixed::of(text) else { continue };
+            if let Some(why) = refused(parameter, &fixed, &mut patterns) {
+                let message = format!(
+                    "parameter `{}` of playbook `{}` refuses this whatever the alert says: {why}",
+                    key.value, playbook.playbook.name
+                );
+                let label = "change the text around the template";
+                let found = Diagnostic::error(codes::PARAMETER_VALUE, message).label(label);
+                at.report(value.span, found);
             }
         }
     }

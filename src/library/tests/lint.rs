@@ -121,10 +121,10 @@ fn queries_are_read() {
         ("up", "1 < 2", "Q0323 7:17"),
         ("up", "has(labels.job)", ""),
         ("up", "value == value", ""),
-        ("rate(x[10m])", "value < 1.0", "Q0329 6:16"),
+        ("rate(x[10m])", "value < 1.0", "Q0333 6:16"),
         ("rate(x[5m])", "value < 1.0", ""),
         ("rate(x[10m])", "value < 1.0\n       within: 10m", ""),
-        ("rate(x[10m])", "value < 1.0\n       within: 9m", "Q0329 8:16"),
+        ("rate(x[10m])", "value < 1.0\n       within: 9m", "Q0333 8:16"),
     ];
     let mut all = Cases::default();
     for (query, healthy, expected) in cases {
