@@ -102,7 +102,6 @@ pub(crate) fn link(sink: &Sink, config: Option<&Config>, gathered: Gathered) -> 
         let remark = "no playbook was read, so the playbooks that rules name were not looked up";
         sink.push(Diagnostic::remark(remark));
     }
-    shadowed(sink, &rules);
     let look_up = !playbooks.is_empty() || config.is_some();
     let mut linked_rules = Vec::new();
     for built in rules {
@@ -332,39 +331,6 @@ pub(crate) fn never_binds(rate: Rate, global: Rate) -> bool {
     let ms = |duration: Duration| duration.as_millis().max(1);
     let spans = ms(rate.per).div_ceil(ms(global.per));
     u128::from(rate.count) > u128::from(global.count).saturating_mul(spans)
-}
-
-/// Reports rules after a rule that takes every alert that they could.
-fn shadowed(sink: &Sink, rules: &[BuiltRule]) {
-    // Earlier rules that let nothing through, by one of their matchers.
-    let mut takers: BTreeMap<String, Vec<&BuiltRule>> = BTreeMap::new();
-    let mut takes_all: Option<&BuiltRule> = None;
-    for rule in rules.iter().filter(|rule| rule.selects) {
-        let all = &rule.rule.matchers;
-        let mut candidates = all.iter().filter_map(|it| takers.get(&it.to_string())).flatten();
-        let taker = takes_all.or_else(|| {
-            candidates
-                .find(|it| it.rule.matchers.iter().all(|matcher| all.contains(matcher)))
-                .copied()
-        });
-        if let Some(taker) = taker {
-            let message = format!(
-                "this rule can never match: rule `{}` ({}) takes every alert before it",
-                taker.rule.name, taker.rule.place
-            );
-            let label = "put it first, or let the other say `continue: true`";
-            let found = Diagnostic::warning(codes::NEVER_MATCHES, message).label(label);
-            At { file: &rule.file, text: "", sink }.report(rule.name_span, found);
-            continue;
-        }
-        if rule.rule.go_on || rule.rule.when.is_some() {
-            continue;
-        }
-        match all.first() {
-            None => takes_all = Some(rule),
-            Some(first) => takers.entry(first.to_string()).or_default().push(rule),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -19,9 +19,11 @@ use super::yaml::Node;
 use super::yaml::Value;
 use crate::decide::condition::Member;
 use crate::model::config::Config;
+use crate::model::matcher::Matcher;
 use crate::model::playbook::Rate;
 use crate::model::playbook::Verification;
 use crate::model::rule::Check;
+use crate::model::window::Window;
 
 mod contradiction;
 mod grouping;
@@ -30,10 +32,12 @@ mod limits;
 mod missing;
 mod query;
 mod severity;
+mod shadow;
 mod sources;
 mod timing;
 mod unused;
 mod values;
+mod when;
 
 pub(crate) use contradiction::literals;
 
@@ -44,6 +48,10 @@ pub(crate) struct Facts {
     sound: bool,
     group_by: Option<Span>,
     verify: Span,
+    /// Whether no alert satisfies its matchers.
+    never: bool,
+    /// What its `when` says that labels are.
+    equal: Vec<Matcher>,
     /// Members of `labels` and `annotations` that every alert it takes has.
     sure: BTreeSet<Member>,
     /// Severities that its matchers or labels name.
@@ -88,7 +96,9 @@ fn rule(at: At<'_>, node: Option<&Node>, built: &BuiltRule) -> Facts {
     }
     facts.sound = true;
     facts.severities = severity::named(node, &built.rule);
-    if !contradiction::check(at, node, &built.rule) {
+    facts.equal = when::look(at, node, &built.rule);
+    facts.never = contradiction::check(at, node, "rule", &built.rule.matchers, &facts.equal);
+    if !facts.never {
         facts.sure = missing::rule(at, node, &built.rule);
     }
     verification(at, node, built.rule.verify.as_ref());
@@ -147,6 +157,17 @@ fn one_check(at: At<'_>, node: Option<&Node>, check: &Check) -> CheckFacts {
     }
 }
 
+/// Looks at the windows of quell.yml: one that never matches neither freezes nor allows anything.
+pub(crate) fn windows(at: At<'_>, file: &Node, windows: &[Window]) {
+    let items = items(file, "windows");
+    for window in windows {
+        let is_it = |it: &&&Node| it.get("name").is_some_and(|name| name.text == window.name);
+        if let Some(node) = items.iter().find(is_it).filter(|node| !at.is_wrong(node.span)) {
+            contradiction::check(at, node, "window", &window.matchers, &[]);
+        }
+    }
+}
+
 /// Looks at one playbook.
 pub(crate) fn playbook(at: At<'_>, node: &Node, built: &BuiltPlaybook) -> PlaybookFacts {
     if !built.sound || at.is_wrong(node.span) {
@@ -178,6 +199,7 @@ pub(crate) fn playbook(at: At<'_>, node: &Node, built: &BuiltPlaybook) -> Playbo
 
 /// Looks at what was read as a whole.
 pub(crate) fn link(sink: &Sink, config: Option<&Config>, gathered: &Gathered) {
+    shadow::check(sink, gathered);
     missing::in_playbooks(sink, gathered);
     values::check(sink, gathered);
     unused::playbooks(sink, gathered);

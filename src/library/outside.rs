@@ -45,7 +45,13 @@ impl Reader<'_> {
             route::check(self.sink, self.config.as_ref(), routing);
         }
         if let Some(alerts) = &alerts {
-            alerts::check(self.sink, &self.gathered, alerts, routing.as_ref());
+            alerts::check(
+                self.sink,
+                self.config.as_ref(),
+                &self.gathered,
+                alerts,
+                routing.as_ref(),
+            );
         }
     }
 

@@ -32,6 +32,24 @@ impl Condition {
     }
 }
 
+impl Condition {
+    /// Members that are this text whenever it is true: `labels.env == "prod" && …`.
+    pub fn equal(&self) -> Vec<(Member, String)> {
+        let mut found = Vec::new();
+        equal(&self.expression, &mut found);
+        found
+    }
+}
+
+fn equal(it: &IdedExpr, found: &mut Vec<(Member, String)>) {
+    if let Some(both) = call(it, operators::LOGICAL_AND) {
+        both.iter().for_each(|it| equal(it, found));
+    } else if let Some([left, right]) = call(it, "@equal") {
+        let pair = member(left).zip(text(right)).or_else(|| member(right).zip(text(left)));
+        found.extend(pair);
+    }
+}
+
 /// Parts of an expression.
 fn parts(it: &IdedExpr) -> Vec<&IdedExpr> {
     match &it.expr {
@@ -201,6 +219,27 @@ mod tests {
             let reads = condition.reads();
             let found = (shown(&reads.needed), shown(&reads.ensured));
             assert_eq!(found, (needed.to_owned(), ensured.to_owned()), "{source}");
+        }
+    }
+
+    #[test]
+    fn what_is_equal_when_it_is_true() {
+        for (source, expected) in [
+            (r#"labels.env == "prod""#, "labels.env=prod"),
+            (r#""prod" == labels["env"] && labels.a == "b""#, "labels.env=prod labels.a=b"),
+            (r#"labels.env == "prod" || labels.a == "b""#, ""),
+            (r#"!(labels.env == "prod")"#, ""),
+            (r#"labels.env != "prod""#, ""),
+            (
+                r#"has(labels.a) && (labels.a == "b" && annotations.c == "d")"#,
+                "labels.a=b annotations.c=d",
+            ),
+        ] {
+            let condition = Condition::new(source, &["labels", "annotations"]).expect(source);
+            let found = condition.equal().into_iter();
+            let found: Vec<String> =
+                found.map(|((of, name), value)| format!("{of}.{name}={value}")).collect();
+            assert_eq!(found.join(" "), expected, "{source}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::inside;
 use super::items;
 use crate::library::codes;
 use crate::library::diagnostic::At;
@@ -11,25 +12,42 @@ use crate::model::labels::Labels;
 use crate::model::matcher;
 use crate::model::matcher::Matcher;
 use crate::model::matcher::Op;
-use crate::model::rule::Rule;
 
-/// Reports matchers of one label that exclude one another. Whether there were any.
-pub(super) fn check(at: At<'_>, node: &Node, rule: &Rule) -> bool {
+/// Reports matchers of one label that exclude one another, of a `rule` or a `window`. Whether there were any.
+/// `equal` are what its `when` asks for besides.
+pub(super) fn check(
+    at: At<'_>,
+    node: &Node,
+    what: &str,
+    matchers: &[Matcher],
+    equal: &[Matcher],
+) -> bool {
     let mut by_label: BTreeMap<&str, Vec<&Matcher>> = BTreeMap::new();
-    for matcher in &rule.matchers {
+    for matcher in matchers.iter().chain(equal) {
         by_label.entry(matcher.name()).or_default().push(matcher);
     }
     let mut found = false;
     for (label, matchers) in by_label {
         let Some((one, other)) = contradiction(&matchers) else { continue };
         found = true;
-        let span = place(node, one).unwrap_or(node.span);
+        let by_when = [Some(one), other].into_iter().flatten().find(|it| equal.contains(it));
+        let of_when = by_when.zip(node.get("when"));
+        let span = match of_when {
+            Some((matcher, when)) => inside(at, when, when.text.find(matcher.name()).unwrap_or(0)),
+            None => place(node, one).unwrap_or(node.span),
+        };
         let message = match other {
-            Some(other) => format!("no alert has both {other} and {one}: this rule never matches"),
-            None => format!("no label `{label}` satisfies {one}: this rule never matches"),
+            Some(other) => {
+                format!("no alert has both {other} and {one}: this {what} never matches")
+            }
+            None => format!("no label `{label}` satisfies {one}: this {what} never matches"),
         };
         let hint = "remove one, or write what both mean in one matcher";
-        let label = if other.is_some() { hint } else { "remove it" };
+        let label = match other {
+            _ if of_when.is_some() => "`match` says otherwise: change one of them",
+            Some(_) => hint,
+            None => "remove it",
+        };
         at.report(span, Diagnostic::warning(codes::CONTRADICTION, message).label(label));
     }
     found
@@ -42,11 +60,8 @@ fn contradiction<'a>(matchers: &[&'a Matcher]) -> Option<(&'a Matcher, Option<&'
             return Some((one, None));
         }
         let Some(values) = values(one) else { continue };
-        let holds = |value: &str, matcher: &Matcher| {
-            matcher.matches(&Labels::from_iter([(matcher.name(), value)]))
-        };
         // a set of values that one other matcher refuses whole; together they could only be said about three
-        let excluded = |other: &&&Matcher| !values.iter().any(|value| holds(value, other));
+        let excluded = |other: &&&Matcher| !values.iter().any(|value| satisfies(other, value));
         if let Some(other) = matchers.iter().filter(|it| *it != one).find(excluded) {
             return Some((other, Some(one)));
         }
@@ -56,8 +71,13 @@ fn contradiction<'a>(matchers: &[&'a Matcher]) -> Option<(&'a Matcher, Option<&'
     Some((empty, Some(nonempty)))
 }
 
+/// Whether an alert whose label has this value satisfies a matcher of that label.
+pub(super) fn satisfies(matcher: &Matcher, value: &str) -> bool {
+    matcher.matches(&Labels::from_iter([(matcher.name(), value)]))
+}
+
 /// Every value that satisfies it, when they can be listed: those of `a="x"` and of `a=~"x|y"`.
-fn values(matcher: &Matcher) -> Option<Vec<&str>> {
+pub(super) fn values(matcher: &Matcher) -> Option<Vec<&str>> {
     match matcher.op() {
         Op::Equal => Some(vec![matcher.value()]),
         Op::Regex => literals(matcher.value()),

@@ -16,12 +16,22 @@ use crate::library::diagnostic::Sink;
 use crate::library::link::Gathered;
 use crate::library::lint::literals;
 use crate::library::suggest::nearest;
+use crate::model::config::Config;
 use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;
 use crate::model::matcher::Op;
 
 /// Reports them.
-pub(super) fn check(sink: &Sink, gathered: &Gathered, alerts: &Alerts, routing: Option<&Routing>) {
+pub(super) fn check(
+    sink: &Sink,
+    config: Option<&Config>,
+    gathered: &Gathered,
+    alerts: &Alerts,
+    routing: Option<&Routing>,
+) {
+    // people are told of them: only what looks like a slip is a warning
+    let unmatched = config.map(|it| it.unmatched.join(", ")).unwrap_or_default();
+    let mut told: Vec<&str> = Vec::new();
     let candidates = Candidates::of(&gathered.rules);
     for alert in &alerts.alerts {
         let at = At { file: &alert.file, text: "", sink };
@@ -41,9 +51,21 @@ pub(super) fn check(sink: &Sink, gathered: &Gathered, alerts: &Alerts, routing: 
             (false, true) => {
                 let message = format!("no rule matches alert `{}`", alert.name);
                 let found = Diagnostic::warning(codes::UNMATCHED_ALERT, message);
-                at.report(alert.span, found.label(why_untaken(gathered, alert, alerts)));
+                match why_untaken(gathered, alert, alerts) {
+                    Some(why) => at.report(alert.span, found.label(why)),
+                    None if unmatched.is_empty() => {
+                        let label = "quell only stores it, unless `unmatched:` says whom to tell";
+                        at.report(alert.span, found.label(label));
+                    }
+                    None => told.push(&alert.name),
+                }
             }
         }
+    }
+    if !told.is_empty() {
+        let names = told.join(", ");
+        let remark = format!("no rule matches these alerts, and `{unmatched}` is told: {names}");
+        sink.push(Diagnostic::remark(remark));
     }
     for built in gathered.rules.iter().filter(|it| it.selects) {
         let by_check = gathered.checks.iter().any(|(it, _)| {
@@ -108,23 +130,19 @@ fn in_the_way(built: &BuiltRule, alert: &Alert, alerts: &Alerts) -> Option<Strin
     Some(format!("{matcher}, and {has}"))
 }
 
-fn why_untaken(gathered: &Gathered, alert: &Alert, alerts: &Alerts) -> String {
+/// What a rule that was most likely meant says otherwise.
+fn why_untaken(gathered: &Gathered, alert: &Alert, alerts: &Alerts) -> Option<String> {
     let mut named = gathered.rules.iter().filter(|it| asked(it).contains(&alert.name.as_str()));
     if let Some(built) = named.next()
         && let Some(why) = in_the_way(built, alert, alerts)
     {
-        return format!("rule `{}` ({}) asks for {why}", built.rule.name, built.rule.place);
+        return Some(format!("rule `{}` ({}) asks for {why}", built.rule.name, built.rule.place));
     }
     let near = nearest(&alert.name, gathered.rules.iter().flat_map(asked));
-    let named = near.and_then(|name| {
+    let (name, built) = near.and_then(|name| {
         gathered.rules.iter().find(|it| asked(it).contains(&name)).map(|built| (name, built))
-    });
-    match named {
-        Some((name, built)) => {
-            format!("rule `{}` ({}) asks for `{name}`", built.rule.name, built.rule.place)
-        }
-        None => "quell only stores it, unless `unmatched:` says whom to tell".to_owned(),
-    }
+    })?;
+    Some(format!("rule `{}` ({}) asks for `{name}`", built.rule.name, built.rule.place))
 }
 
 fn why_unfed(built: &BuiltRule, alerts: &Alerts) -> String {

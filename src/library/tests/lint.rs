@@ -160,6 +160,156 @@ fn checks_are_looked_at_like_rules() {
     );
 }
 
+#[test]
+fn rules_that_never_match_are_told() {
+    let mut all = Cases::default();
+    for (first, second, expected) in [
+        (r#"[severity="critical"]"#, r#"[alertname="A", severity="critical"]"#, "Q0311 5:11"),
+        (r#"[alertname=~"Api.*"]"#, r#"[alertname="ApiDown", severity="critical"]"#, "Q0311 5:11"),
+        (r#"[alertname=~"A|B", team!=""]"#, r#"[alertname="A", team="x"]"#, "Q0311 5:11"),
+        (r#"[alertname=~"A|B", team!=""]"#, r#"[alertname="A"]"#, ""),
+        (r#"[alertname=~"A|B"]"#, r#"[alertname=~"A|C"]"#, ""),
+        (r#"[alertname="A"]"#, r#"[alertname=~"A"]"#, "Q0311 5:11"),
+        ("[]", r#"[alertname="A"]"#, "Q0311 5:11"),
+        ("[alertname=\"A\"]\n    continue: true", r#"[alertname="A"]"#, ""),
+        ("[alertname=\"A\"]\n    when: has(labels.a)", r#"[alertname="A"]"#, ""),
+        (
+            r#"[alertname="A", env="x"]"#,
+            "[alertname=\"A\", env!=\"\"]\n    when: labels.env == \"x\"",
+            "Q0311 5:11",
+        ),
+        (
+            r#"[alertname="B"]"#,
+            "[alertname=\"A\", env!=\"x\", env!=\"\"]\n    when: labels.env == \"x\"",
+            "Q0320 7:18",
+        ),
+        (r#"[alertname="B"]"#, "[alertname=\"A\"]\n    when: 1 < 2", "Q0323 7:11"),
+    ] {
+        let text = format!(
+            "rules:\n  - name: a\n    match: {first}\n    target: t\n  - name: b\n    match: {second}\n    target: t\n"
+        );
+        let extra = text.lines().position(|it| it == "  - name: b").map_or(0, |it| it - 4);
+        let shift = |found: String| found.replace(&format!(" {}:", 5 + extra), " 5:");
+        all.case(&format!("{first} {second}"), &shift(found(&[("rules/a.yml", &text)])), expected);
+    }
+}
+
+#[test]
+fn cron_expressions_say_which_field_is_wrong() {
+    check(
+        &[
+            ("'61 2 * * *'", "Q0118 3:12"),
+            ("'0 24 * * *'", "Q0118 3:14"),
+            ("'0  2 32 * *'", "Q0118 3:17"),
+            ("'0 2 * 13 *'", "Q0118 3:18"),
+            ("'0 2 * * 8'", "Q0118 3:20"),
+            ("'0 2 * * MOM'", "Q0118 3:20"),
+            ("'0 60 2 * * *'", "Q0118 3:14"),
+            ("'61 24 * * *'", "Q0118 3:11"),
+            ("'0 2 * *'", "Q0118 3:11"),
+            ("'0 2 31 2,4,6,9,11 *'", "Q0118 3:11"),
+            ("'0 2 L 2 *'", ""),
+            ("'0 2 29 2 *'", ""),
+        ],
+        |cron| {
+            format!(
+                "checks:\n  - name: c\n    cron: {cron}\n    probe: {{ tcp: {{ address: 'a:1' }} }}\n"
+            )
+        },
+    );
+}
+
+#[test]
+fn alerts_that_people_are_told_of_anyway_are_a_note() {
+    let config =
+        "channels: { chat: { webhook: { url: 'http://x.example.com/' } } }\nunmatched: [chat]\n";
+    let alerts = "groups: [{ name: g, rules: [{ alert: HighLoad, expr: up }, { alert: ApiDwon, expr: up }, { alert: DiskFull, expr: up }] }]\n";
+    let rules = "rules: [{ name: r, match: ['alertname=\"ApiDown\"'], target: t }]\n";
+    let files = folder(&[("quell.yml", config), ("alerts.yml", alerts), ("rules/a.yml", rules)]);
+    let outside = Outside {
+        prometheus_rules: vec![files.path().join("alerts.yml")],
+        alertmanager: None,
+        quell_url: None,
+    };
+    let loaded = load_against(Some(&files.path().join("quell.yml")), &outside, &super::env);
+    insta::assert_snapshot!(super::shown(&loaded, files.path()), @r#"
+    note: no rule matches these alerts, and `chat` is told: HighLoad, DiskFull
+
+    warning[Q0361]: no rule matches alert `ApiDwon`
+      ┌─ alerts.yml:1:69
+      │
+    1 │ groups: [{ name: g, rules: [{ alert: HighLoad, expr: up }, { alert: ApiDwon, expr: up }, { alert: DiskFull, expr: up }] }]
+      │                                                                     ^^^^^^^ rule `r` (rules/a.yml:1) asks for `ApiDown`
+
+    warning[Q0362]: no alert matches rule `r`
+      ┌─ rules/a.yml:1:17
+      │
+    1 │ rules: [{ name: r, match: ['alertname="ApiDown"'], target: t }]
+      │                 ^ did you mean `ApiDwon`?
+
+    3 files, 1 rule, 0 playbooks, 3 alerts: 2 warnings
+    "#);
+}
+
+#[test]
+fn schedules_are_looked_at_like_rules() {
+    let files = |lines: &str, playbook: &str, config: &str| {
+        let rules =
+            format!("schedules:\n  - name: s\n    cron: '0 2 * * *'\n    playbook: p\n{lines}");
+        found(&[("quell.yml", config), ("rules/a.yml", &rules), ("playbooks/p.yml", playbook)])
+    };
+    let reads = PLAYBOOK.replace("[x,", "['{{ labels.host }}',");
+    let quiet = "mode: auto\n";
+    let mut all = Cases::default();
+    for (lines, playbook, config, expected) in [
+        ("    with: { a: b }\n", PLAYBOOK, quiet, ""),
+        ("    with: { a: '{{ labels.schedule }}' }\n", PLAYBOOK, quiet, ""),
+        ("    with: { a: '{{ labels.db }}' }\n    labels: { db: occ }\n", PLAYBOOK, quiet, ""),
+        ("    with: { a: '{{ labels.db }}' }\n", PLAYBOOK, quiet, "Q0115 5:20"),
+        ("    with: { a: '{{ labels.db | default(\"occ\") }}' }\n", PLAYBOOK, quiet, ""),
+        ("    with: { a: '{{ annotations.db }}' }\n", PLAYBOOK, quiet, "Q0115 5:20"),
+        ("    with: { a: 'X{{ labels.slot }}' }\n", PLAYBOOK, quiet, "Q0125 5:16"),
+        ("    with: { a: b }\n", reads.as_str(), quiet, "Q0321 4:15"),
+        ("    with: { a: b }\n    labels: { host: h }\n", reads.as_str(), quiet, ""),
+        (
+            "    with: { a: b }\n    verify: { promql: up, healthy: value > 0.0 }\n",
+            PLAYBOOK,
+            quiet,
+            "Q0331 6:13",
+        ),
+        (
+            "    with: { a: b }\n    verify: { promql: 'rate(x[10m])', healthy: value > 0.0, within: 2m }\n",
+            PLAYBOOK,
+            "prometheus: { url: 'http://p:9090' }\n",
+            "Q0333 6:69",
+        ),
+        (
+            "    with: { a: b }\n    labels: { severity: loud }\n",
+            PLAYBOOK,
+            "severities: { critical: {} }\n",
+            "Q0328 6:25",
+        ),
+        ("    with: { a: b }\n    labels: { severity: loud }\n", PLAYBOOK, quiet, ""),
+    ] {
+        all.case(&format!("{lines}{config}"), &files(lines, playbook, config), expected);
+    }
+}
+
+#[test]
+fn a_window_that_never_matches_is_told() {
+    let mut all = Cases::default();
+    for (matchers, expected) in [
+        ("[env=\"prod\", team=\"a\"]", ""),
+        ("[env=\"prod\", env=\"test\"]", "Q0320 1:103"),
+        ("['env!~\".*\"']", "Q0320 1:91"),
+    ] {
+        let config = format!(
+            "windows: [{{ name: w, cron: '0 2 * * *', for: 1h, effect: refuse, reason: release, match: {matchers} }}]\n"
+        );
+        all.case(matchers, &found(&[("quell.yml", &config)]), expected);
+    }
+}
+
 const PLAYBOOK: &str = "playbook: p\nparameters: { a: { type: string, required: true, pattern: '[a-z]+' } }\nsteps: [{ name: s, command: { argv: [x, '{{ a }}'] } }]\n";
 
 /// A rule with a remedy of [`PLAYBOOK`], and lines of its own.
