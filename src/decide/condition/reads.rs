@@ -43,7 +43,9 @@ impl Condition {
 
 fn equal(it: &IdedExpr, found: &mut Vec<(Member, String)>) {
     if let Some(both) = call(it, operators::LOGICAL_AND) {
-        both.iter().for_each(|it| equal(it, found));
+        for part in both {
+            equal(part, found);
+        }
     } else if let Some([left, right]) = call(it, "@equal") {
         let pair = member(left).zip(text(right)).or_else(|| member(right).zip(text(left)));
         found.extend(pair);

@@ -179,7 +179,7 @@ fn undo(at: At<'_>, found: Found<RawUndo>, kind: &str, scope: &mut Scope<'_>) ->
             } else {
                 (
                     format!("`{kind}` does not know its own reverse"),
-                    "name an action: `undo: { command: { argv: […] } }`",
+                    "name an action, as in `undo: { command: { argv: […] } }`, or remove it",
                 )
             };
             at.report(found.span, Diagnostic::error(codes::UNDO, message).label(label));

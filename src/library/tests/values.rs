@@ -415,7 +415,7 @@ steps:
        ┌─ playbooks/a.yml:12:11
        │
     12 │     undo: previous
-       │           ^^^^^^^^ name an action under `undo:`
+       │           ^^^^^^^^ name an action, as in `undo: { command: { argv: […] } }`, or remove it
 
     error[Q0129]: `redis.delete` without `keys` or `pattern`
        ┌─ playbooks/a.yml:14:19
