@@ -176,6 +176,7 @@ fn finish(reader: Reader<'_>) -> Loaded {
     });
     let mut diagnostics = sink.take();
     diagnostics.sort_by(|a, b| (&a.file, a.span).cmp(&(&b.file, b.span)));
+    diagnostic::forgive_slips(&mut diagnostics);
     for (file, spans) in sink.take_masked() {
         if secretive.contains(&file) {
             sources.mask(&file, &spans);

@@ -13,6 +13,8 @@ use codespan_reporting::files::SimpleFiles;
 use codespan_reporting::term;
 use codespan_reporting::term::termcolor::Ansi;
 
+use super::codes;
+
 mod place;
 
 /// How bad it is.
@@ -130,6 +132,25 @@ impl Sink {
 
     pub(crate) fn take_masked(&self) -> BTreeMap<String, Vec<Span>> {
         self.masked.take()
+    }
+}
+
+/// Takes out the missing keys that are there, misspelt: the misspelling is reported too, and says what was meant.
+pub(crate) fn forgive_slips(found: &mut Vec<Diagnostic>) {
+    let line = |it: &Diagnostic| it.span.map_or(0, |span| span.line);
+    let slips: Vec<(String, u32, String)> = found
+        .iter()
+        .filter(|it| it.code == codes::UNKNOWN_KEY)
+        .filter_map(|it| Some((it, it.label.strip_prefix("did you mean ")?.strip_suffix('?')?)))
+        .map(|(it, meant)| (it.file.clone(), line(it), format!("missing key {meant}")))
+        .collect();
+    for (file, at, message) in slips {
+        let same = found.iter().enumerate().filter(|(_, it)| {
+            it.code == codes::MISSING_KEY && it.file == file && it.message == message
+        });
+        if let Some((nearest, _)) = same.min_by_key(|(_, it)| line(it).abs_diff(at)) {
+            found.remove(nearest);
+        }
     }
 }
 

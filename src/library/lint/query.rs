@@ -35,8 +35,9 @@ pub(super) fn probe(at: At<'_>, node: &Node, probe: &Probe) -> Option<Query> {
     let expr = match parsed {
         Ok(expr) => expr,
         Err(Wrong::Syntax(reason, offset)) => {
-            let message = format!("this is no PromQL: {reason}");
-            at.report(inside(at, written, offset), Diagnostic::error(codes::PROMQL, message));
+            let label = remedy(&masked.text, &reason, offset);
+            let found = Diagnostic::error(codes::PROMQL, format!("this is no PromQL: {reason}"));
+            at.report(inside(at, written, offset), found.label(label));
             return None;
         }
         Err(Wrong::Unknown(reason)) => {
@@ -51,6 +52,23 @@ pub(super) fn probe(at: At<'_>, node: &Node, probe: &Probe) -> Option<Query> {
         report(at, written, &masked.text, odd);
     }
     Some(Query { longest_range: promql::longest_range(&expr) })
+}
+
+/// What to write instead of what does not parse.
+fn remedy(text: &str, reason: &str, offset: usize) -> &'static str {
+    let (before, rest) = text.split_at_checked(offset).unwrap_or_default();
+    let unexpected = reason.starts_with("unexpected");
+    if unexpected && rest.starts_with('=') {
+        "write `==` to compare"
+    } else if unexpected && before.trim_end().ends_with(['=', '~']) {
+        "the value of a label needs quotes around it"
+    } else if reason.contains("got instant vector") {
+        "give it a range, as in `rate(x[5m])`"
+    } else if reason.ends_with("is not closed") {
+        "close it"
+    } else {
+        ""
+    }
 }
 
 fn report(at: At<'_>, written: &Node, text: &str, odd: Odd) {

@@ -195,6 +195,25 @@ fn rules_that_never_match_are_told() {
 }
 
 #[test]
+fn a_misspelt_key_is_not_missing_too() {
+    let mut all = Cases::default();
+    for (text, expected) in [
+        ("rules: [{ name: a, match: [], traget: t }]", "Q0104 1:31"),
+        (
+            "rules:\n- { name: a, match: [] }\n- { name: b, match: [], traget: t }",
+            "Q0106 2:11, Q0104 3:25",
+        ),
+        (
+            "rules:\n- { traget: t, name: a, match: [] }\n- { name: b, match: [] }",
+            "Q0104 2:5, Q0106 3:11",
+        ),
+        ("rules: [{ name: a, match: [], frobnicate: t }]", "Q0106 1:17, Q0104 1:31"),
+    ] {
+        all.case(text, &found(&[("rules/a.yml", text)]), expected);
+    }
+}
+
+#[test]
 fn cron_expressions_say_which_field_is_wrong() {
     check(
         &[

@@ -158,7 +158,7 @@ checks:
       │                      ^^^^^^^ minute, hour, day of month, month, day of week: `0 2 * * *`
 
     error[Q0118]: `99 * * * *` is not a schedule: number out of bounds
-      ┌─ rules/a.yml:3:22
+      ┌─ rules/a.yml:3:23
       │
     3 │   - { name: b, cron: '99 * * * *', probe: { alert: {} } }
       │                       ^^ minutes go from 0 to 59
