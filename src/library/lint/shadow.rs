@@ -15,8 +15,8 @@ use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;
 use crate::model::matcher::Op;
 
-/// Earlier rules that a rule is compared with, of each kind: a bound for sets of many thousand rules.
-const COMPARED: usize = 1_000;
+/// Earlier rules that a rule is compared with, of each kind: files are loaded at each reload, also those of 100,000 rules.
+const COMPARED: usize = 100;
 
 /// Earlier rules that let nothing through that they match.
 #[derive(Debug, Default)]

@@ -200,11 +200,11 @@ fn a_misspelt_key_is_not_missing_too() {
     for (text, expected) in [
         ("rules: [{ name: a, match: [], traget: t }]", "Q0104 1:31"),
         (
-            "rules:\n- { name: a, match: [] }\n- { name: b, match: [], traget: t }",
-            "Q0106 2:11, Q0104 3:25",
+            "rules:\n- { name: a, match: [a=b] }\n- { name: b, match: [a=c], traget: t }",
+            "Q0106 2:11, Q0104 3:28",
         ),
         (
-            "rules:\n- { traget: t, name: a, match: [] }\n- { name: b, match: [] }",
+            "rules:\n- { traget: t, name: a, match: [a=b] }\n- { name: b, match: [a=c] }",
             "Q0104 2:5, Q0106 3:11",
         ),
         ("rules: [{ name: a, match: [], frobnicate: t }]", "Q0106 1:17, Q0104 1:31"),
