@@ -13,6 +13,7 @@ mod examples;
 mod hostile;
 mod lint;
 mod names;
+mod outside;
 mod shape;
 mod times;
 mod values;
