@@ -53,7 +53,7 @@ pub(super) fn run(at: &Place, options: &Options) -> Result<(), Error> {
         quell_url: options.quell_url.clone(),
     };
     let loaded = if options.paths.is_empty() {
-        library::load_against(at.file().as_deref(), &outside, &environment)
+        library::check(at.file().as_deref(), &outside, &environment)
     } else {
         library::check_paths_against(&options.paths, &outside, &environment)
     };

@@ -236,6 +236,12 @@ impl Sources {
         *text = String::from_utf8_lossy(&bytes).into_owned();
     }
 
+    /// The same with a part of all names left out: the folder of a test.
+    #[cfg(test)]
+    pub(crate) fn without(self, part: &str) -> Self {
+        Self(self.0.into_iter().map(|(name, text)| (name.replace(part, ""), text)).collect())
+    }
+
     /// The text of a file.
     pub fn get(&self, file: &str) -> Option<&str> {
         self.0.get(file).map(String::as_str)
@@ -324,6 +330,8 @@ pub struct Counts {
     pub schedules: usize,
     /// Playbooks in them.
     pub playbooks: usize,
+    /// Tests of rules in them, where those are looked at.
+    pub tests: usize,
     /// Prometheus's alerting rules held against them.
     pub alerts: usize,
 }
@@ -349,8 +357,10 @@ pub fn summary(counts: Counts, diagnostics: &[Diagnostic]) -> String {
         _ => format!("{}, {}", many(errors, "error"), many(warnings, "warning")),
     };
     text = format!("{text}, {}", many(counts.playbooks, "playbook"));
-    if counts.alerts > 0 {
-        text = format!("{text}, {}", many(counts.alerts, "alert"));
+    for (count, what) in [(counts.tests, "test"), (counts.alerts, "alert")] {
+        if count > 0 {
+            text = format!("{text}, {}", many(count, what));
+        }
     }
     format!("{text}: {verdict}")
 }

@@ -14,6 +14,7 @@ mod hostile;
 mod lint;
 mod names;
 mod outside;
+mod schema;
 mod shape;
 mod times;
 mod values;
@@ -46,6 +47,7 @@ fn check(files: &[(&str, &str)]) -> String {
 }
 
 fn shown(loaded: &Loaded, folder: &Path) -> String {
+    schema::agree(loaded, folder);
     let text = loaded.render(false);
     assert!(!text.contains("nobody"), "a secret is shown:\n{text}");
     text.replace(&format!("{}/", folder.display()), "")

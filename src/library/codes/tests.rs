@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use super::*;
 use crate::library::Loaded;
 use crate::library::Outside;
+use crate::library::check as checked;
 use crate::library::check_paths_against;
-use crate::library::load_against;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -63,7 +63,7 @@ fn load(files: &[File]) -> (Loaded, tempfile::TempDir) {
         paths.iter().find(|it| it.file_name().is_some_and(|name| name == "quell.yml")).cloned();
     let env = |_: &str| None;
     let loaded = match config {
-        Some(config) => load_against(Some(&config), &outside, &env),
+        Some(config) => checked(Some(&config), &outside, &env),
         None => check_paths_against(&paths, &outside, &env),
     };
     (loaded, folder)

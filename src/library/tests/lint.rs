@@ -2,8 +2,8 @@
 
 use super::folder;
 use crate::library::Outside;
+use crate::library::check as checked;
 use crate::library::check_paths_against;
-use crate::library::load_against;
 
 /// What is found in these files, in order, without the notes.
 pub(super) fn found(files: &[(&str, &str)]) -> String {
@@ -17,7 +17,7 @@ pub(super) fn found(files: &[(&str, &str)]) -> String {
         quell_url: None,
     };
     let loaded = if let Some(config) = named("quell.yml") {
-        load_against(Some(&config), &outside, &super::env)
+        checked(Some(&config), &outside, &super::env)
     } else {
         let own = files.iter().filter(|(name, _)| name.contains('/'));
         let paths: Vec<_> = own.map(|(name, _)| folder.path().join(name)).collect();

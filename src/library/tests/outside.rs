@@ -4,8 +4,8 @@ use super::folder;
 use super::lint::Cases;
 use super::lint::found;
 use crate::library::Outside;
+use crate::library::check as checked;
 use crate::library::check_paths_against;
-use crate::library::load_against;
 
 #[test]
 fn alerts_that_people_are_told_of_anyway_are_a_note() {
@@ -19,7 +19,7 @@ fn alerts_that_people_are_told_of_anyway_are_a_note() {
         alertmanager: None,
         quell_url: None,
     };
-    let loaded = load_against(Some(&files.path().join("quell.yml")), &outside, &super::env);
+    let loaded = checked(Some(&files.path().join("quell.yml")), &outside, &super::env);
     insta::assert_snapshot!(super::shown(&loaded, files.path()), @r#"
     note: no rule matches these alerts, and `chat` is told: HighLoad, DiskFull
 
