@@ -7,6 +7,7 @@ mod act;
 mod auth;
 mod body;
 mod edge;
+mod errors;
 mod explain;
 mod health;
 mod links;
@@ -94,6 +95,7 @@ pub fn router(state: State) -> Router {
         .route("/api/v1/pause", get(read::pauses).post(act::pause))
         .route("/api/v1/resume", post(act::resume))
         .route("/act/{token}", get(links::show).post(links::act))
+        .route("/errors/{code}", get(errors::page))
         .route("/health", get(health::health))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))

@@ -1,8 +1,10 @@
 //! The command line. Exit codes: 0 fine, 1 found problems, 2 could not run.
 
+mod check;
 mod completions;
 mod demo;
 mod explain;
+mod explain_error;
 mod help;
 mod init;
 mod list;
@@ -62,10 +64,9 @@ enum Command {
     /// Receive alerts, act, tell people.
     Serve,
     /// Check settings, rules and playbooks; every error at once.
-    Check {
-        /// quell.yml, folders, or single files; the configured set when silent.
-        paths: Vec<PathBuf>,
-    },
+    Check(check::Options),
+    /// Say what an error code means, with an example.
+    ExplainError(explain_error::Options),
     /// Run the tests of rules: *.test.yml, on a virtual clock.
     Test(test::Options),
     /// Say why quell would, would not or did not act: rules, guards, plan.
@@ -139,7 +140,8 @@ async fn run(cli: Cli) -> Result<(), Error> {
         Command::Demo(options) => demo::run(&options).await,
         Command::Init(options) => init::run(&options),
         Command::Serve => serve::run(&at).await,
-        Command::Check { paths } => serve::check(&at, &paths),
+        Command::Check(options) => check::run(&at, &options),
+        Command::ExplainError(options) => explain_error::run(&at, &options),
         Command::Test(options) => test::run(&at, &options),
         Command::Explain(options) => explain::run(&at, &options).await,
         Command::Send(options) => send::run(&at, &options).await,
@@ -196,11 +198,16 @@ impl Place {
         })
     }
 
-    /// Loads the configured set; its errors are printed.
+    /// Loads the configured set; its errors are printed, and its warnings only for who serves it: `quell ack` at night
+    /// is no place for them.
     fn library(&self) -> Result<Library, Error> {
+        self.loaded(false)
+    }
+
+    fn loaded(&self, serves: bool) -> Result<Library, Error> {
         let mut loaded = library::load(self.file().as_deref(), &environment);
         let found = loaded.library.take();
-        if !loaded.diagnostics.is_empty() {
+        if found.is_none() || serves && !loaded.diagnostics.is_empty() {
             output::diagnostics(&loaded);
         }
         found.ok_or_else(|| {

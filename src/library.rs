@@ -7,9 +7,11 @@
 //! raw        the files as written
 //! build      raw types → model, each value checked
 //! link       what spans files
+//! lint       what is allowed and most likely not meant
+//! outside    Prometheus's and Alertmanager's files, held against the rules
 //! watch      whether they changed
 //! schema     raw types → JSON Schemas, for editors
-//! diagnostic, codes, suggest    how errors look
+//! diagnostic, report, codes, suggest    how errors look
 //! ```
 //!
 //! All errors of all files are found at once; with one error there is no [`Library`].
@@ -37,6 +39,7 @@ use crate::model::rule::Schedule;
 use crate::model::rule::Set;
 
 mod build;
+mod candidates;
 pub mod codes;
 mod decode;
 pub mod diagnostic;
@@ -44,7 +47,11 @@ mod field;
 mod files;
 mod later;
 mod link;
+mod lint;
+mod outside;
+mod promql;
 mod raw;
+pub mod report;
 pub mod scenario;
 pub mod schema;
 mod suggest;
@@ -58,6 +65,7 @@ pub use self::diagnostic::Sources;
 pub use self::diagnostic::Span;
 pub use self::diagnostic::render_diagnostics;
 pub use self::diagnostic::summary;
+pub use self::outside::Outside;
 
 /// Settings, rules, checks and playbooks that fit together. Never changed: a reload makes another one.
 #[derive(Debug, Default)]
@@ -126,6 +134,11 @@ impl fmt::Debug for Loaded {
 }
 
 impl Loaded {
+    /// How many diagnostics are this bad.
+    pub fn of(&self, severity: Severity) -> usize {
+        self.diagnostics.iter().filter(|it| it.severity == severity).count()
+    }
+
     /// All diagnostics as people see them, with the line that sums up.
     pub fn render(&self, colour: bool) -> String {
         let mut text = render_diagnostics(&self.diagnostics, &self.sources, colour);
@@ -139,16 +152,22 @@ impl Loaded {
 /// lists none). Without a file: the defaults, and those folders of the working directory.
 /// `env` reads environment variables.
 pub fn load(config_file: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
-    configured(config_file, env, false)
+    configured(config_file, &Outside::default(), env, false)
 }
 
-/// As [`load`], for `quell check`: the tests of rules in those folders are looked at too.
-pub fn check(config_file: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
-    configured(config_file, env, true)
+/// As [`load`], for `quell check`: the tests of rules in those folders are looked at too, and all is held against files of
+/// Prometheus and Alertmanager.
+pub fn check(
+    config_file: Option<&Path>,
+    outside: &Outside,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Loaded {
+    configured(config_file, outside, env, true)
 }
 
 fn configured(
     config_file: Option<&Path>,
+    outside: &Outside,
     env: &dyn Fn(&str) -> Option<String>,
     tests: bool,
 ) -> Loaded {
@@ -160,6 +179,7 @@ fn configured(
         reader.config = Some(Config::default());
         reader.default_folders(Path::new(""));
     }
+    reader.outside(outside);
     finish(reader, tests)
 }
 
@@ -211,6 +231,15 @@ pub fn load_tests(tested: &Tested) -> Loaded {
 /// Without a quell.yml among them, servers and global limits are not looked at, and the library has default settings:
 /// it is for looking at, not for serving.
 pub fn check_paths(paths: &[PathBuf], env: &dyn Fn(&str) -> Option<String>) -> Loaded {
+    check_paths_against(paths, &Outside::default(), env)
+}
+
+/// The same, held against files of Prometheus and Alertmanager.
+pub fn check_paths_against(
+    paths: &[PathBuf],
+    outside: &Outside,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Loaded {
     let sink = Sink::default();
     let mut reader = Reader::new(&sink, env);
     for path in paths {
@@ -219,6 +248,7 @@ pub fn check_paths(paths: &[PathBuf], env: &dyn Fn(&str) -> Option<String>) -> L
             sink.push(Diagnostic::error(codes::UNREADABLE, message));
         }
     }
+    reader.outside(outside);
     finish(reader, true)
 }
 
@@ -253,6 +283,7 @@ fn finish_with(mut reader: Reader<'_>, tests: bool, settings: Config) -> Loaded 
     counts.tests = scenarios.len();
     let mut diagnostics = sink.take();
     diagnostics.sort_by(|a, b| (&a.file, a.span).cmp(&(&b.file, b.span)));
+    diagnostic::forgive_slips(&mut diagnostics);
     for (file, spans) in sink.take_masked() {
         if secretive.contains(&file) {
             sources.mask(&file, &spans);

@@ -48,9 +48,17 @@ const GROUPS: &[(&str, &[Shown])] = &[
                 &[
                     ("quell check", "quell.yml here, and the files that it lists"),
                     ("quell check rules playbooks/restart.yml", "these folders and files"),
-                    ("quell check --json", "for scripts"),
+                    (
+                        "quell check --strict --format github",
+                        "in CI: warnings fail, and annotate the change",
+                    ),
+                    (
+                        "quell check --alertmanager alertmanager.yml",
+                        "and which alerts never reach quell",
+                    ),
                 ],
             ),
+            ("explain-error", &[("quell explain-error Q0321", "what it means, and what to write")]),
             (
                 "test",
                 &[

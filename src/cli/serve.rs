@@ -1,23 +1,18 @@
-//! `quell serve` and `quell check`.
-
-use std::path::PathBuf;
+//! `quell serve`.
 
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 
 use crate::app::App;
 use crate::cli::Place;
-use crate::cli::environment;
-use crate::cli::output;
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::library;
 use crate::telemetry;
 
 /// Serves until SIGTERM or Ctrl-C; SIGHUP loads the files again.
 pub(super) async fn run(at: &Place) -> Result<(), Error> {
     telemetry::log("info,sqlx=warn");
-    let library = at.library()?;
+    let library = at.loaded(true)?;
     let (rules, mode) = (library.rules.rules().len(), library.config.mode.value);
     let failed = |error| Error::new("Q0002", format!("could not listen for signals: {error}"));
     // before anything begins: who is told to stop while starting stops in good order too
@@ -45,19 +40,4 @@ pub(super) async fn run(at: &Place) -> Result<(), Error> {
     app.stop().await;
     tracing::info!("stopped");
     Ok(())
-}
-
-/// Checks the files.
-pub(super) fn check(at: &Place, paths: &[PathBuf]) -> Result<(), Error> {
-    let loaded = if paths.is_empty() {
-        library::check(at.file().as_deref(), &environment)
-    } else {
-        library::check_paths(paths, &environment)
-    };
-    if at.json {
-        output::json(&loaded.diagnostics);
-    } else {
-        output::line(loaded.render(output::colour()).trim_end());
-    }
-    if loaded.library.is_some() { Ok(()) } else { Err(Error::problems("Q0100", "")) }
 }

@@ -13,6 +13,7 @@
 mod bounds;
 mod functions;
 mod harden;
+mod reads;
 mod scope;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,8 @@ use cel::ExecutionError;
 use cel::IdedExpr;
 use cel::Value;
 
+pub use reads::Member;
+pub use reads::Reads;
 pub use scope::Scope;
 
 /// A condition that was checked: parsed once, evaluated often; cheap to clone.
@@ -161,6 +164,19 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
+/// CEL's name of a type, for people.
+fn type_named(name: &str) -> &str {
+    match name {
+        "double" | "int" | "uint" => "a number",
+        "string" => "text",
+        "bool" => "true or false",
+        "list" => "a list",
+        "map" => "a map",
+        "null_type" | "null" => "null",
+        other => other,
+    }
+}
+
 /// Why an evaluation failed, for people.
 #[expect(
     clippy::wildcard_enum_match_arm,
@@ -176,10 +192,11 @@ fn describe(error: &ExecutionError) -> String {
         ExecutionError::UndeclaredReference(name) => return format!("`{name}` has no value here"),
         ExecutionError::NoSuchOverload(error) => {
             let name = error.function().trim_matches('_').trim_start_matches('@');
-            return format!("`{name}` does not take ({})", error.argument_types().join(", "));
+            let types: Vec<&str> = error.argument_types().iter().map(|it| type_named(it)).collect();
+            return format!("`{name}` does not take {}", types.join(" and "));
         }
         ExecutionError::UnsupportedBinaryOperator(name, left, right) => {
-            return format!("`{name}` does not take ({}, {})", kind(left), kind(right));
+            return format!("`{name}` does not take {} and {}", kind(left), kind(right));
         }
         ExecutionError::FunctionError { message, .. } => message.clone(),
         ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => {

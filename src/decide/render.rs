@@ -4,6 +4,7 @@
 //! `raw`; no includes, no macros, no functions, nothing that reads a file, and no text is exempt from
 //! escaping. What is undefined or null is an error that names it: an empty argument could mean "all".
 
+mod reads;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,8 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::value::ValueKind;
 
+pub use reads::Read;
+pub use reads::needed;
 use scan::Role;
 
 /// Instructions that one rendering may take.

@@ -1,154 +1,206 @@
-//! Every code of an error or warning in the files people write: stable, one row each.
+//! Every code that quell prints, and its page in `docs/errors`: what it means, an example, and what to write instead.
 
-/// A code, and what it means.
+use super::suggest::nearest;
+
+/// A code, and its page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Code {
     /// `Q0104`: never given to another meaning.
     pub code: &'static str,
-    /// A lowercase fragment.
-    pub title: &'static str,
-    /// One paragraph: why it is an error, and what to write.
-    pub explanation: &'static str,
+    /// Markdown. Its first line is `# Q0104: ` and the title.
+    pub page: &'static str,
 }
 
-/// The row of a code such as `Q0104`, in any case.
+impl Code {
+    /// A lowercase fragment.
+    pub fn title(&self) -> &'static str {
+        let line = self.page.lines().next().unwrap_or_default();
+        line.split_once(": ").map_or("", |(_, title)| title)
+    }
+}
+
+/// The row of a code such as `Q0104`, in any case and with or without its `Q0`.
 pub fn explain(code: &str) -> Option<&'static Code> {
-    CODES.iter().find(|row| row.code.eq_ignore_ascii_case(code))
+    let wanted = normal(code);
+    CODES.iter().find(|row| row.code == wanted)
+}
+
+/// Codes that could have been meant.
+pub fn near(code: &str) -> Vec<&'static str> {
+    let wanted = normal(code);
+    let group = |code: &str| code.get(..3).map(str::to_owned);
+    let alike = CODES.iter().map(|row| row.code).filter(|it| group(it) == group(&wanted));
+    let nearest = nearest(&wanted, CODES.iter().map(|row| row.code));
+    let mut found: Vec<&str> = nearest.into_iter().collect();
+    found.extend(alike.filter(|it| Some(*it) != nearest).take(4));
+    found
+}
+
+fn normal(code: &str) -> String {
+    let code = code.trim().to_uppercase();
+    let digits = code.trim_start_matches('Q');
+    match digits.parse::<u16>() {
+        Ok(number) => format!("Q{number:04}"),
+        Err(_) => code,
+    }
 }
 
 macro_rules! codes {
-    ($($name:ident $code:literal $title:literal $explanation:literal)*) => {
+    ($($name:ident $code:literal)* ; $($other:literal)*) => {
         $(pub(crate) const $name: &str = $code;)*
-        /// All codes, in order.
-        pub const CODES: &[Code] =
-            &[$(Code { code: $code, title: $title, explanation: $explanation }),*];
+        /// All codes: first those of the files people write, then the others.
+        pub const CODES: &[Code] = &[
+            $(page!($code),)*
+            $(page!($other),)*
+        ];
+        /// Codes of the files people write: their pages hold an example that gives them, and one that does not.
+        #[cfg(test)]
+        const OF_FILES: &[&str] = &[$($code),*];
+    };
+}
+
+macro_rules! page {
+    ($code:literal) => {
+        Code { code: $code, page: include_str!(concat!("../../docs/errors/", $code, ".md")) }
     };
 }
 
 codes! {
-    UNREADABLE "Q0101" "a file or folder cannot be read"
-        "quell was told to read this path, by its command line or by `rules:` or `playbooks:` in quell.yml, and the system refused. \
-         Paths in quell.yml are relative to the folder of quell.yml. Check the path, and that the user quell runs as may read it."
-    NOT_UTF8 "Q0102" "a file is not UTF-8 text"
-        "Files are read as UTF-8. Save the file again as UTF-8; the position named is that of the first byte that is something else."
-    NOT_YAML "Q0103" "a file is not YAML"
-        "The file breaks YAML's own rules, so nothing after this place can be read. The usual causes: a tab in the indentation (YAML takes \
-         spaces only), a quote that is never closed, a value that begins with `{{` without quotes around it, or text with `: ` in it \
-         without quotes around it."
-    UNKNOWN_KEY "Q0104" "a key that does not exist"
-        "Files are read strictly: a misspelled key would otherwise be a setting that silently does nothing. The message lists the keys that \
-         this place takes."
-    NOT_YET "Q0105" "a key or word that this version does not support yet"
-        "The key is planned and its meaning is settled, but this version of quell does not act on it. It is refused rather than ignored, so \
-         that nobody counts on a guard that is not there. Remove it."
-    MISSING_KEY "Q0106" "a key that is needed is missing"
-        "This place makes no sense without the key. Add it."
-    WRONG_TYPE "Q0107" "a value of the wrong type"
-        "The key takes another type than the one written: text, a number, a list, a mapping. A key with nothing after its colon has no \
-         value: write one, or remove the key."
-    UNKNOWN_WORD "Q0108" "a word that is not one of those possible"
-        "The key takes one of a few words, which the message lists."
-    DUPLICATE_KEY "Q0109" "a key written twice"
-        "YAML leaves open which of the two counts, so neither does. Keep one."
-    TOO_LARGE "Q0110" "a file that is too large, too deep or grows too much"
-        "A file may have 8 MiB, 64 levels, and 250000 values after its aliases (`*name`) are put in. Nothing that a person writes comes \
-         near; a file that is beyond was most likely generated by accident, or made to exhaust memory."
-    EMPTY "Q0111" "a file that holds nothing quell knows"
-        "A file of rules has `rules:`, `checks:` or `schedules:` at its top, a playbook has `playbook:`, and quell.yml has the keys of quell.yml. An empty \
-         file is an error, since it is more often a write that failed than a wish."
-    DURATION "Q0112" "not a duration"
-        "Durations are Prometheus's: whole numbers with units from large to small, each at most once, such as 90s, 5m, 1h30m or 250ms."
-    RATE "Q0113" "not a rate"
-        "A rate is a count and a span of time, such as `3 per 1h`. The span slides: it always ends now."
-    MATCHER "Q0114" "not a matcher"
-        "Matchers are Alertmanager's, character for character: a label name, one of = != =~ !~, and a value, such as severity=~\"critical|high\". \
-         In a YAML list between [ and ], a comma ends the item even inside double quotes: put such a matcher between single quotes."
-    TEMPLATE "Q0115" "a template that cannot work"
-        "Templates are minijinja, read strictly: a name that does not exist is an error and never empty text. In rules the names are `labels` \
-         and `annotations`; in a playbook's steps also its parameters by name, `steps` and `run`."
-    CONDITION "Q0116" "a condition that cannot work"
-        "Conditions are CEL, as in Kubernetes. `when` reads `labels` and `annotations`; `if` reads also the parameters, `steps` and `run`; \
-         `healthy` reads `value` and `labels`. A comparison of text with a number is an error, and an error is never true."
-    PATTERN "Q0117" "a pattern that does not compile"
-        "Patterns are regular expressions as in Go's RE2, and must match the whole value."
-    CRON "Q0118" "a schedule that cannot be read or never comes"
-        "A schedule has five fields (minute, hour, day of month, month, day of week), or six with seconds first. A date that does not exist, \
-         such as 30 February, never comes."
-    TIMEZONE "Q0119" "an unknown time zone"
-        "Time zones have their IANA names, such as UTC, Europe/Berlin or America/Toronto."
-    VALUE "Q0120" "a value that cannot be used"
-        "The value has the right type and still cannot work: a number out of its range, an address without a port, a URL without a scheme. \
-         The message says what is expected."
-    DUPLICATE_NAME "Q0121" "a name used twice"
-        "Names of rules, checks, schedules, playbooks, windows and operators are unique over all files, and names of steps within their playbook: limits, the \
-         audit trail and messages know them by name."
-    UNKNOWN_PLAYBOOK "Q0122" "a playbook that does not exist"
-        "The rule or schedule names a playbook that none of the files read declares. Playbooks are found in the files and folders of `playbooks:` in \
-         quell.yml, by the name after `playbook:`, not by the name of the file."
-    UNKNOWN_PARAMETER "Q0123" "a parameter that does not exist"
-        "The playbook declares no parameter of this name, so the value would go nowhere."
-    MISSING_PARAMETER "Q0124" "a parameter that is needed is missing"
-        "The playbook says `required: true` for this parameter, and the rule gives no value under `with:`."
-    PARAMETER_VALUE "Q0125" "a value that a parameter refuses"
-        "The value breaks the type, the pattern or the bounds that the playbook declares. Values with a template are checked in the same way when \
-         they are rendered."
-    UNKNOWN_CHANNEL "Q0126" "a channel that does not exist"
-        "`notify`, `escalate_to` and `unmatched` name channels declared under `channels:` in quell.yml. A name that leads nowhere would be a \
-         page that nobody gets."
-    UNKNOWN_SERVER "Q0127" "a server that does not exist"
-        "Actions go only to places declared under `targets:` in quell.yml, where their credentials live."
-    PARAMETER "Q0128" "a parameter declared in a way that cannot work"
-        "A parameter has a type; `pattern` bounds text, `min` and `max` bound numbers and durations, `values` lists the words of an enum. It \
-         has either `required: true` or a `default`, so that it always has a value, and its default must satisfy its own bounds."
-    SHAPE "Q0129" "keys that do not go together"
-        "A step is exactly one of an action, a probe or a wait; a probe observes exactly one thing; some keys only make sense beside others. \
-         The message names the keys."
-    NO_VARIABLE "Q0130" "an environment variable that is not set"
-        "`${env:NAME}` in quell.yml is replaced by the value of the environment variable NAME, which must be set and not empty."
-    NO_SECRET_FILE "Q0131" "a file for a secret that cannot be read"
-        "`${file:/path}` in quell.yml is replaced by the content of the file, without the white space around it. The file must exist, be \
-         readable by the user quell runs as, hold UTF-8 text, and not be empty."
-    NO_SUBSTITUTION "Q0132" "a substitution that cannot be made"
-        "`${env:NAME}` and `${file:/path}` are replaced in the credentials and URLs of quell.yml and nowhere else: names and modes, rules and \
-         playbooks say what they mean in the file that is reviewed."
-    SHELL_TEMPLATE "Q0133" "a template inside shell text"
-        "A value that comes from an alert is not to be trusted, and inside shell text it could become a command. Pass it through `env:` and \
-         write \"$NAME\" in the script."
-    UNDO "Q0134" "an action that does not know its own reverse"
-        "`undo: previous` works for actions that know what there was before. For this one, name the action that takes it back."
-    UNKNOWN_NAME "Q0141" "a name that leads nowhere"
-        "A test names a rule, check, step, guard or operator that the files under test do not have. The message lists those they have."
-    NEVER_MATCHES "Q0311" "a rule that can never match"
-        "The first rule that matches an alert takes it, unless it says `continue: true`. A rule before this one takes every alert that this \
-         one could. Put the narrower rule first."
-    LOOSER "Q0312" "a limit looser than the global one"
-        "A rule may tighten the limits of quell.yml and never loosen them: the global limit wins, and this one has no effect."
-    NOTHING_READ "Q0313" "a folder without a file of rules or playbooks"
-        "The folder is listed in quell.yml and holds no .yml file. That is fine at the beginning, and a mistake later."
-    UNVERIFIED "Q0314" "a step that asks a verification which is not there"
-        "A step with `on_unknown: probe` asks the rule's verification whether an action of unknown outcome has helped. This rule has no \
-         `verify:`, so a person is asked instead."
-    HELD_PAGE "Q0329" "a page that is held in vain"
-        "`page: { unless_fixed_within: … }` holds channels that page (PagerDuty, and those with `pages: true`) back while a remedy is tried. \
-         Without a remedy or such a channel it does nothing; and when it is longer than the `ack_within` of a severity, people hear of the \
-         incident later than that severity gives them to answer. `ack_within` counts from the page."
+    UNREADABLE "Q0101"
+    NOT_UTF8 "Q0102"
+    NOT_YAML "Q0103"
+    UNKNOWN_KEY "Q0104"
+    NOT_YET "Q0105"
+    MISSING_KEY "Q0106"
+    WRONG_TYPE "Q0107"
+    UNKNOWN_WORD "Q0108"
+    DUPLICATE_KEY "Q0109"
+    TOO_LARGE "Q0110"
+    EMPTY "Q0111"
+    DURATION "Q0112"
+    RATE "Q0113"
+    MATCHER "Q0114"
+    TEMPLATE "Q0115"
+    CONDITION "Q0116"
+    PATTERN "Q0117"
+    CRON "Q0118"
+    TIMEZONE "Q0119"
+    VALUE "Q0120"
+    DUPLICATE_NAME "Q0121"
+    UNKNOWN_PLAYBOOK "Q0122"
+    UNKNOWN_PARAMETER "Q0123"
+    MISSING_PARAMETER "Q0124"
+    PARAMETER_VALUE "Q0125"
+    UNKNOWN_CHANNEL "Q0126"
+    UNKNOWN_SERVER "Q0127"
+    PARAMETER "Q0128"
+    SHAPE "Q0129"
+    NO_VARIABLE "Q0130"
+    NO_SECRET_FILE "Q0131"
+    NO_SUBSTITUTION "Q0132"
+    SHELL_TEMPLATE "Q0133"
+    UNDO "Q0134"
+    UNKNOWN_NAME "Q0141"
+    PROMQL "Q0150"
+    NEVER_MATCHES "Q0311"
+    LOOSER "Q0312"
+    NOTHING_READ "Q0313"
+    UNVERIFIED "Q0314"
+    CONTRADICTION "Q0320"
+    MAY_BE_MISSING "Q0321"
+    PROMQL_UNCHECKED "Q0322"
+    COMPARES_NOTHING "Q0323"
+    VANISHES "Q0324"
+    UNUSED_PLAYBOOK "Q0325"
+    UNUSED_PARAMETER "Q0326"
+    GROUPED_APART "Q0327"
+    UNKNOWN_SEVERITY "Q0328"
+    HELD_PAGE "Q0329"
+    TOO_LATE "Q0330"
+    NOBODY_TO_ASK "Q0331"
+    UNHEARD_CHECK "Q0332"
+    TOO_SOON "Q0333"
+    NOT_PROMETHEUS "Q0360"
+    UNMATCHED_ALERT "Q0361"
+    RULE_WITHOUT_ALERT "Q0362"
+    NOT_ALERTMANAGER "Q0370"
+    NO_RECEIVER "Q0371"
+    ROUTE_ELSEWHERE "Q0372"
+    ALERT_ELSEWHERE "Q0373"
+    NOT_RESOLVED "Q0374"
+    CUT_OFF "Q0375"
+    NO_CREDENTIALS "Q0376"
+    REPLACED_BODY "Q0377"
+    SLOW_ROUTE "Q0378"
+    HASTY "Q0379"
+    ;
+    // of the command line and the server
+    "Q0001"
+    "Q0002"
+    "Q0100"
+    "Q0401"
+    "Q0402"
+    "Q0403"
+    "Q0404"
+    "Q0405"
+    "Q0406"
+    "Q0407"
+    "Q0408"
+    "Q0409"
+    "Q0410"
+    "Q0411"
+    "Q0412"
+    "Q0413"
+    "Q0414"
+    "Q0415"
+    "Q0500"
+    "Q0501"
+    "Q0502"
+    "Q0503"
+    "Q0504"
+    "Q0505"
+    "Q0506"
+    "Q0507"
+    "Q0508"
+    "Q0509"
+    "Q0510"
+    "Q0511"
+    "Q0512"
+    "Q0513"
+    "Q0514"
+    "Q0515"
+    "Q0516"
+    "Q0517"
+    "Q0518"
+    "Q0601"
+    "Q0602"
+    "Q0603"
+    "Q0611"
+    "Q0612"
+    "Q0613"
+    "Q0614"
+    "Q0701"
+    "Q0702"
+    "Q0703"
+    "Q0801"
+    "Q0802"
+    "Q0803"
+    "Q0901"
+    "Q0902"
+    "Q0903"
+    "Q0904"
+    "Q0905"
+    "Q0906"
+    "Q0907"
+    "Q0908"
+    "Q0909"
+    "Q0910"
+    "Q0911"
+    "Q0920"
+    "Q0921"
+    "Q0922"
+    "Q0923"
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn codes_are_unique_sorted_and_explained() {
-        for pair in CODES.windows(2) {
-            assert!(pair[0].code < pair[1].code, "{} {}", pair[0].code, pair[1].code);
-        }
-        for row in CODES {
-            assert!(row.code.len() == 5 && row.code.starts_with('Q'), "{}", row.code);
-            assert!(!row.title.ends_with('.') && row.explanation.ends_with('.'), "{}", row.code);
-            assert!(!row.explanation.contains("  "), "{}", row.code);
-        }
-        assert_eq!(explain("q0104").map(|row| row.title), Some("a key that does not exist"));
-        assert_eq!(explain("Q9999"), None);
-    }
-}
+mod tests;

@@ -13,6 +13,10 @@ use codespan_reporting::files::SimpleFiles;
 use codespan_reporting::term;
 use codespan_reporting::term::termcolor::Ansi;
 
+use super::codes;
+
+mod place;
+
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -131,6 +135,25 @@ impl Sink {
     }
 }
 
+/// Takes out the missing keys that are there, misspelt: the misspelling is reported too, and says what was meant.
+pub(crate) fn forgive_slips(found: &mut Vec<Diagnostic>) {
+    let line = |it: &Diagnostic| it.span.map_or(0, |span| span.line);
+    let slips: Vec<(String, u32, String)> = found
+        .iter()
+        .filter(|it| it.code == codes::UNKNOWN_KEY)
+        .filter_map(|it| Some((it, it.label.strip_prefix("did you mean ")?.strip_suffix('?')?)))
+        .map(|(it, meant)| (it.file.clone(), line(it), format!("missing key {meant}")))
+        .collect();
+    for (file, at, message) in slips {
+        let same = found.iter().enumerate().filter(|(_, it)| {
+            it.code == codes::MISSING_KEY && it.file == file && it.message == message
+        });
+        if let Some((nearest, _)) = same.min_by_key(|(_, it)| line(it).abs_diff(at)) {
+            found.remove(nearest);
+        }
+    }
+}
+
 /// A file that is being read: where its diagnostics go.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct At<'a> {
@@ -158,25 +181,25 @@ impl At<'_> {
         self.report(Span::default(), diagnostic);
     }
 
-    /// The place of a byte inside a scalar, when the scalar stands in the file as it is; else the whole scalar.
+    /// The place of a word or a sign that begins at a byte of a scalar, wherever the scalar stands in the file as it was
+    /// written, folded or quoted; else the whole scalar.
     pub(crate) fn inside(self, span: Span, scalar: &str, offset: Option<usize>) -> Span {
         let source = self.text.get(span.start..span.end).unwrap_or_default();
-        let quote = usize::from(source.starts_with(['"', '\'']));
-        let (Some(offset), true) =
-            (offset, source.get(quote..).is_some_and(|rest| rest.starts_with(scalar)))
+        let Some((offset, at)) = offset.and_then(|it| Some((it, place::of(source, scalar, it)?)))
         else {
             return span;
         };
-        let before = scalar.get(..offset).unwrap_or(scalar);
+        let before = source.get(..at).unwrap_or_default();
         let rest = scalar.get(offset..).unwrap_or_default();
         let word = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
-        let width = word.max(rest.chars().next().map_or(0, char::len_utf8));
-        let start = span.start + quote + before.len();
+        let sign = rest.find(|c: char| !"=!<>~".contains(c)).unwrap_or(rest.len());
+        let width = word.max(sign).max(rest.chars().next().map_or(0, char::len_utf8));
+        let start = span.start + at;
         let narrow = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         let lines = before.matches('\n').count();
         let column = match before.rsplit_once('\n') {
             Some((_, tail)) => narrow(tail.chars().count() + 1),
-            None => span.column + narrow(quote + before.chars().count()),
+            None => span.column + narrow(before.chars().count()),
         };
         Span { start, end: start + width, line: span.line + narrow(lines), column }
     }
@@ -309,6 +332,8 @@ pub struct Counts {
     pub playbooks: usize,
     /// Tests of rules in them, where those are looked at.
     pub tests: usize,
+    /// Prometheus's alerting rules held against them.
+    pub alerts: usize,
 }
 
 /// `2 files, 41 rules, 17 playbooks: 1 error, 1 warning`.
@@ -332,8 +357,10 @@ pub fn summary(counts: Counts, diagnostics: &[Diagnostic]) -> String {
         _ => format!("{}, {}", many(errors, "error"), many(warnings, "warning")),
     };
     text = format!("{text}, {}", many(counts.playbooks, "playbook"));
-    if counts.tests > 0 {
-        text = format!("{text}, {}", many(counts.tests, "test"));
+    for (count, what) in [(counts.tests, "test"), (counts.alerts, "alert")] {
+        if count > 0 {
+            text = format!("{text}, {}", many(count, what));
+        }
     }
     format!("{text}: {verdict}")
 }
@@ -379,8 +406,7 @@ mod tests {
 
     #[test]
     fn the_summary_counts_and_uses_the_singular() {
-        let counts =
-            Counts { files: 2, rules: 41, checks: 0, schedules: 0, playbooks: 1, tests: 0 };
+        let counts = Counts { files: 2, rules: 41, playbooks: 1, ..Counts::default() };
         assert_eq!(summary(counts, &[]), "2 files, 41 rules, 1 playbook: no problems");
         let found = [Diagnostic::error("Q0101", "x"), Diagnostic::warning("Q0311", "y")];
         assert_eq!(

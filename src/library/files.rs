@@ -25,6 +25,7 @@ use super::diagnostic::Sources;
 use super::diagnostic::Span;
 use super::field::Field;
 use super::link::Gathered;
+use super::lint;
 use super::raw::config::RawConfig;
 use super::raw::playbook::RawPlaybook;
 use super::raw::rule::RawRuleFile;
@@ -160,7 +161,11 @@ impl<'a> Reader<'a> {
     }
 
     /// The name and the text of a file that was not read before.
-    fn text(&mut self, path: &Path, named_at: Option<(&str, Span)>) -> Option<(String, String)> {
+    pub(crate) fn text(
+        &mut self,
+        path: &Path,
+        named_at: Option<(&str, Span)>,
+    ) -> Option<(String, String)> {
         let name = path.display().to_string();
         let size = match std::fs::metadata(path) {
             Ok(metadata) => metadata.len(),
@@ -219,6 +224,7 @@ impl<'a> Reader<'a> {
         let secrets = Secrets::new(at, self.env, folder, self.pretends);
         let (mut config, paths) = build::config::config(&secrets, raw, folder);
         secrets.refuse_elsewhere(node);
+        lint::windows(at, node, &config.windows);
         // Before the others are read: there is one set of settings.
         self.config = Some(config.clone());
         self.listed(name, folder, paths, &mut config);
@@ -281,8 +287,9 @@ impl<'a> Reader<'a> {
     fn playbook(&mut self, at: At<'_>, node: &Node) {
         self.counts.playbooks += 1;
         let raw = decode::decode::<RawPlaybook>(node, at).found();
-        let built = raw.and_then(|raw| build::playbook::playbook(at, raw));
-        self.gathered.playbooks.extend(built);
+        let Some(built) = raw.and_then(|raw| build::playbook::playbook(at, raw)) else { return };
+        self.gathered.playbook_facts.push(lint::playbook(at, node, &built));
+        self.gathered.playbooks.push(built);
     }
 
     fn rules(&mut self, at: At<'_>, node: &Node) {
@@ -303,6 +310,17 @@ impl<'a> Reader<'a> {
         for schedule in schedules.into_iter().filter_map(Field::found) {
             self.gathered.schedules.extend(build::schedule::schedule(at, schedule));
         }
+        let gathered = &mut self.gathered;
+        let rules = gathered.rules.get(gathered.facts.len()..).unwrap_or_default();
+        let facts = lint::rules(at, node, rules);
+        gathered.facts.extend(facts);
+        let checks = gathered.checks.get(gathered.check_facts.len()..).unwrap_or_default();
+        let facts = lint::checks(at, node, checks);
+        gathered.check_facts.extend(facts);
+        let from = gathered.schedule_facts.len();
+        let schedules = gathered.schedules.get(from..).unwrap_or_default();
+        let facts = lint::schedules(at, node, schedules);
+        gathered.schedule_facts.extend(facts);
     }
 }
 

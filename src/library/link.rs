@@ -14,6 +14,7 @@ use super::diagnostic::At;
 use super::diagnostic::Diagnostic;
 use super::diagnostic::Sink;
 use super::diagnostic::Span;
+use super::lint;
 use super::suggest::did_you_mean;
 use super::suggest::short;
 use crate::decide::parameters;
@@ -36,6 +37,30 @@ pub(crate) struct Gathered {
     pub(crate) checks: Vec<(Check, Span)>,
     pub(crate) schedules: Vec<BuiltSchedule>,
     pub(crate) playbooks: Vec<BuiltPlaybook>,
+    /// Of each rule, check, schedule and playbook, what lints over several files need.
+    pub(crate) facts: Vec<lint::Facts>,
+    pub(crate) check_facts: Vec<lint::CheckFacts>,
+    pub(crate) schedule_facts: Vec<lint::Facts>,
+    pub(crate) playbook_facts: Vec<lint::PlaybookFacts>,
+}
+
+impl Gathered {
+    /// Playbooks by name, and what lints know of each.
+    pub(crate) fn playbooks_by_name(
+        &self,
+    ) -> BTreeMap<&str, (&BuiltPlaybook, &lint::PlaybookFacts)> {
+        let all = self.playbooks.iter().zip(&self.playbook_facts);
+        all.map(|it| (it.0.playbook.name.as_str(), it)).collect()
+    }
+
+    /// The remedies of rules, then those of schedules, with the file of each.
+    pub(crate) fn remedies(&self) -> impl Iterator<Item = (&str, &BuiltRemedy)> {
+        let of_rules = self
+            .rules
+            .iter()
+            .flat_map(|rule| rule.remedies.iter().map(|it| (rule.file.as_str(), it)));
+        of_rules.chain(self.schedules.iter().map(|it| (it.file.as_str(), &it.remedy)))
+    }
 }
 
 /// The same, each name looked up.
@@ -49,7 +74,8 @@ pub(crate) struct Linked {
 
 /// Joins what was read. Without a `config`, its servers and limits are not looked at.
 pub(crate) fn link(sink: &Sink, config: Option<&Config>, gathered: Gathered) -> Linked {
-    let Gathered { rules, checks, schedules, playbooks } = gathered;
+    lint::link(sink, config, &gathered);
+    let Gathered { rules, checks, schedules, playbooks, .. } = gathered;
     duplicates(
         sink,
         "playbook",
@@ -76,7 +102,6 @@ pub(crate) fn link(sink: &Sink, config: Option<&Config>, gathered: Gathered) -> 
         let remark = "no playbook was read, so the playbooks that rules name were not looked up";
         sink.push(Diagnostic::remark(remark));
     }
-    shadowed(sink, &rules);
     let look_up = !playbooks.is_empty() || config.is_some();
     let mut linked_rules = Vec::new();
     for built in rules {
@@ -302,43 +327,10 @@ fn patient(at: At<'_>, config: &Config, built: &BuiltRule) {
 }
 
 /// Whether whatever `global` allows, `rate` allows with room to spare.
-fn never_binds(rate: Rate, global: Rate) -> bool {
+pub(crate) fn never_binds(rate: Rate, global: Rate) -> bool {
     let ms = |duration: Duration| duration.as_millis().max(1);
     let spans = ms(rate.per).div_ceil(ms(global.per));
     u128::from(rate.count) > u128::from(global.count).saturating_mul(spans)
-}
-
-/// Reports rules after a rule that takes every alert that they could.
-fn shadowed(sink: &Sink, rules: &[BuiltRule]) {
-    // Earlier rules that let nothing through, by one of their matchers.
-    let mut takers: BTreeMap<String, Vec<&BuiltRule>> = BTreeMap::new();
-    let mut takes_all: Option<&BuiltRule> = None;
-    for rule in rules.iter().filter(|rule| rule.selects) {
-        let all = &rule.rule.matchers;
-        let mut candidates = all.iter().filter_map(|it| takers.get(&it.to_string())).flatten();
-        let taker = takes_all.or_else(|| {
-            candidates
-                .find(|it| it.rule.matchers.iter().all(|matcher| all.contains(matcher)))
-                .copied()
-        });
-        if let Some(taker) = taker {
-            let message = format!(
-                "this rule can never match: rule `{}` ({}) takes every alert before it",
-                taker.rule.name, taker.rule.place
-            );
-            let label = "put it first, or let the other say `continue: true`";
-            let found = Diagnostic::warning(codes::NEVER_MATCHES, message).label(label);
-            At { file: &rule.file, text: "", sink }.report(rule.name_span, found);
-            continue;
-        }
-        if rule.rule.go_on || rule.rule.when.is_some() {
-            continue;
-        }
-        match all.first() {
-            None => takes_all = Some(rule),
-            Some(first) => takers.entry(first.to_string()).or_default().push(rule),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -7,10 +7,13 @@ use super::Loaded;
 use super::check_paths;
 use super::load;
 
+mod broken;
 mod config;
 mod examples;
 mod hostile;
+mod lint;
 mod names;
+mod outside;
 mod schema;
 mod shape;
 mod times;

@@ -263,6 +263,9 @@ fn syntax(error: &ScanError, text: &str) -> (Span, Diagnostic) {
     if info.contains("quoted scalar") {
         found = found.note("is a quote left open above?");
     }
+    if info.contains("mapping values") {
+        found = found.note("a text with `: ` in it needs quotes around it");
+    }
     if line.contains("{{") {
         found = found.note(QUOTE_TEMPLATES);
     }

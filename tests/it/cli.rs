@@ -1,6 +1,7 @@
 //! The command line as people and scripts meet it: what it prints, and how it ends.
 
 mod begin;
+mod check;
 mod demo;
 mod files;
 mod lists;

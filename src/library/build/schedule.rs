@@ -7,6 +7,7 @@ use croner::Cron;
 use croner::parser::CronParser;
 use croner::parser::Year;
 use jiff::Timestamp;
+use jiff::civil::date;
 use jiff::tz::TimeZone;
 
 use super::probe;
@@ -189,32 +190,72 @@ pub(crate) fn timezone(at: At<'_>, field: Opt<String>) -> String {
     zone.value
 }
 
+/// What each field of a cron expression may be, seconds first.
+const FIELDS: [&str; 6] = [
+    "seconds go from 0 to 59",
+    "minutes go from 0 to 59",
+    "hours go from 0 to 23",
+    "days of the month go from 1 to 31, or `L` for the last",
+    "months go from 1 to 12, or JAN to DEC",
+    "days of the week go from 0 to 7, both Sunday, or SUN to SAT",
+];
+
 /// Reports a schedule that cannot be read, or that never comes; says whether it does.
 pub(crate) fn cron(at: At<'_>, cron: &Found<ScheduleText>) -> bool {
-    let read = read_schedule(&cron.value.0);
-    if let Err(reason) = &read {
-        at.report(cron.span, Diagnostic::error(codes::CRON, reason.as_str()));
-    }
-    read.is_ok()
-}
-
-fn read_schedule(text: &str) -> Result<Cron, String> {
+    let text = &cron.value.0;
     let fields = text.split_whitespace().count();
     if !text.trim_start().starts_with('@') && !(5..=6).contains(&fields) {
-        return Err(format!("expected five fields, or six with seconds first, got {fields}"));
+        let message = format!("expected five fields, or six with seconds first, got {fields}");
+        let label = "minute, hour, day of month, month, day of week: `0 2 * * *`";
+        at.report(cron.span, Diagnostic::error(codes::CRON, message).label(label));
+        return false;
     }
+    let read = match parse(text) {
+        Ok(read) => read,
+        Err(reason) => {
+            let (offset, label) = wrong_field(text).unzip();
+            let message = format!("`{}` is not a schedule: {reason}", short(text));
+            let found = Diagnostic::error(codes::CRON, message).label(label.unwrap_or_default());
+            at.report(at.inside(cron.span, text, offset), found);
+            return false;
+        }
+    };
+    // Any instant will do: a schedule without a year comes in every span of 28 regular years, or never. croner
+    // searches up to the year 5000, so the last such span bounds what a date that never comes costs.
+    let start = date(4960, 1, 1).to_zoned(TimeZone::UTC);
+    let comes = start.is_ok_and(|start| read.find_next_occurrence(&start, false).is_ok());
+    if !comes {
+        let message = format!("`{}` never comes: no date is like that", short(text));
+        let label = "write a day that the month has, or `L` for its last one";
+        at.report(cron.span, Diagnostic::error(codes::CRON, message).label(label));
+    }
+    comes
+}
+
+fn parse(text: &str) -> Result<Cron, String> {
     let parser = CronParser::builder().year(Year::Disallowed).build();
-    let cron = parser.parse(text).map_err(|error| {
+    parser.parse(text).map_err(|error| {
         let reason = error.to_string();
         let reason = reason.trim_end_matches('.');
-        let reason = reason.rsplit_once(": ").map_or(reason, |(_, reason)| reason);
-        format!("`{}` is not a schedule: {}", short(text), lowercase_first(reason))
+        lowercase_first(reason.rsplit_once(": ").map_or(reason, |(_, reason)| reason))
+    })
+}
+
+/// Where the only field stands that cannot be read, and what it may be.
+fn wrong_field(text: &str) -> Option<(usize, &'static str)> {
+    let fields: Vec<&str> = text.split_whitespace().collect();
+    let wrong = (0..fields.len()).find(|wrong| {
+        let others = fields.iter().enumerate().map(|(at, it)| if at == *wrong { "*" } else { *it });
+        parse(&others.collect::<Vec<_>>().join(" ")).is_ok()
     })?;
-    // Any instant will do: a schedule without a year comes in every span of eight years, or never.
-    let start = Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC);
-    cron.find_next_occurrence(&start, false)
-        .map_err(|_| format!("`{}` never comes: no date is like that", short(text)))?;
-    Ok(cron)
+    let may_be = FIELDS.get(FIELDS.len().checked_sub(fields.len())?..)?.get(wrong)?;
+    let before: usize = text.len() - text.trim_start().len();
+    let mut offset = before;
+    for field in fields.iter().take(wrong) {
+        let rest = text.get(offset + field.len()..)?;
+        offset += field.len() + (rest.len() - rest.trim_start().len());
+    }
+    Some((offset, may_be))
 }
 
 fn lowercase_first(text: &str) -> String {

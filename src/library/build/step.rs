@@ -140,8 +140,10 @@ fn misplaced(at: At<'_>, raw: &RawStep, kind: &str, acts: bool) {
         refuse(raw.timeout.as_ref().map(Field::span), "timeout", only);
         refuse(raw.retry.as_ref().map(Field::span), "retry", only);
     }
-    if !acts {
+    if !acts && !matches!(raw.undo.as_ref().and_then(Field::get), Some(RawUndo::Previous)) {
         refuse(raw.undo.as_ref().map(Field::span), "undo", "only an action has it");
+    }
+    if !acts {
         refuse(raw.on_unknown.as_ref().map(Field::span), "on_unknown", "only an action has it");
     }
 }
@@ -172,8 +174,14 @@ fn retry(at: At<'_>, found: Found<RawRetry>) -> Retry {
 fn undo(at: At<'_>, found: Found<RawUndo>, kind: &str, scope: &mut Scope<'_>) -> Option<Action> {
     let action = match found.value {
         RawUndo::Previous => {
-            let message = format!("`{kind}` does not know its own reverse");
-            let label = "name an action under `undo:`";
+            let (message, label) = if ["probe", "wait"].contains(&kind) {
+                (format!("a `{kind}` has nothing to undo"), "remove it: only an action has it")
+            } else {
+                (
+                    format!("`{kind}` does not know its own reverse"),
+                    "name an action, as in `undo: { command: { argv: […] } }`, or remove it",
+                )
+            };
             at.report(found.span, Diagnostic::error(codes::UNDO, message).label(label));
             None
         }

@@ -14,7 +14,7 @@ parameters:
   how: { type: enum, values: [soft, hard], default: soft }
 steps:
   - name: restart
-    command: { argv: [systemctl, restart, \"{{ unit }}\"] }
+    command: { argv: [restart, \"{{ unit }}\", \"{{ grace }}\", \"{{ count }}\", \"{{ how }}\"] }
 ";
 
 #[test]

@@ -64,7 +64,7 @@ windows:
       ┌─ quell.yml:3:22
       │
     3 │   - { name: a, cron: "0 2 30 2 *", for: 2h, timezone: Berlin, effect: refuse }
-      │                      ^^^^^^^^^^^^
+      │                      ^^^^^^^^^^^^ write a day that the month has, or `L` for its last one
 
     error[Q0119]: unknown time zone `Berlin`
       ┌─ quell.yml:3:55
@@ -136,7 +136,7 @@ windows:
       ┌─ quell.yml:9:22
       │
     9 │   - { name: f, cron: "* *", for: 1h, effect: refuse, reasn: * }
-      │                      ^^^^^
+      │                      ^^^^^ minute, hour, day of month, month, day of week: `0 2 * * *`
 
     error[Q0104]: unknown key `reasn`
       ┌─ quell.yml:9:54
@@ -209,7 +209,7 @@ schedules:
       ┌─ rules/times.yml:3:22
       │
     3 │   - { name: a, cron: "0 2 30 2 *", playbook: backup, with: { database: occ } }
-      │                      ^^^^^^^^^^^^
+      │                      ^^^^^^^^^^^^ write a day that the month has, or `L` for its last one
 
     error[Q0121]: schedule `a` is here twice
       ┌─ rules/times.yml:4:13
@@ -386,7 +386,8 @@ fn a_page_that_is_held_in_vain_is_a_warning() {
     let response = "    response: [{ playbook: backup, with: { database: occ } }]\n";
     let config = |pages: &str| {
         format!(
-            "channels: {{ chat: {{ webhook: {{ url: \"http://x.example.com/\"{pages} }} }} }}\n\
+            "alertmanager: {{ url: \"http://alertmanager.example.com:9093\" }}\n\
+             channels: {{ chat: {{ webhook: {{ url: \"http://x.example.com/\"{pages} }} }} }}\n\
              severities: {{ critical: {{ notify: [chat], ack_within: 15m }} }}\n"
         )
     };
@@ -397,14 +398,15 @@ fn a_page_that_is_held_in_vain_is_a_warning() {
             ("playbooks/backup.yml", BACKUP),
         ])
     };
-    insta::assert_snapshot!(files(&config(""), &rule(page)), @r"
+    let alone = [("quell.yml", &*config("")), ("rules/a.yml", &*rule(page))];
+    insta::assert_snapshot!(check_config(&alone), @r"
     warning[Q0329]: this page waits for a remedy, and the rule has none
       ┌─ rules/a.yml:5:34
       │
     5 │     page: { unless_fixed_within: 20m }
       │                                  ^^^ without `response`, the page is sent at once
 
-    3 files, 1 rule, 1 playbook: 1 warning
+    2 files, 1 rule, 0 playbooks: 1 warning
     ");
     insta::assert_snapshot!(files(&config(""), &rule(&format!("{page}{response}"))), @r"
     warning[Q0329]: this page is held, and no channel pages

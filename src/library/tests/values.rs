@@ -155,19 +155,19 @@ checks:
       ┌─ rules/a.yml:2:22
       │
     2 │   - { name: a, cron: '* * *', probe: { alert: {} } }
-      │                      ^^^^^^^
+      │                      ^^^^^^^ minute, hour, day of month, month, day of week: `0 2 * * *`
 
     error[Q0118]: `99 * * * *` is not a schedule: number out of bounds
-      ┌─ rules/a.yml:3:22
+      ┌─ rules/a.yml:3:23
       │
     3 │   - { name: b, cron: '99 * * * *', probe: { alert: {} } }
-      │                      ^^^^^^^^^^^^
+      │                       ^^ minutes go from 0 to 59
 
     error[Q0118]: `0 0 30 2 *` never comes: no date is like that
       ┌─ rules/a.yml:4:22
       │
     4 │   - { name: c, cron: '0 0 30 2 *', probe: { alert: {} } }
-      │                      ^^^^^^^^^^^^
+      │                      ^^^^^^^^^^^^ write a day that the month has, or `L` for its last one
 
     error[Q0119]: unknown time zone `Europe/Berlni`
       ┌─ rules/a.yml:5:45
@@ -179,7 +179,7 @@ checks:
       ┌─ rules/a.yml:7:22
       │
     7 │   - { name: f, cron: '0 0 0 1 1 * 2020', probe: { alert: {} } }
-      │                      ^^^^^^^^^^^^^^^^^^
+      │                      ^^^^^^^^^^^^^^^^^^ minute, hour, day of month, month, day of week: `0 2 * * *`
 
     1 file, 0 rules, 6 checks, 0 playbooks: 5 errors
     ");
@@ -409,13 +409,13 @@ steps:
       ┌─ playbooks/a.yml:9:74
       │
     9 │     http: { method: FETCH, url: 'example.com/{{ unit }}', body: a, json: { a: '{{ nothing }}' } }
-      │                                                                          ^
+      │                                                                          ^^^^^^^^^^^^^^^^^^^^^^
 
     error[Q0134]: `http` does not know its own reverse
        ┌─ playbooks/a.yml:12:11
        │
     12 │     undo: previous
-       │           ^^^^^^^^ name an action under `undo:`
+       │           ^^^^^^^^ name an action, as in `undo: { command: { argv: […] } }`, or remove it
 
     error[Q0129]: `redis.delete` without `keys` or `pattern`
        ┌─ playbooks/a.yml:14:19

@@ -192,6 +192,7 @@ async fn things_that_are_not_there() {
     error[Q0101]: cannot read other.yml: no such file or directory
 
     0 files, 0 rules, 0 playbooks: 1 error
+    more about it: quell explain-error Q0101
     exit 1
     $ quell --config other.yml incidents
     error[Q0101]: cannot read other.yml: no such file or directory

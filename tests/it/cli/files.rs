@@ -1,11 +1,11 @@
-//! `check` and `explain`: files in, words out, nothing else touched.
+//! `explain`: files in, words out, nothing else touched.
 
 use std::fmt::Write as _;
 use std::fs;
 
 use crate::support::quell::Quell;
 
-const RULES: &str = r#"
+pub(super) const RULES: &str = r#"
 rules:
   - name: api-errors
     match: [alertname="ApiErrors"]
@@ -35,104 +35,10 @@ steps:
     wait: 10s
 ";
 
-fn prepared(rules: &str) -> Quell {
-    let config = "storage: sqlite:quell.db\nmode: auto\nprometheus: { url: http://127.0.0.1:9 }\n";
+pub(super) fn prepared(rules: &str) -> Quell {
+    let config = "storage: sqlite:quell.db\nmode: auto\nprometheus: { url: http://127.0.0.1:9 }\n\
+                  alertmanager: { url: http://127.0.0.1:9 }\n";
     Quell::prepare(config, &[("rules/r.yml", rules), ("playbooks/p.yml", PLAYBOOK)])
-}
-
-#[tokio::test]
-async fn check_of_a_good_set() {
-    let quell = prepared(RULES);
-    let said = quell.cli(&["check"]).await;
-    assert_eq!((said.code, said.err.as_str()), (0, ""));
-    insta::assert_snapshot!(said.out, @"3 files, 3 rules, 1 playbook: no problems");
-    let said = quell.cli(&["check", "--json"]).await;
-    assert_eq!((said.code, said.err.as_str()), (0, ""));
-    insta::assert_snapshot!(said.out, @"[]");
-    assert!(!quell.folder().join("quell.db").exists(), "a check made a database");
-}
-
-#[tokio::test]
-async fn check_of_a_bad_set() {
-    let bad = RULES
-        .replace("mode: approve", "mode: aprove")
-        .replace("with: { unit: api }", "with: { nuit: api }");
-    let quell = prepared(&bad);
-    let said = quell.cli(&["check"]).await;
-    assert_eq!((said.code, said.err.as_str()), (1, ""));
-    insta::assert_snapshot!(said.out, @r#"
-    error[Q0124]: playbook `restart` needs parameter `unit`
-      ┌─ rules/r.yml:6:28
-      │
-    6 │     response: [{ playbook: restart, with: { nuit: api } }]
-      │                            ^^^^^^^ write `with: { unit: … }`
-
-    error[Q0123]: playbook `restart` has no parameter `nuit`
-      ┌─ rules/r.yml:6:45
-      │
-    6 │     response: [{ playbook: restart, with: { nuit: api } }]
-      │                                             ^^^^ did you mean `unit`?
-      │
-      = restart takes: unit
-
-    error[Q0108]: expected observe, approve or auto, got `aprove`
-       ┌─ rules/r.yml:12:76
-       │
-    12 │       - { playbook: restart, with: { unit: "{{ labels.service }}" }, mode: aprove }
-       │                                                                            ^^^^^^ did you mean `approve`?
-
-    3 files, 3 rules, 1 playbook: 3 errors
-    "#);
-    let said = quell.cli(&["check", "--json"]).await;
-    assert_eq!((said.code, said.err.as_str()), (1, ""));
-    insta::assert_snapshot!(said.out, @r#"
-    [
-      {
-        "severity": "error",
-        "code": "Q0124",
-        "file": "rules/r.yml",
-        "span": {
-          "start": 115,
-          "end": 122,
-          "line": 6,
-          "column": 28
-        },
-        "message": "playbook `restart` needs parameter `unit`",
-        "label": "write `with: { unit: … }`",
-        "notes": []
-      },
-      {
-        "severity": "error",
-        "code": "Q0123",
-        "file": "rules/r.yml",
-        "span": {
-          "start": 132,
-          "end": 136,
-          "line": 6,
-          "column": 45
-        },
-        "message": "playbook `restart` has no parameter `nuit`",
-        "label": "did you mean `unit`?",
-        "notes": [
-          "restart takes: unit"
-        ]
-      },
-      {
-        "severity": "error",
-        "code": "Q0108",
-        "file": "rules/r.yml",
-        "span": {
-          "start": 443,
-          "end": 449,
-          "line": 12,
-          "column": 76
-        },
-        "message": "expected observe, approve or auto, got `aprove`",
-        "label": "did you mean `approve`?",
-        "notes": []
-      }
-    ]
-    "#);
 }
 
 #[tokio::test]
