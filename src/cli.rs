@@ -226,6 +226,9 @@ fn store_error(error: crate::store::StoreError) -> Error {
     match error {
         StoreError::Missing(words) => missing(words),
         StoreError::Conflict(words) => Error::problems("Q0408", words),
+        StoreError::Forbidden(words) => Error::problems("Q0410", words),
+        StoreError::Invalid(words) => Error::problems("Q0415", words)
+            .hint("nothing was changed: it still waits; `quell runs RUN` shows what it asks"),
         other => Error::new("Q0404", other.to_string())
             .hint("is the database reachable, and the disk not full?"),
     }

@@ -179,17 +179,16 @@ fn show_plan(rule: &Rule, plan: &Plan) {
     ));
     let context = plan::step_context(plan, "r-0", &State::empty(plan));
     for (index, step) in plan.playbook.steps.iter().enumerate() {
-        let what = match &step.what {
-            What::Action(action) => plan::render_action(action, &context).map_or_else(
+        // what is done for each item is rendered once there is one
+        let what = match (&step.what, &step.each) {
+            (What::Action(action), None) => plan::render_action(action, &context).map_or_else(
                 |error| format!("{}: {error}", action.kind()),
                 |it| tell::action_line(&it),
             ),
-            What::Probe { probe, within } => {
-                format!("probe {} within {}", probe.kind(), show_duration(*within))
-            }
-            What::Wait(time) => format!("wait {}", show_duration(*time)),
+            _ => tell::step_line(step),
         };
         let undo = match &step.undo {
+            Some(undo) if step.each.is_some() => format!("    undo: {}", undo.kind()),
             Some(undo) => plan::render_action(undo, &context).map_or_else(
                 |error| format!("    undo: {error}"),
                 |it| format!("    undo: {}", tell::action_line(&it)),

@@ -7,12 +7,17 @@ use jiff::Timestamp;
 use crate::act;
 use crate::decide::condition;
 use crate::decide::guard;
+use crate::decide::items;
+use crate::decide::machine::Spot;
 use crate::decide::machine::State;
 use crate::decide::plan;
+use crate::decide::render::Escape;
+use crate::decide::render::render;
 use crate::engine::Engine;
 use crate::engine::facts;
 use crate::engine::worker::write;
 use crate::model::decision::Verdict;
+use crate::model::playbook::Between;
 use crate::model::playbook::Probe;
 use crate::model::playbook::Step;
 use crate::model::playbook::What;
@@ -95,86 +100,149 @@ pub async fn still_true(engine: &Engine, claim: &Claim, state: &State) -> Result
     })
 }
 
-/// Renders a step, writes its intent, does it, writes the outcome.
+/// Renders a step, or an item of one, writes its intent, does it, writes the outcome. A `for_each` lists its items first.
 pub async fn begin(
     engine: &Engine,
     claim: &mut Claim,
     state: &mut State,
-    step: usize,
+    spot: Spot,
     attempt: u32,
 ) -> Result<()> {
+    let Spot { step, item } = spot;
     let Some(definition) = claim.plan.playbook.steps.get(step).cloned() else {
         return Err(StoreError::Corrupt(format!("{} has no step {}", claim.run, step + 1)));
     };
-    let context = plan::step_context(&claim.plan, &claim.run.to_string(), state);
-    if let Some(source) = &definition.condition {
+    let run = claim.run.to_string();
+    let context = plan::spot_context(&claim.plan, &run, state, spot);
+    let lists = definition.each.is_some() && item.is_none();
+    if let Some(source) = definition.condition.as_ref().filter(|it| asks_now(it, &definition, spot))
+    {
         let event = match condition::evaluate_json(source, &context) {
             Ok(true) => None,
             Ok(false) => {
-                Some(Event::StepSkipped { step, reason: format!("if: {source} is false") })
+                Some(Event::StepSkipped { step, item, reason: format!("if: {source} is false") })
             }
-            Err(error) => Some(failed(step, format!("if: {source}: {error}"))),
+            Err(error) => Some(failed(spot, format!("if: {source}: {error}"))),
         };
         if let Some(event) = event {
             return write(engine, claim, state, event, LEASE_MARGIN).await;
         }
     }
-    let key = format!("{}/{}", claim.run, step + 1);
+    if let Some(each) = definition.each.as_ref().filter(|_| lists) {
+        let event = match items::resolve(&each.items, &context) {
+            Ok(items) => Event::Listed { step, items },
+            Err(reason) => failed(spot, format!("for_each: {reason}")),
+        };
+        return write(engine, claim, state, event, LEASE_MARGIN).await;
+    }
+    let key = plan::key(&run, spot);
     match &definition.what {
         What::Wait(_) => {
             let intent = Intent { action: None, timeout: Duration::ZERO, key };
-            let started = Event::StepStarted { step, attempt, intent };
+            let started = Event::StepStarted { step, item, attempt, intent };
             write(engine, claim, state, started, LEASE_MARGIN).await
+        }
+        What::Ask(ask) => {
+            let event = match render(&ask.question, &context, Escape::None) {
+                Ok(question) => Event::Asked { step, question },
+                Err(error) => failed(spot, error),
+            };
+            write(engine, claim, state, event, LEASE_MARGIN).await
         }
         What::Action(action) => {
             let action = match plan::render_action(action, &context) {
                 Ok(action) => action,
                 Err(error) => {
-                    return write(engine, claim, state, failed(step, error), LEASE_MARGIN).await;
+                    return write(engine, claim, state, failed(spot, error), LEASE_MARGIN).await;
                 }
             };
             let intent = Intent { action: Some(action), timeout: definition.timeout, key };
             let lease = definition.timeout + LEASE_MARGIN;
-            let started = Event::StepStarted { step, attempt, intent: intent.clone() };
+            let started = Event::StepStarted { step, item, attempt, intent: intent.clone() };
             write(engine, claim, state, started, lease).await?;
             let outcome = perform(engine, &intent).await;
-            ended(engine, claim, state, step, outcome).await
+            ended(engine, claim, state, spot, outcome).await
         }
         What::Probe { probe, within } => {
             let probe = match plan::render_probe(probe, &context) {
                 Ok(probe) => probe,
                 Err(error) => {
-                    return write(engine, claim, state, failed(step, error), LEASE_MARGIN).await;
+                    return write(engine, claim, state, failed(spot, error), LEASE_MARGIN).await;
                 }
             };
             let intent = Intent { action: None, timeout: *within, key };
-            let started = Event::StepStarted { step, attempt, intent };
+            let started = Event::StepStarted { step, item, attempt, intent };
             write(engine, claim, state, started, *within + LEASE_MARGIN).await?;
-            let outcome = look(engine, claim, &definition, &probe, *within).await?;
-            ended(engine, claim, state, step, outcome).await
+            match look(engine, claim, &definition.name, &probe, *within).await? {
+                Some(outcome) => ended(engine, claim, state, spot, outcome).await,
+                None => write(engine, claim, state, Event::Interrupted, LEASE_MARGIN).await,
+            }
         }
     }
 }
 
-/// Renders the undo of a step, writes its intent, does it, writes the outcome.
-pub async fn undo(
+/// Whether the `if` of a step is asked here: one that names `item` or `index` is asked for each item, any other once, before
+/// the items are listed.
+fn asks_now(source: &str, step: &Step, spot: Spot) -> bool {
+    if step.each.is_none() {
+        return true;
+    }
+    let of_items = condition::names(source)
+        .iter()
+        .any(|name| plan::OF_ITEMS.contains(&name.split('.').next().unwrap_or_default()));
+    of_items == spot.item.is_some()
+}
+
+/// Observes what must be healthy between two waves, and writes what was seen. Says false when the server stops.
+pub async fn look_between(
     engine: &Engine,
     claim: &mut Claim,
     state: &mut State,
     step: usize,
+    item: usize,
+) -> Result<bool> {
+    let definition = claim.plan.playbook.steps.get(step).cloned();
+    let between = definition.and_then(|it| it.each?.between);
+    let Some(Between { probe, within }) = between else {
+        return Err(StoreError::Corrupt(format!("{} has no waves in step {}", claim.run, step + 1)));
+    };
+    let context = plan::step_context(&claim.plan, &claim.run.to_string(), state);
+    let outcome = match plan::render_probe(&probe, &context) {
+        Ok(probe) => {
+            engine.store.renew_run(claim, within + LEASE_MARGIN).await?;
+            look(engine, claim, "between", &probe, within).await?
+        }
+        Err(reason) => Some(Outcome::Failed { reason, retryable: false }),
+    };
+    let Some(outcome) = outcome else {
+        engine.store.release_run(claim, Some(engine.clock.now())).await?;
+        return Ok(false);
+    };
+    write(engine, claim, state, Event::Looked { step, item, outcome }, LEASE_MARGIN).await?;
+    Ok(true)
+}
+
+/// Renders the undo of a step, or of an item of one, writes its intent, does it, writes the outcome.
+pub async fn undo(
+    engine: &Engine,
+    claim: &mut Claim,
+    state: &mut State,
+    spot: Spot,
 ) -> Result<()> {
+    let Spot { step, item } = spot;
     let definition = claim.plan.playbook.steps.get(step).cloned();
     let Some((undo, timeout)) = definition.and_then(|it| it.undo.map(|undo| (undo, it.timeout)))
     else {
         return Err(StoreError::Corrupt(format!("{} has no undo of step {}", claim.run, step + 1)));
     };
-    let context = plan::step_context(&claim.plan, &claim.run.to_string(), state);
+    let run = claim.run.to_string();
+    let context = plan::spot_context(&claim.plan, &run, state, spot);
     let action = match plan::render_action(&undo, &context) {
         Ok(action) => action,
         Err(reason) => {
             let outcome = Outcome::Failed { reason, retryable: false };
-            return write(engine, claim, state, Event::UndoEnded { step, outcome }, LEASE_MARGIN)
-                .await;
+            let ended = Event::UndoEnded { step, item, outcome };
+            return write(engine, claim, state, ended, LEASE_MARGIN).await;
         }
     };
     // the kill switch stops undos too: nothing begins while it is set
@@ -185,19 +253,20 @@ pub async fn undo(
         engine.store.renew_run(claim, LEASE_MARGIN).await?;
         return Ok(());
     }
-    let key = format!("{}/{}/undo", claim.run, step + 1);
+    let key = format!("{}/undo", plan::key(&run, spot));
     let intent = Intent { action: Some(action), timeout, key };
-    let started = Event::UndoStarted { step, intent: intent.clone() };
+    let started = Event::UndoStarted { step, item, intent: intent.clone() };
     write(engine, claim, state, started, timeout + LEASE_MARGIN).await?;
     let outcome = perform(engine, &intent).await;
-    write(engine, claim, state, Event::UndoEnded { step, outcome }, LEASE_MARGIN).await
+    write(engine, claim, state, Event::UndoEnded { step, item, outcome }, LEASE_MARGIN).await
 }
 
 async fn perform(engine: &Engine, intent: &Intent) -> Outcome {
     let library = engine.library.load_full();
     let kind = intent.action.as_ref().map_or("none", |action| action.kind());
     engine.metrics.effect(kind);
-    let outcome = act::perform(intent, &library.config.targets).await;
+    let config = &library.config;
+    let outcome = act::perform(intent, &config.targets, &config.secrets).await;
     tracing::info!(key = intent.key, action = kind, ?outcome, "performed");
     outcome
 }
@@ -206,25 +275,27 @@ async fn ended(
     engine: &Engine,
     claim: &mut Claim,
     state: &mut State,
-    step: usize,
+    spot: Spot,
     outcome: Outcome,
 ) -> Result<()> {
     let jitter = engine.clock.jitter();
-    write(engine, claim, state, Event::StepEnded { step, outcome, jitter }, LEASE_MARGIN).await
+    let ended = Event::StepEnded { step: spot.step, item: spot.item, outcome, jitter };
+    write(engine, claim, state, ended, LEASE_MARGIN).await
 }
 
-fn failed(step: usize, reason: String) -> Event {
-    Event::StepEnded { step, outcome: Outcome::Failed { reason, retryable: false }, jitter: 0 }
+fn failed(spot: Spot, reason: String) -> Event {
+    let outcome = Outcome::Failed { reason, retryable: false };
+    Event::StepEnded { step: spot.step, item: spot.item, outcome, jitter: 0 }
 }
 
-/// Observes until healthy, for at most `within`.
+/// Observes until healthy, for at most `within`. `None` when the server stops before that is known.
 async fn look(
     engine: &Engine,
     claim: &Claim,
-    step: &Step,
+    name: &str,
     probe: &Probe,
     within: Duration,
-) -> Result<Outcome> {
+) -> Result<Option<Outcome>> {
     let Some(episode) = engine.store.episode(claim.plan.episode).await? else {
         return Err(StoreError::Corrupt(format!("{} has no episode", claim.run)));
     };
@@ -237,21 +308,23 @@ async fn look(
         let took = since(engine.clock.now(), began);
         if seen.health == Health::Healthy {
             let again = if tries == 1 { String::new() } else { format!(" after {tries} tries") };
-            return Ok(Outcome::Done {
+            return Ok(Some(Outcome::Done {
                 summary: format!("{} healthy{again}: {}", probe.kind(), seen.measured),
                 output: serde_json::json!({ "measured": seen.measured }),
-            });
+            }));
         }
         if took >= within {
-            return Ok(Outcome::Failed {
+            return Ok(Some(Outcome::Failed {
                 reason: format!(
-                    "{} not healthy within {}: {}",
-                    step.name,
+                    "{name} not healthy within {}: {}",
                     crate::model::time::show_duration(within),
                     seen.measured
                 ),
                 retryable: true,
-            });
+            }));
+        }
+        if engine.stop.is_cancelled() {
+            return Ok(None);
         }
         engine.pause(LOOK_EVERY.min(within)).await;
     }

@@ -29,6 +29,7 @@ use crate::model::run::Observation;
 use crate::model::run::RunState;
 use crate::model::run::Stop;
 use crate::model::time::after;
+use crate::model::time::since;
 use crate::store::Result;
 use crate::store::StoreError;
 use crate::store::runs::Claim;
@@ -109,16 +110,16 @@ async fn advance(engine: &Engine, claim: &mut Claim) -> Result<()> {
             Effect::Begin { .. } | Effect::Undo { .. } if engine.stop.is_cancelled() => {
                 return engine.store.release_run(claim, Some(now)).await;
             }
-            Effect::Begin { step, attempt } => {
+            Effect::Begin { spot, attempt } => {
                 match act_on::still_true(engine, claim, &state).await? {
                     StillTrue::Go => {
-                        act_on::begin(engine, claim, &mut state, step, attempt).await?;
+                        act_on::begin(engine, claim, &mut state, spot, attempt).await?;
                     }
                     StillTrue::Stop(why) => {
                         write(engine, claim, &mut state, Event::Stopped { why }, LEASE).await?;
                     }
                     StillTrue::Hold { until, guard, reason } => {
-                        let held_for = crate::model::time::since(now, state.last_at);
+                        let held_for = since(now, due_since(&state));
                         if held_for >= GIVE_UP_AFTER && guard != crate::decide::guard::KILL_SWITCH {
                             let why = Stop::Refused { guard, reason };
                             write(engine, claim, &mut state, Event::Stopped { why }, LEASE).await?;
@@ -138,7 +139,12 @@ async fn advance(engine: &Engine, claim: &mut Claim) -> Result<()> {
                     return Ok(());
                 }
             }
-            Effect::Undo { step } => act_on::undo(engine, claim, &mut state, step).await?,
+            Effect::Look { step, item } => {
+                if !act_on::look_between(engine, claim, &mut state, step, item).await? {
+                    return Ok(());
+                }
+            }
+            Effect::Undo { spot } => act_on::undo(engine, claim, &mut state, spot).await?,
         }
     }
 }
@@ -149,6 +155,8 @@ fn may_stop(state: &State) -> bool {
         Phase::AwaitingApproval
         | Phase::Ready { .. }
         | Phase::Waiting { .. }
+        | Phase::Looking { .. }
+        | Phase::Asking { .. }
         | Phase::InDoubt { .. }
         | Phase::ToVerify
         | Phase::Verifying { .. } => true,
@@ -162,9 +170,30 @@ fn may_stop(state: &State) -> bool {
     }
 }
 
+/// Since when the next step might have begun: a delay of its own, such as the time between two waves, is no hold.
+fn due_since(state: &State) -> Timestamp {
+    match state.phase {
+        Phase::Ready { at, .. } => at.max(state.last_at),
+        Phase::Empty
+        | Phase::AwaitingApproval
+        | Phase::Observing
+        | Phase::InFlight { .. }
+        | Phase::Waiting { .. }
+        | Phase::Looking { .. }
+        | Phase::Asking { .. }
+        | Phase::ReadingBack { .. }
+        | Phase::InDoubt { .. }
+        | Phase::ToVerify
+        | Phase::Verifying { .. }
+        | Phase::Undoing { .. }
+        | Phase::UndoInFlight { .. }
+        | Phase::Final(_) => state.last_at,
+    }
+}
+
 /// A run that waits for a person or a time stops waiting when its alert has resolved; says whether it did.
 async fn waits_on(engine: &Engine, claim: &mut Claim, state: &mut State) -> Result<bool> {
-    let waits = matches!(state.phase, Phase::AwaitingApproval);
+    let waits = matches!(state.phase, Phase::AwaitingApproval | Phase::Asking { .. });
     if !waits || claim.plan.remedy == 0 {
         return Ok(false);
     }
@@ -222,8 +251,11 @@ pub(super) async fn write(
     let after_event = machine::apply(&claim.plan, state.clone(), &entry)
         .map_err(|illegal| StoreError::Corrupt(illegal.to_string()))?;
     let summary = after_event.summary();
-    let waits_or_ended =
-        summary.is_final() || matches!(summary, RunState::InDoubt | RunState::AwaitingApproval);
+    let waits_or_ended = summary.is_final()
+        || matches!(
+            summary,
+            RunState::InDoubt | RunState::AwaitingAnswer | RunState::AwaitingApproval
+        );
     let row = Row {
         state: summary,
         outcome: if waits_or_ended {
@@ -260,6 +292,7 @@ async fn owed(
     }
     let tells = match summary {
         RunState::InDoubt
+        | RunState::AwaitingAnswer
         | RunState::Fixed
         | RunState::Failed
         | RunState::Stuck

@@ -65,9 +65,12 @@ codes! {
          In a YAML list between [ and ], a comma ends the item even inside double quotes: put such a matcher between single quotes."
     TEMPLATE "Q0115" "a template that cannot work"
         "Templates are minijinja, read strictly: a name that does not exist is an error and never empty text. In rules the names are `labels` \
-         and `annotations`; in a playbook's steps also its parameters by name, `steps` and `run`."
+         and `annotations`; in a playbook's steps also its parameters by name, `steps` and `run`, and in a step with \
+         `for_each` also `item` and `index`. `steps` holds the steps before this one: `steps.find.output`, or `steps[\"my-step\"].output` for a \
+         name that is no single word; the output of a step that was skipped or failed is null."
     CONDITION "Q0116" "a condition that cannot work"
-        "Conditions are CEL, as in Kubernetes. `when` reads `labels` and `annotations`; `if` reads also the parameters, `steps` and `run`; \
+        "Conditions are CEL, as in Kubernetes. `when` reads `labels` and `annotations`; `if` and `for_each` read also the parameters, `steps` and \
+         `run`, and in a step with `for_each` also `item` and `index`; \
          `healthy` reads `value` and `labels`. A comparison of text with a number is an error, and an error is never true."
     PATTERN "Q0117" "a pattern that does not compile"
         "Patterns are regular expressions as in Go's RE2, and must match the whole value."
@@ -101,7 +104,7 @@ codes! {
         "A parameter has a type; `pattern` bounds text, `min` and `max` bound numbers and durations, `values` lists the words of an enum. It \
          has either `required: true` or a `default`, so that it always has a value, and its default must satisfy its own bounds."
     SHAPE "Q0129" "keys that do not go together"
-        "A step is exactly one of an action, a probe or a wait; a probe observes exactly one thing; some keys only make sense beside others. \
+        "A step is exactly one of an action, a probe, a wait or a question; a probe observes exactly one thing; some keys only make sense beside others. \
          The message names the keys."
     NO_VARIABLE "Q0130" "an environment variable that is not set"
         "`${env:NAME}` in quell.yml is replaced by the value of the environment variable NAME, which must be set and not empty."
@@ -116,6 +119,15 @@ codes! {
          write \"$NAME\" in the script."
     UNDO "Q0134" "an action that does not know its own reverse"
         "`undo: previous` works for actions that know what there was before. For this one, name the action that takes it back."
+    SECRET_PLACE "Q0135" "a secret where it could be seen"
+        "A parameter with `secret: true` may stand in `env` of a command and in `headers`, `body` and `json` of `http`, printed as it is: \
+         `{{ token }}`. Arguments, shell text, URLs, folders, questions and conditions end up in process lists, logs or messages."
+    UNKNOWN_SECRET "Q0136" "a secret that does not exist"
+        "A rule gives a parameter with `secret: true` the name of an entry under `secrets:` in quell.yml, written out: no value of an alert \
+         may choose a credential."
+    WAVES "Q0137" "waves that cannot work"
+        "`waves` are how many items are done in all at the end of each wave, as counts or parts: `[1, 25%, 100%]`. They grow, and the last \
+         one takes all items, which `100%` says for a list of any length."
     NEVER_MATCHES "Q0311" "a rule that can never match"
         "The first rule that matches an alert takes it, unless it says `continue: true`. A rule before this one takes every alert that this \
          one could. Put the narrower rule first."

@@ -93,6 +93,15 @@ impl de::Error for Fault {
         Self::new(codes::VALUE, format!("expected {expected}, got {got}"))
     }
 
+    fn invalid_type(got: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        let got = match got {
+            de::Unexpected::Unit => "nothing".to_owned(),
+            de::Unexpected::Map => "a mapping".to_owned(),
+            other => other.to_string(),
+        };
+        Self::new(codes::WRONG_TYPE, format!("expected {expected}, got {got}"))
+    }
+
     fn missing_field(key: &'static str) -> Self {
         Self::new(codes::MISSING_KEY, format!("missing key `{key}`"))
     }

@@ -320,7 +320,7 @@ fn unknown(at: At<'_>, node: &Node) {
 }
 
 fn kind(node: &Node) -> Option<Kind> {
-    const SETTINGS: [&str; 16] = [
+    const SETTINGS: [&str; 17] = [
         "listen",
         "external_url",
         "storage",
@@ -336,6 +336,7 @@ fn kind(node: &Node) -> Option<Kind> {
         "unmatched",
         "limits",
         "pause_file",
+        "secrets",
         "link_key",
     ];
     let has = |key: &&str| node.get(key).is_some();

@@ -58,6 +58,10 @@ pub(crate) fn link(sink: &Sink, config: Option<&Config>, gathered: Gathered) -> 
     if let Some(config) = config {
         for playbook in &playbooks {
             servers(sink, config, playbook);
+            let at = At { file: &playbook.playbook.file, text: "", sink };
+            for (name, span) in &playbook.secrets {
+                secret(at, Some(config), *span, name);
+            }
         }
     }
     let mut by_name: BTreeMap<&str, &BuiltPlaybook> = BTreeMap::new();
@@ -87,7 +91,7 @@ pub(crate) fn link(sink: &Sink, config: Option<&Config>, gathered: Gathered) -> 
             {
                 unverified(at, it.playbook_span, &playbook.playbook);
             }
-            rule.response.push(remedy(at, it, playbook));
+            rule.response.push(remedy(at, config, it, playbook));
         }
         linked_rules.push(Arc::new(rule));
     }
@@ -171,7 +175,12 @@ fn unverified(at: At<'_>, span: Span, playbook: &Playbook) {
 }
 
 /// A remedy whose literal values are checked against its playbook, and kept as their author wrote them.
-fn remedy(at: At<'_>, it: BuiltRemedy, playbook: Option<&BuiltPlaybook>) -> Remedy {
+fn remedy(
+    at: At<'_>,
+    config: Option<&Config>,
+    it: BuiltRemedy,
+    playbook: Option<&BuiltPlaybook>,
+) -> Remedy {
     let mut remedy = it.remedy;
     let declared = playbook.map(|built| &built.playbook);
     let sound = playbook.is_some_and(|built| built.sound);
@@ -193,7 +202,9 @@ fn remedy(at: At<'_>, it: BuiltRemedy, playbook: Option<&BuiltPlaybook>) -> Reme
         if let Some(parameter) = parameter {
             kept = literal(parameter, &value);
             let dynamic = kept.as_str().is_some_and(is_template);
-            if !dynamic && sound {
+            if parameter.secret {
+                secret(at, config, value.span, &kept);
+            } else if !dynamic && sound {
                 match parameters::check(&key.value, parameter, &kept) {
                     Ok(checked) => kept = checked,
                     Err(reason) => {
@@ -216,6 +227,25 @@ fn remedy(at: At<'_>, it: BuiltRemedy, playbook: Option<&BuiltPlaybook>) -> Reme
         }
     }
     remedy
+}
+
+/// The value of a parameter that is a secret: the name of one, written out.
+fn secret(at: At<'_>, config: Option<&Config>, span: Span, value: &serde_json::Value) {
+    let Some(name) = value.as_str().filter(|name| !is_template(name)) else {
+        let message = "expected the name of a secret, written out";
+        let label = "no value of an alert may choose a credential";
+        at.report(span, Diagnostic::error(codes::UNKNOWN_SECRET, message).label(label));
+        return;
+    };
+    let Some(config) = config.filter(|config| !config.secrets.contains_key(name)) else { return };
+    let known: Vec<&str> = config.secrets.keys().map(String::as_str).collect();
+    let message = format!("unknown secret `{}`", short(name));
+    let note = match known.as_slice() {
+        [] => "quell.yml has no `secrets:`".to_owned(),
+        list => format!("`secrets:` of quell.yml has: {}", list.join(", ")),
+    };
+    let label = did_you_mean(name, known);
+    at.report(span, Diagnostic::error(codes::UNKNOWN_SECRET, message).label(label).note(note));
 }
 
 fn looser(at: At<'_>, config: &Config, built: &BuiltRule) {

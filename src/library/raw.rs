@@ -39,6 +39,10 @@ texts! {
     ScheduleText "a schedule such as 0 2 * * *"
     /// Text with `${env:…}` and `${file:…}`.
     SecretText "text"
+    /// CEL that gives a list.
+    ListText "a list, or an expression such as steps.find.output.lines"
+    /// `25%`
+    ShareText "a count, or a part such as 25%"
     /// `32MiB`
     SizeText "a size such as 32MiB"
 }

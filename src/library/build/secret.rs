@@ -46,8 +46,8 @@ const HARMLESS: [&str; 29] = [
 ];
 
 /// Keys whose values may be credentials; shown themselves.
-const SECRET: [&str; 8] =
-    ["url", "token", "link_key", "routing_key", "webhook_url", "smtp", "storage", "headers"];
+const SECRET: [&str; 9] =
+    ["secrets", "url", "token", "link_key", "routing_key", "webhook_url", "smtp", "storage", "headers"];
 
 /// Replaces what `${…}` stands for.
 pub(crate) struct Secrets<'a> {
@@ -167,7 +167,7 @@ fn mask_value(at: At<'_>, node: &Node, key: &str, hidden: bool) {
         Value::List(items) => items.iter().for_each(|item| mask_value(at, item, key, hidden)),
         Value::Map(entries) => {
             for (key, value) in entries {
-                let inside = ["webhook", "headers"].contains(&key.text.as_str());
+                let inside = ["webhook", "headers", "secrets"].contains(&key.text.as_str());
                 mask_value(at, value, &key.text, hidden || inside);
             }
         }

@@ -31,6 +31,8 @@ pub(crate) struct RawConfig {
     pub(crate) unmatched: Opt<List<String>>,
     pub(crate) limits: Opt<RawLimits>,
     pub(crate) pause_file: Opt<String>,
+    /// Credentials that playbooks use, by name: a rule gives the name to a parameter with `secret: true`.
+    pub(crate) secrets: Opt<Entries<SecretText>>,
     pub(crate) link_key: Opt<SecretText>,
 }
 
