@@ -34,11 +34,8 @@ pub(super) async fn perform(command: &Command, timeout: Duration, mask: &Mask) -
         Err(reason) => return super::failed(reason),
     };
     // before anything is cut out of it
-    let ended = Ended {
-        stdout: mask.hide_cut(ended.stdout),
-        stderr: mask.hide_cut(ended.stderr),
-        ..ended
-    };
+    let ended =
+        Ended { stdout: mask.hide_cut(ended.stdout), stderr: mask.hide_cut(ended.stderr), ..ended };
     match ended.end {
         End::Exited(0) => Outcome::Done { summary: ended.describe(), output: output(&ended) },
         End::Exited(_) | End::Signalled(_) => {
@@ -101,7 +98,10 @@ mod tests {
         let mut command = script("echo \"to $WHERE from $(pwd)\"; echo note >&2");
         command.env.insert("WHERE".into(), "people; exit 9".into());
         command.directory = Some("/".into());
-        let Outcome::Done { summary, output } = perform(&command, LONG, &Mask::default()).await else { panic!() };
+        let Outcome::Done { summary, output } = perform(&command, LONG, &Mask::default()).await
+        else {
+            panic!()
+        };
         assert!(summary.starts_with("exit 0 in "), "{summary}");
         assert_eq!(
             output,
@@ -164,7 +164,8 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_knows_how_far_a_killed_command_came() {
-        let outcome = perform(&script("sleep 600"), Duration::from_millis(200), &Mask::default()).await;
+        let outcome =
+            perform(&script("sleep 600"), Duration::from_millis(200), &Mask::default()).await;
         let reason =
             "killed after 200ms with its whole process group; nobody knows how far it came";
         assert_eq!(outcome, super::super::unknown(reason));

@@ -85,7 +85,11 @@ impl Mask {
         let lines = secret.lines().map(str::trim).filter(|line| line.len() >= LINE);
         for text in std::iter::once(secret).chain(lines) {
             // as it stands, and as it stands inside JSON and quoted text
-            for form in [text.to_owned(), inside(&Value::from(text).to_string()), inside(&format!("{text:?}"))] {
+            for form in [
+                text.to_owned(),
+                inside(&Value::from(text).to_string()),
+                inside(&format!("{text:?}")),
+            ] {
                 if !form.is_empty() && !self.hidden.iter().any(|(known, _)| *known == form) {
                     self.hidden.push((form, shown.clone()));
                 }
@@ -258,7 +262,10 @@ mod tests {
             (r#"{"p":"pass\"word\\1"}"#, r#"{"p":"[secret quoted]"}"#),
             ("one line: MIIEpAIBAAKC.", "one line: [secret key]."),
             ("hunter2-0123", "[secret token]"),
-            ("ends in hunter2-\n[7 bytes left out]\n3456789 begins", "ends in [secret token]\n[7 bytes left out]\n[secret token] begins"),
+            (
+                "ends in hunter2-\n[7 bytes left out]\n3456789 begins",
+                "ends in [secret token]\n[7 bytes left out]\n[secret token] begins",
+            ),
             ("hunter", "[secret token]"),
             ("hunt", "hunt"),
             ("nothing [to see] here", "nothing [to see] here"),
@@ -272,6 +279,6 @@ mod tests {
         };
         let Outcome::Done { output, .. } = all.outcome(done) else { panic!() };
         assert_eq!(output, json!({ "[secret token]": ["x [secret token]"], "exit": 0 }));
-        assert_eq!(format!("{all:?}"), "Mask { hidden: 7 }");
+        assert_eq!(format!("{all:?}"), "Mask { hidden: 8 }");
     }
 }

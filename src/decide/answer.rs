@@ -143,11 +143,8 @@ pub fn may(run: &str, who: &str, tier: u8, needs: u8) -> Result<(), String> {
     if tier >= needs {
         return Ok(());
     }
-    let has = if tier == 0 {
-        format!("{who} is no operator")
-    } else {
-        format!("{who} has tier {tier}")
-    };
+    let has =
+        if tier == 0 { format!("{who} is no operator") } else { format!("{who} has tier {tier}") };
     Err(format!("{run} needs one person of tier {needs}, and {has}"))
 }
 
@@ -209,16 +206,32 @@ mod tests {
                 vec![("replicas", json!(3)), ("how", json!("fast"))],
                 Ok(json!({ "replicas": 3, "how": "fast" })),
             ),
-            (scale(), vec![], Err("answer `replicas` is missing: it takes a whole number from 1 to 10")),
-            (scale(), vec![("replicas", json!("many"))], Err("answer `replicas`: `many` is not a whole number")),
-            (scale(), vec![("replicas", json!(11))], Err("answer `replicas`: `11` is above the maximum of 10")),
+            (
+                scale(),
+                vec![],
+                Err("answer `replicas` is missing: it takes a whole number from 1 to 10"),
+            ),
+            (
+                scale(),
+                vec![("replicas", json!("many"))],
+                Err("answer `replicas`: `many` is not a whole number"),
+            ),
+            (
+                scale(),
+                vec![("replicas", json!(11))],
+                Err("answer `replicas`: `11` is above the maximum of 10"),
+            ),
             (
                 scale(),
                 vec![("replicas", json!(3)), ("answer", json!(true))],
                 Err("there is no answer `answer`; it asks for: how, replicas"),
             ),
             (ask(vec![]), vec![("answer", json!("true"))], Ok(json!({ "answer": true }))),
-            (ask(vec![]), vec![("answer", json!("perhaps"))], Err("answer `answer`: `perhaps` is not true or false")),
+            (
+                ask(vec![]),
+                vec![("answer", json!("perhaps"))],
+                Err("answer `answer`: `perhaps` is not true or false"),
+            ),
             // what a person writes is text, never a template
             (
                 ask(vec![("why", parameter(ParameterKind::String))]),

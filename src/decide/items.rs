@@ -78,7 +78,10 @@ mod tests {
             (listed(&["web-{{ zone }}", "web-b"]), Ok(2)),
             (expression("steps.find.output.hosts"), Ok(2)),
             (expression("full"), Ok(1000)),
-            (expression("steps.find.output.none"), Err("the list is empty: there is nothing to do it for")),
+            (
+                expression("steps.find.output.none"),
+                Err("the list is empty: there is nothing to do it for"),
+            ),
             (expression("many"), Err("the list has 1001 items, more than 1000")),
             (expression("long"), Err("item 1 has 1025 bytes, more than 1024")),
             (expression("[\"a\", zone]"), Err("item 2 (a) is in the list twice")),

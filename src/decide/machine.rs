@@ -157,9 +157,10 @@ pub fn apply(plan: &Plan, mut state: State, entry: &Entry) -> Result<State, Box<
         {
             ended_step(plan, &mut state, of_step(step), 1, outcome, *jitter, at)
         }
-        (Phase::Ready { step, item, .. }, Event::StepSkipped { step: skipped, item: of, reason })
-            if (step, item) == (*skipped, *of) =>
-        {
+        (
+            Phase::Ready { step, item, .. },
+            Event::StepSkipped { step: skipped, item: of, reason },
+        ) if (step, item) == (*skipped, *of) => {
             let spot = Spot { step, item };
             state.record(spot, Record::Skipped { reason: reason.clone() });
             each::following(plan, &mut state, spot, at)
@@ -399,13 +400,7 @@ fn ended_step(
     }
 }
 
-fn failed_step(
-    plan: &Plan,
-    state: &mut State,
-    spot: Spot,
-    reason: String,
-    at: Timestamp,
-) -> Phase {
+fn failed_step(plan: &Plan, state: &mut State, spot: Spot, reason: String, at: Timestamp) -> Phase {
     let definition = plan.playbook.steps.get(spot.step);
     let sentence = format!("{} failed: {reason}", step_words(plan, state, spot));
     state.record(spot, Record::Failed { reason: reason.clone() });

@@ -338,10 +338,8 @@ fn left(plan: &Plan, state: &State) -> String {
     for (index, step) in plan.playbook.steps.iter().enumerate() {
         let items: Vec<Spot> = done.iter().copied().filter(|spot| spot.step == index).collect();
         let list = state.lists.get(&index);
-        let names: Vec<String> = items
-            .iter()
-            .filter_map(|spot| list?.items.get(spot.item?).map(item_words))
-            .collect();
+        let names: Vec<String> =
+            items.iter().filter_map(|spot| list?.items.get(spot.item?).map(item_words)).collect();
         match (items.as_slice(), names.as_slice()) {
             ([], _) => {}
             (_, []) => standing.push(step.name.clone()),

@@ -204,7 +204,11 @@ pub async fn look_between(
     let definition = claim.plan.playbook.steps.get(step).cloned();
     let between = definition.and_then(|it| it.each?.between);
     let Some(Between { probe, within }) = between else {
-        return Err(StoreError::Corrupt(format!("{} has no waves in step {}", claim.run, step + 1)));
+        return Err(StoreError::Corrupt(format!(
+            "{} has no waves in step {}",
+            claim.run,
+            step + 1
+        )));
     };
     let context = plan::step_context(&claim.plan, &claim.run.to_string(), state);
     let outcome = match plan::render_probe(&probe, &context) {
@@ -223,12 +227,7 @@ pub async fn look_between(
 }
 
 /// Renders the undo of a step, or of an item of one, writes its intent, does it, writes the outcome.
-pub async fn undo(
-    engine: &Engine,
-    claim: &mut Claim,
-    state: &mut State,
-    spot: Spot,
-) -> Result<()> {
+pub async fn undo(engine: &Engine, claim: &mut Claim, state: &mut State, spot: Spot) -> Result<()> {
     let Spot { step, item } = spot;
     let definition = claim.plan.playbook.steps.get(step).cloned();
     let Some((undo, timeout)) = definition.and_then(|it| it.undo.map(|undo| (undo, it.timeout)))

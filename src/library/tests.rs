@@ -12,6 +12,7 @@ mod examples;
 mod hostile;
 mod names;
 mod shape;
+mod steps;
 mod values;
 
 fn env(name: &str) -> Option<String> {

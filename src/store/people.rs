@@ -134,7 +134,7 @@ impl Store {
         let mut claim = self.take_run(run, waits_for, LEASE).await?;
         let state = machine::fold(&claim.plan, &claim.entries).map_err(corrupt)?;
         if state.seq != seen.seq {
-            return Err(StoreError::Fenced);
+            return Err(StoreError::Conflict(format!("{run} has gone on meanwhile; look again")));
         }
         let entry = crate::model::run::Entry { seq: state.seq + 1, at: self.now(), event };
         let state = machine::apply(&claim.plan, state, &entry).map_err(corrupt)?;

@@ -92,7 +92,12 @@ mod tests {
             ("[[primary]]", Err("item 1 is a list, not text or a number")),
             ("[\"a\", true]", Err("item 2 is true or false, not text or a number")),
             ("steps", Err("`steps` is a map, not a list")),
-            ("steps.other.output", Err("there is no `other`: test for it first, as in `has(labels.other) && …` in `steps.other.output`")),
+            (
+                "steps.other.output",
+                Err(
+                    "there is no `other`: test for it first, as in `has(labels.other) && …` in `steps.other.output`",
+                ),
+            ),
         ] {
             let expected = expected.map(|it| it.as_array().cloned().unwrap());
             assert_eq!(list(source, &context), expected.map_err(str::to_owned), "{source}");

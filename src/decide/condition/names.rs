@@ -101,7 +101,10 @@ mod tests {
     fn variables_are_named_with_their_first_member() {
         for (source, expected) in [
             ("labels.env != \"dev\"", &["labels.env"][..]),
-            ("steps[\"my-step\"].output.n > 3.0 && item in hosts", &["hosts", "item", "steps.my-step"]),
+            (
+                "steps[\"my-step\"].output.n > 3.0 && item in hosts",
+                &["hosts", "item", "steps.my-step"],
+            ),
             ("has(steps.a.output.x)", &["steps.a"]),
             ("steps.a.output.all(item, item > limit)", &["limit", "steps.a"]),
             ("[labels[key], {\"a\": index}]", &["index", "key", "labels"]),

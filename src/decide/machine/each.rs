@@ -54,12 +54,7 @@ pub(super) fn item_of(state: &State, spot: Spot) -> Option<String> {
 }
 
 /// What follows a step or an item that is over.
-pub(super) fn following(
-    plan: &Plan,
-    state: &mut State,
-    spot: Spot,
-    at: jiff::Timestamp,
-) -> Phase {
+pub(super) fn following(plan: &Plan, state: &mut State, spot: Spot, at: jiff::Timestamp) -> Phase {
     let step = spot.step;
     let each = plan.playbook.steps.get(step).and_then(|step| step.each.as_ref());
     let (Some(each), Some(item), Some(list)) = (each, spot.item, state.lists.get(&step)) else {

@@ -12,9 +12,8 @@ use crate::model::run::RunState;
 
 /// Undoes what was done, the last first; or ends, when nothing can be undone.
 pub(super) fn undo_or(plan: &Plan, state: &State, end: RunState) -> Phase {
-    let undoable = |spot: &Spot| {
-        plan.playbook.steps.get(spot.step).is_some_and(|step| step.undo.is_some())
-    };
+    let undoable =
+        |spot: &Spot| plan.playbook.steps.get(spot.step).is_some_and(|step| step.undo.is_some());
     let left: Vec<Spot> = state.done().into_iter().rev().filter(undoable).collect();
     if left.is_empty() { Phase::Final(end) } else { Phase::Undoing { left } }
 }

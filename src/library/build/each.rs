@@ -99,8 +99,7 @@ fn items(at: At<'_>, found: Found<RawItems>, names: Names<'_>) -> (Items, Option
 fn waves(at: At<'_>, found: Found<List<ShareText>>, known: Option<usize>) -> Vec<Share> {
     let mut waves: Vec<Share> = Vec::new();
     let span = found.span;
-    let written: Vec<Found<ShareText>> =
-        found.value.into_iter().filter_map(Field::found).collect();
+    let written: Vec<Found<ShareText>> = found.value.into_iter().filter_map(Field::found).collect();
     for wave in &written {
         let Some(share) = share(&wave.value.0) else {
             let message = format!("`{}` is neither a count nor a part", short(&wave.value.0));
@@ -123,7 +122,9 @@ fn waves(at: At<'_>, found: Found<List<ShareText>>, known: Option<usize>) -> Vec
     }
     let all = match (waves.last(), known) {
         (Some(Share::Percent(part)), _) => *part == 100,
-        (Some(Share::Count(count)), Some(items)) => usize::try_from(*count).is_ok_and(|it| it >= items),
+        (Some(Share::Count(count)), Some(items)) => {
+            usize::try_from(*count).is_ok_and(|it| it >= items)
+        }
         (Some(Share::Count(_)), None) | (None, _) => false,
     };
     if !all {

@@ -71,15 +71,19 @@ pub(crate) fn parameter(
     }
     let default = default.and_then(Field::found);
     let required = required.and_then(Field::found);
-    let wanted = required.as_ref().is_some_and(|it| it.value)
-        || role == Role::Answer && default.is_none();
+    let wanted =
+        required.as_ref().is_some_and(|it| it.value) || role == Role::Answer && default.is_none();
     let secret = secret.and_then(Field::found).filter(|it| it.value);
     if let Some(secret) = &secret {
         if role == Role::Answer {
-            refuse(secret.span, "an answer is kept in the journal, so it cannot be a secret".into());
+            refuse(
+                secret.span,
+                "an answer is kept in the journal, so it cannot be a secret".into(),
+            );
         }
         if raw_kind != RawKind::String || pattern.is_some() {
-            let message = "a secret is `type: string` without a `pattern`: nobody looks at its value";
+            let message =
+                "a secret is `type: string` without a `pattern`: its value is never looked at";
             refuse(secret.span, message.to_owned());
         }
     }
@@ -106,9 +110,11 @@ pub(crate) fn parameter(
     };
     if let Some(default) = default {
         let written = literal(&parameter, &default);
-        match parameters::check(name, &parameter, &written) {
+        match parameters::check_value(&parameter, &written) {
             Ok(value) => parameter.default = Some(value),
             Err(reason) => {
+                let whose = if role == Role::Answer { "answer" } else { "parameter" };
+                let reason = format!("{whose} `{name}`: {reason}");
                 at.report(default.span, Diagnostic::error(codes::PARAMETER_VALUE, reason));
             }
         }

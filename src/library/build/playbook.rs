@@ -139,11 +139,8 @@ impl Steps<'_> {
                     self.lines.insert(name.clone(), span.line);
                 }
             }
-            let names = Names {
-                variables: self.variables,
-                steps: Some(&before),
-                secrets: self.secrets,
-            };
+            let names =
+                Names { variables: self.variables, steps: Some(&before), secrets: self.secrets };
             let mut scope = Scope { names, servers: Vec::new() };
             steps.extend(step::step(at, found, &mut scope));
             self.servers.append(&mut scope.servers);

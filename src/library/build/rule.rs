@@ -39,7 +39,8 @@ use crate::model::rule::Rule;
 use crate::model::rule::RuleLimits;
 use crate::model::rule::Set;
 
-const NAMES: Names<'static> = Names { variables: &["labels", "annotations"], steps: None, secrets: &[] };
+const NAMES: Names<'static> =
+    Names { variables: &["labels", "annotations"], steps: None, secrets: &[] };
 
 /// A rule, and what is checked when all files are read.
 #[derive(Debug)]

@@ -105,10 +105,17 @@ mod tests {
         for (source, expected) in [
             ("{{ token }}", Ok(vec![secret("token")])),
             ("Bearer {{token}}", Ok(vec![text("Bearer "), secret("token")])),
-            ("{{ user }}:{{ token }}!", Ok(vec![secret("user"), text(":"), secret("token"), text("!")])),
+            (
+                "{{ user }}:{{ token }}!",
+                Ok(vec![secret("user"), text(":"), secret("token"), text("!")]),
+            ),
             (
                 "a {{ labels.x }} {{ \"}}\" }}{{ token }} {{ item | upper }}",
-                Ok(vec![text("a {{ labels.x }} {{ \"}}\" }}"), secret("token"), text(" {{ item | upper }}")]),
+                Ok(vec![
+                    text("a {{ labels.x }} {{ \"}}\" }}"),
+                    secret("token"),
+                    text(" {{ item | upper }}"),
+                ]),
             ),
             ("{{ token | upper }}", Err("a secret cannot be changed, compared or joined")),
             ("{{ labels.x ~ token }}", Err("a secret cannot be changed, compared or joined")),

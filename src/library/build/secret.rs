@@ -46,8 +46,17 @@ const HARMLESS: [&str; 29] = [
 ];
 
 /// Keys whose values may be credentials; shown themselves.
-const SECRET: [&str; 9] =
-    ["secrets", "url", "token", "link_key", "routing_key", "webhook_url", "smtp", "storage", "headers"];
+const SECRET: [&str; 9] = [
+    "secrets",
+    "url",
+    "token",
+    "link_key",
+    "routing_key",
+    "webhook_url",
+    "smtp",
+    "storage",
+    "headers",
+];
 
 /// Replaces what `${…}` stands for.
 pub(crate) struct Secrets<'a> {

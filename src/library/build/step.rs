@@ -66,7 +66,8 @@ pub(crate) fn step(at: At<'_>, found: Found<RawStep>, scope: &mut Scope<'_>) -> 
             [] => "a step without an action, a `probe`, a `wait` or an `ask`".to_owned(),
             many => format!("a step that is more than one thing: {}", many.join(", ")),
         };
-        let label = "expected exactly one of command, http, redis.flush, redis.delete, probe, wait, ask";
+        let label =
+            "expected exactly one of command, http, redis.flush, redis.delete, probe, wait, ask";
         at.report(place, Diagnostic::error(codes::SHAPE, message).label(label));
         return None;
     };
@@ -79,12 +80,11 @@ pub(crate) fn step(at: At<'_>, found: Found<RawStep>, scope: &mut Scope<'_>) -> 
 
     // what is done for each item may name it
     let variables = scope.names.variables;
-    let variables = if is_each { [variables, &plan::OF_ITEMS].concat() } else { variables.to_vec() };
+    let variables =
+        if is_each { [variables, &plan::OF_ITEMS].concat() } else { variables.to_vec() };
     let outer = scope;
-    let scope = &mut Scope {
-        names: Names { variables: &variables, ..outer.names },
-        servers: Vec::new(),
-    };
+    let scope =
+        &mut Scope { names: Names { variables: &variables, ..outer.names }, servers: Vec::new() };
 
     let within = text::duration_or(at, raw.within.and_then(Field::found), probe::STEP_WITHIN);
     let what = if let Some(wait) = raw.wait {
@@ -158,7 +158,11 @@ fn misplaced(at: At<'_>, raw: &RawStep, kind: &str, acts: bool) {
         refuse(raw.within.as_ref().map(Field::span), "within", "only a `probe` has it");
     }
     if matches!(kind, "wait" | "ask") {
-        refuse(raw.for_each.as_ref().map(Field::span), "for_each", "only an action or a `probe` has it");
+        refuse(
+            raw.for_each.as_ref().map(Field::span),
+            "for_each",
+            "only an action or a `probe` has it",
+        );
         let only = "only an action or a `probe` has it";
         refuse(raw.timeout.as_ref().map(Field::span), "timeout", only);
         refuse(raw.retry.as_ref().map(Field::span), "retry", only);
