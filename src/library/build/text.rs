@@ -101,12 +101,21 @@ pub(crate) fn references(
     names: Names<'_>,
 ) -> Option<Vec<String>> {
     if let Err((reason, offset)) = render::check(text, names.variables) {
-        at.report(at.inside(span, written, offset), Diagnostic::error(codes::TEMPLATE, reason));
+        let found = Diagnostic::error(codes::TEMPLATE, reason).label(in_brackets(text, names));
+        at.report(at.inside(span, written, offset), found);
         return None;
     }
     let paths = render::references(text).unwrap_or_default();
     steps_before(at, span, &paths, names, codes::TEMPLATE);
     Some(paths)
+}
+
+/// What to write where the name of a step is no single word: `steps.my-step` takes `step` away from `steps.my`.
+fn in_brackets(text: &str, names: Names<'_>) -> String {
+    let word = |name: &&String| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let mut odd = names.steps.unwrap_or_default().iter().filter(|name| !word(name));
+    odd.find(|name| text.contains(&format!("steps.{name}")))
+        .map_or_else(String::new, |name| format!("write `steps[\"{name}\"]`"))
 }
 
 /// Reports what reads a step that does not come before.
@@ -163,7 +172,8 @@ fn expression(
         }
         Err((reason, offset)) => {
             let span = at.inside(found.span, &found.written, offset);
-            at.report(span, Diagnostic::error(codes::CONDITION, reason));
+            let label = in_brackets(&found.value, names);
+            at.report(span, Diagnostic::error(codes::CONDITION, reason).label(label));
         }
     }
     found.value

@@ -501,7 +501,7 @@ fn only_steps_that_come_before_can_be_named() {
        ┌─ playbooks/a.yml:10:35
        │
     10 │   - { name: e, for_each: steps.my-step.output.lines, command: { argv: [a] } }
-       │                                   ^^^^
+       │                                   ^^^^ write `steps["my-step"]`
 
     1 file, 0 rules, 1 playbook: 4 errors
     "#);
