@@ -14,5 +14,7 @@ pub mod matching;
 pub mod parameters;
 pub mod plan;
 pub mod render;
+pub mod respond;
 pub mod response;
+pub mod stepping;
 pub mod tell;

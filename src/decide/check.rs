@@ -5,6 +5,7 @@ use croner::parser::Seconds;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use crate::model::alert::Alert;
 use crate::model::alert::AlertStatus;
 use crate::model::labels::Labels;
 use crate::model::rule::Check;
@@ -66,6 +67,34 @@ pub fn blind_labels(check: &Check) -> Labels {
     [("alertname", BLIND), ("check", check.name.as_str()), ("severity", severity)]
         .into_iter()
         .collect()
+}
+
+/// The alert that is raised or resolved; `firing` is whether its alert fires already.
+pub fn alert(
+    check: &Check,
+    raise: Raise,
+    firing: bool,
+    seen: &Observation,
+    now: Timestamp,
+) -> Option<Alert> {
+    let (status, labels) = match raise {
+        Raise::Nothing => return None,
+        Raise::Fire => (AlertStatus::Firing, labels(check)),
+        Raise::Resolve => (AlertStatus::Resolved, labels(check)),
+        Raise::Blind => (AlertStatus::Firing, blind_labels(check)),
+        Raise::Sighted => (AlertStatus::Resolved, blind_labels(check)),
+    };
+    let mut annotations = check.annotations.clone();
+    annotations.set("summary", summary(check, status, seen));
+    let begins = status == AlertStatus::Firing && !(firing && raise == Raise::Fire);
+    Some(Alert {
+        status,
+        labels,
+        annotations,
+        starts_at: begins.then_some(now),
+        ends_at: (status == AlertStatus::Resolved).then_some(now),
+        generator_url: String::new(),
+    })
 }
 
 /// What people read first.

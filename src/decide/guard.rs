@@ -192,4 +192,4 @@ impl Ruling {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -16,6 +16,7 @@ use crate::model::incident::Episode;
 use crate::model::incident::Incident;
 use crate::model::incident::Notice;
 use crate::model::incident::NoticeKind;
+use crate::model::incident::RunId;
 use crate::model::playbook::Action;
 use crate::model::playbook::Each;
 use crate::model::playbook::Items;
@@ -215,6 +216,47 @@ pub fn outcome_line(plan: &Plan, state: &State) -> String {
         | RunState::Verifying
         | RunState::Undoing => format!("{what}: {}", state.summary().as_str()),
     }
+}
+
+/// A run, as far as people are told of it afterwards.
+#[derive(Debug, Clone, Copy)]
+pub struct Try<'a> {
+    /// The run.
+    pub run: RunId,
+    /// Its playbook.
+    pub playbook: &'a str,
+    /// What it acts on.
+    pub target: &'a str,
+    /// Which remedy, from 1; 0 takes temporary measures back.
+    pub remedy: u32,
+    /// Where it stands.
+    pub state: RunState,
+    /// In words, once it has ended or waits for a person.
+    pub outcome: &'a str,
+    /// When it was created.
+    pub started_at: Timestamp,
+}
+
+/// What was tried, one line a run, and the playbook that was verified to help, if one was; runs in order of start.
+pub fn tried<'a>(runs: impl Iterator<Item = Try<'a>>) -> (Vec<String>, Option<String>) {
+    let (mut lines, mut fixed_by) = (Vec::new(), None);
+    for run in runs.filter(|run| run.remedy > 0) {
+        // nothing was done for these: they are decisions, not tries
+        if matches!(run.state, RunState::Superseded | RunState::Observed) {
+            continue;
+        }
+        if run.state == RunState::Fixed {
+            fixed_by = Some(run.playbook.to_owned());
+        }
+        let outcome = if run.outcome.is_empty() {
+            format!("{} on {}: {}", run.playbook, run.target, run.state.as_str())
+        } else {
+            run.outcome.to_owned()
+        };
+        let at = run.started_at.strftime("%H:%M:%S UTC");
+        lines.push(format!("{outcome} ({}, {at})", run.run));
+    }
+    (lines, fixed_by)
 }
 
 /// One line a step: what it is and what came of it; and one for each item that was not simply done.

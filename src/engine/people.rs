@@ -1,7 +1,6 @@
 //! Gives incidents to people, with everything that was tried.
 
-use crate::decide::audience;
-use crate::decide::tell;
+use crate::decide::respond;
 use crate::engine::Engine;
 use crate::library::Library;
 use crate::model::incident::Incident;
@@ -16,13 +15,7 @@ pub async fn escalate(
 ) -> Result<()> {
     let (tried, _) = engine.store.tried(incident.id).await?;
     let now = engine.clock.now();
-    let notice = tell::escalated(incident, reason, tried, now);
-    let mut owed = audience::owed(&library.config, &notice, incident.rule.is_empty());
-    for more in audience::owed_escalation(&library.config, &notice) {
-        if !owed.iter().any(|it| it.channel == more.channel) {
-            owed.push(more);
-        }
-    }
+    let owed = respond::given_to_people(&library.config, incident, reason, tried, now);
     if engine.store.escalate_incident(incident.id, owed).await? {
         tracing::warn!(incident = %incident.id, reason, "escalated to people");
         engine.wake.deliver.notify_one();

@@ -2,7 +2,6 @@
 
 use super::check;
 use super::rule;
-use super::step;
 
 #[test]
 fn an_unknown_key_is_suggested_and_listed() {
