@@ -185,7 +185,8 @@ pub fn begin(plan: &Plan, run: &str, state: &State, spot: Spot, attempt: u32) ->
     let Spot { step, item } = spot;
     let definition = plan.playbook.steps.get(step)?;
     let context = plan::spot_context(plan, run, state, spot);
-    if let Some(source) = definition.condition.as_ref().filter(|it| asks_now(it, definition, spot)) {
+    if let Some(source) = definition.condition.as_ref().filter(|it| asks_now(it, definition, spot))
+    {
         match condition::evaluate_json(source, &context) {
             Ok(true) => {}
             Ok(false) => {

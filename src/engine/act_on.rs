@@ -112,12 +112,7 @@ pub async fn look_between(
 }
 
 /// Renders the undo of a step, or of an item of one, writes its intent, does it, writes the outcome.
-pub async fn undo(
-    engine: &Engine,
-    claim: &mut Claim,
-    state: &mut State,
-    spot: Spot,
-) -> Result<()> {
+pub async fn undo(engine: &Engine, claim: &mut Claim, state: &mut State, spot: Spot) -> Result<()> {
     let Spot { step, item } = spot;
     let run = claim.run.to_string();
     let Some(begin) = stepping::begin_undo(&claim.plan, &run, state, spot) else {

@@ -10,3 +10,4 @@ mod operation;
 mod people;
 mod response;
 mod restraint;
+mod steps;
