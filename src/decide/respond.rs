@@ -16,10 +16,12 @@ use jiff::Timestamp;
 use crate::decide::audience;
 use crate::decide::guard;
 use crate::decide::guard::Subject;
+use crate::decide::page;
 use crate::decide::plan;
 use crate::decide::response;
 use crate::decide::response::Next;
 use crate::decide::tell;
+use crate::decide::window;
 use crate::model::config::Config;
 use crate::model::decision::Decision;
 use crate::model::decision::Facts;
@@ -36,11 +38,13 @@ use crate::model::incident::RunId;
 use crate::model::playbook::Playbook;
 use crate::model::playbook::Probe;
 use crate::model::rule::Rule;
+use crate::model::rule::is_schedule;
 use crate::model::run::Health;
 use crate::model::run::Observation;
 use crate::model::run::Plan;
 use crate::model::time::after;
 use crate::model::time::since;
+use crate::model::window::Window;
 
 /// Why an alert without a rule gets nothing.
 pub const NO_RULE: &str = "no rule matches this alert";
@@ -61,10 +65,15 @@ pub fn opening(config: &Config, rule: &Rule, episode: &Episode, now: Timestamp) 
     let target = plan::target(rule, episode);
     let group_target = target.as_deref().unwrap_or_default();
     let group = plan::group_key(rule, episode, group_target);
-    let incident = new_incident(&rule.name, group, episode, group_target, now);
-    let severity = audience::severity(config, &incident.severity);
-    let ack_within = severity.and_then(|severity| severity.ack_within);
+    let mut incident = new_incident(&rule.name, group, episode, group_target, now);
+    incident.held_until = page::hold(rule, now);
+    let ack_within = ack_within(config, &incident.severity);
     Opening { incident, target, ack_within }
+}
+
+/// How soon somebody must acknowledge an incident of this severity.
+pub fn ack_within(config: &Config, severity: &str) -> Option<Duration> {
+    audience::severity(config, severity).and_then(|severity| severity.ack_within)
 }
 
 /// What people are told when a rule's incident opens.
@@ -76,7 +85,7 @@ pub fn opened(
     now: Timestamp,
 ) -> Vec<Owed> {
     let notice = tell::opened(incident, episode, rule.response.len(), now);
-    audience::owed(config, &notice, false)
+    page::held(config, incident, audience::owed(config, &notice, false))
 }
 
 /// The incident of an alert that no rule matches; `None` when `unmatched:` names nobody to tell.
@@ -120,6 +129,7 @@ fn new_incident(
         resolved_at: None,
         acked_by: String::new(),
         acked_at: None,
+        held_until: None,
     }
 }
 
@@ -148,12 +158,19 @@ pub enum Asks {
         /// When to look again.
         until: Option<Timestamp>,
     },
+    /// Send the page that is held, for this reason; then nothing, until then.
+    Page {
+        /// Why nothing is tried.
+        reason: String,
+        /// When to look again.
+        until: Option<Timestamp>,
+    },
     /// Write down why nothing is done.
     Note(String),
     /// Give the incident to people, and write it down.
     People(String),
     /// Judge this remedy.
-    Remedy(Candidate),
+    Remedy(Box<Candidate>),
 }
 
 /// A remedy whose turn it is.
@@ -195,14 +212,33 @@ pub fn asks(case: Case<'_>, playbooks: &BTreeMap<String, Arc<Playbook>>, runs: &
     let next =
         response::next(rule.response.len(), incident.id, target, episode.opened_at, &mine, now);
     match next {
-        Next::Busy | Next::Observed => Asks::Nothing { until: None },
+        Next::Busy => Asks::Nothing { until: None },
+        Next::Observed { at, remedy, round } => {
+            match window::observed_until(&case.config.windows, &episode.labels, at) {
+                // observed because of a window: when it is over, the remedy is judged again
+                Some(until) if until <= now => judge(case, playbooks, remedy, round),
+                until if incident.held_until.is_some() => {
+                    Asks::Page { reason: "mode observe: nothing is tried".to_owned(), until }
+                }
+                until => Asks::Nothing { until },
+            }
+        }
         Next::Fixed { until } => Asks::Nothing { until: Some(until) },
         Next::NoResponse => Asks::Note(format!("rule {} has no remedy: people only", rule.name)),
         Next::People(reason) => Asks::People(reason),
-        Next::Remedy { remedy, round } => match candidate(case, playbooks, remedy, round) {
-            Ok(candidate) => Asks::Remedy(candidate),
-            Err(reason) => Asks::People(reason),
-        },
+        Next::Remedy { remedy, round } => judge(case, playbooks, remedy, round),
+    }
+}
+
+fn judge(
+    case: Case<'_>,
+    playbooks: &BTreeMap<String, Arc<Playbook>>,
+    remedy: u32,
+    round: u32,
+) -> Asks {
+    match candidate(case, playbooks, remedy, round) {
+        Ok(candidate) => Asks::Remedy(Box::new(candidate)),
+        Err(reason) => Asks::People(reason),
     }
 }
 
@@ -220,20 +256,27 @@ pub fn candidate(
         .get(&remedy.playbook)
         .ok_or_else(|| format!("there is no playbook {}", remedy.playbook))?;
     let numbered = (number, remedy);
-    let subject = plan::subject(config, rule, numbered, playbook, episode, incident.id, target);
+    let mut subject = plan::subject(config, rule, numbered, playbook, episode, incident.id, target);
+    let windows = window::covering(&config.windows, &episode.labels, case.now);
+    subject.modes.extend(window::modes(&windows));
     Ok(Candidate { subject, playbook: Arc::clone(playbook), round })
 }
 
-/// Facts that the episode itself tells; pauses and runs are the caller's to add, and outside is not asked yet.
-pub fn facts(episode: &Episode, now: Timestamp) -> Facts {
+/// Facts that the episode and the windows of quell.yml tell; pauses and runs are the caller's to add, and outside is not
+/// asked yet.
+pub fn facts(windows: &[Window], episode: &Episode, now: Timestamp) -> Facts {
+    // a slot of a schedule needs no evidence: it is true because it is time
+    let evidence_age =
+        if is_schedule(&episode.source) { Duration::ZERO } else { since(now, episode.seen_at) };
     Facts {
         version: 0,
         pauses: Vec::new(),
         firing: episode.open,
         firing_for: since(now, episode.starts_at.min(episode.opened_at)),
-        evidence_age: since(now, episode.seen_at),
+        evidence_age,
         truncated: episode.truncated,
         standing: Standing::NotAsked,
+        windows: window::covering(windows, &episode.labels, now),
         precheck: None,
         runs: Vec::new(),
     }
@@ -254,9 +297,10 @@ pub fn worth_looking(standing: &Standing) -> bool {
 }
 
 /// The verification probe, asked before acting: what is healthy needs no remedy, and what cannot be seen gets none.
-/// `None` when the rule names none; a probe that cannot be rendered is seen as unknown.
+/// `None` when the rule names none, or is a schedule's, which runs because it is time and not because something is sick; a
+/// probe that cannot be rendered is seen as unknown.
 pub fn precheck(rule: &Rule, episode: &Episode) -> Option<Result<Probe, Observation>> {
-    rule.verify.as_ref()?;
+    rule.verify.as_ref().filter(|_| !is_schedule(&rule.name))?;
     Some(match plan::verification(rule, episode) {
         Ok(verify) => Ok(verify.probe),
         Err(error) => Err(Observation { health: Health::Unknown, measured: error }),
@@ -284,6 +328,8 @@ pub struct Conclusion {
     pub decision: Decision,
     /// Owed with the decision, if it is new.
     pub owed: Vec<Owed>,
+    /// Why the page, if it is held, is to be sent now: nothing can be verified before its time is over.
+    pub page: Option<String>,
     /// What follows.
     pub then: Then,
 }
@@ -335,7 +381,9 @@ pub fn conclude(
         rulings,
         at: now,
     };
-    Conclusion { decision, owed, then }
+    let deadline = incident.held_until.filter(|until| *until > incident.opened_at);
+    let page = deadline.and_then(|deadline| page::in_vain(&decision, deadline));
+    Conclusion { decision, owed, page, then }
 }
 
 /// A person is told of a refusal that they would want to know of: not of waiting, nor of their own silence.

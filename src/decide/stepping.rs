@@ -26,6 +26,7 @@ use crate::model::incident::Notice;
 use crate::model::playbook::Probe;
 use crate::model::playbook::Step;
 use crate::model::playbook::What;
+use crate::model::rule::is_schedule;
 use crate::model::run::Event;
 use crate::model::run::Health;
 use crate::model::run::Intent;
@@ -36,6 +37,7 @@ use crate::model::run::RunState;
 use crate::model::run::Stop;
 use crate::model::time::show_duration;
 use crate::model::time::since;
+use crate::model::window::Window;
 
 /// A hold before a step that lasts longer than this gives the run up: what it was planned for is old.
 const GIVE_UP_AFTER: Duration = Duration::from_mins(15);
@@ -75,14 +77,19 @@ pub fn recheck(
     subject: &Subject,
     state: &State,
     episode: &Episode,
+    windows: &[Window],
     pauses: Vec<Pause>,
     now: Timestamp,
 ) -> Recheck {
     let firing_for = since(now, episode.opened_at);
-    let facts = Facts { pauses, firing_for, ..respond::facts(episode, now) };
+    // a remedy that has acted goes on to its end: half of it would be worse
+    let windows = if state.acted { &[] } else { windows };
+    let facts = Facts { pauses, firing_for, ..respond::facts(windows, episode, now) };
     let ask = episode.open && plan.remedy > 0 && guard::pause(subject, &facts.pauses).is_none();
     let precheck = match &plan.verify {
-        Some(verify) if ask && !state.acted => Some(verify.probe.clone()),
+        Some(verify) if ask && !state.acted && !is_schedule(&plan.rule) => {
+            Some(verify.probe.clone())
+        }
         Some(_) | None => None,
     };
     Recheck { facts, standing: ask, precheck }
@@ -162,7 +169,6 @@ pub fn waits_for_alert(plan: &Plan, state: &State) -> bool {
 
 /// What beginning a step comes to.
 #[derive(Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "one lives at a time")]
 pub enum Begin {
     /// Write this entry; nothing else.
     Write(Event),
@@ -319,7 +325,10 @@ pub fn news(
     state: &State,
     now: Timestamp,
 ) -> Option<Notice> {
-    is_news(before, state).then(|| tell::run_ended(incident, run, plan, state, now))
+    // a schedule that does what it should is silent
+    let done = matches!(state.summary(), RunState::Fixed | RunState::Observed);
+    let routine = done && is_schedule(&plan.rule);
+    (is_news(before, state) && !routine).then(|| tell::run_ended(incident, run, plan, state, now))
 }
 
 /// Whether people are told of what a run has come to.

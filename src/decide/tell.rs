@@ -22,6 +22,7 @@ use crate::model::playbook::Each;
 use crate::model::playbook::Items;
 use crate::model::playbook::Step;
 use crate::model::playbook::What;
+use crate::model::rule::is_schedule;
 use crate::model::run::Event;
 use crate::model::run::Outcome;
 use crate::model::run::Plan;
@@ -140,6 +141,14 @@ pub fn escalated(incident: &Incident, reason: &str, tried: Vec<String>, now: Tim
     notice
 }
 
+/// A page that was held is sent: it was not verified fixed, or nothing is tried any more.
+pub fn paged(incident: &Incident, reason: &str, tried: Vec<String>, now: Timestamp) -> Notice {
+    let headline = format!("{reason}: a person must look");
+    let mut notice = notice(incident, NoticeKind::NeedsYou, headline, now);
+    notice.tried = tried;
+    notice
+}
+
 /// Nobody acknowledged in time.
 pub fn unanswered(incident: &Incident, after: Duration, now: Timestamp) -> Notice {
     let headline = format!("nobody has acknowledged it within {}", show_duration(after));
@@ -162,6 +171,9 @@ pub fn resolved(
 ) -> Notice {
     let took = show_duration(since(now, incident.opened_at));
     let headline = match fixed_by {
+        Some(playbook) if is_schedule(&incident.rule) => {
+            format!("resolved after {took}: {playbook} ran again")
+        }
         Some(playbook) => format!("resolved after {took}: {playbook} helped"),
         None if tried.is_empty() => format!("resolved after {took} by itself: quell did nothing"),
         None => format!("resolved after {took}; nothing that quell tried was seen to help"),
@@ -189,6 +201,7 @@ pub fn outcome_line(plan: &Plan, state: &State) -> String {
         RunState::Fixed if plan.remedy == 0 => {
             format!("{what}: temporary measures taken back")
         }
+        RunState::Fixed if plan.verify.is_none() => format!("{what}: done"),
         RunState::Fixed => format!("{what}: verified: {reason}"),
         RunState::Failed if plan.remedy == 0 => {
             format!("{what}: temporary measures still stand: {reason}")

@@ -38,8 +38,9 @@ pub async fn still_true(engine: &Engine, claim: &Claim, state: &State) -> Result
     };
     let subject = plan::subject_of(plan, &library.config.limits, episode.opened_at);
     let pauses = facts::pauses(engine, &library).await?;
+    let windows = &library.config.windows;
     let Recheck { mut facts, standing, precheck } =
-        stepping::recheck(plan, &subject, state, &episode, pauses, now);
+        stepping::recheck(plan, &subject, state, &episode, windows, pauses, now);
     if standing {
         facts.standing = facts::standing(&library, &episode.source, &episode.labels).await;
     }

@@ -13,6 +13,7 @@ use crate::model::decision::Standing;
 use crate::model::incident::Episode;
 use crate::model::labels::Labels;
 use crate::model::playbook::Probe;
+use crate::model::rule::is_schedule;
 use crate::model::run::Health;
 use crate::model::run::Observation;
 use crate::model::time::before;
@@ -36,7 +37,7 @@ pub async fn from_store(
         version: engine.store.facts_version().await?,
         pauses: pauses(engine, library).await?,
         runs: engine.store.past_runs(from, case.incident.id).await?,
-        ..respond::facts(case.episode, case.now)
+        ..respond::facts(&library.config.windows, case.episode, case.now)
     })
 }
 
@@ -56,9 +57,9 @@ pub async fn pauses(engine: &Engine, library: &Library) -> Result<Vec<Pause>> {
     Ok(pauses)
 }
 
-/// What Alertmanager says of the alert now. Alerts of checks never went through it.
+/// What Alertmanager says of the alert now. Alerts of checks and slots of schedules never went through it.
 pub async fn standing(library: &Library, episode_source: &str, labels: &Labels) -> Standing {
-    if episode_source.starts_with(crate::engine::checks::SOURCE) {
+    if episode_source.starts_with(crate::engine::checks::SOURCE) || is_schedule(episode_source) {
         return Standing::NotAsked;
     }
     let asked = probe::standing(labels, library.config.alertmanager.as_ref());

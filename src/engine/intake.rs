@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
 use crate::decide::audience;
+use crate::decide::page;
 use crate::decide::plan;
 use crate::decide::respond;
 use crate::decide::respond::Asks;
@@ -14,16 +15,19 @@ use crate::decide::respond::Candidate;
 use crate::decide::respond::Case;
 use crate::decide::respond::Conclusion;
 use crate::decide::respond::Then;
+use crate::decide::schedule;
 use crate::decide::tell;
 use crate::engine::Engine;
 use crate::engine::judge;
 use crate::engine::people;
+use crate::engine::schedules;
 use crate::library::Library;
 use crate::model::decision::Decision;
 use crate::model::incident::Episode;
 use crate::model::incident::Incident;
 use crate::model::incident::IncidentStatus;
 use crate::model::rule::Rule;
+use crate::model::rule::is_schedule;
 use crate::model::time::after;
 use crate::model::time::earlier;
 use crate::store::Result;
@@ -85,6 +89,9 @@ async fn put_back(engine: &Engine, due: &DueEpisode, error: &StoreError) {
 /// Judges an open episode under each rule that takes it; returns when to judge it again.
 async fn firing(engine: &Engine, episode: &Episode) -> Result<Option<Timestamp>> {
     let library = engine.library.load_full();
+    if let Some(name) = schedule::name_of(&episode.source) {
+        return schedules::judge(engine, &library, name, episode).await;
+    }
     let selection = library.rules.select(&episode.labels, &episode.annotations);
     for (rule, why) in &selection.unknown {
         note(engine, episode, None, &rule.name, "", respond::when_unknown(rule, why)).await?;
@@ -164,6 +171,10 @@ async fn under_case(
     let runs = engine.store.past_runs(Timestamp::MAX, case.incident.id).await?;
     match respond::asks(case, &library.playbooks, &runs) {
         Asks::Nothing { until } => Ok(until),
+        Asks::Page { reason, until } => {
+            people::page(engine, library, case.incident, &reason).await?;
+            Ok(until)
+        }
         Asks::Note(reason) => {
             note_case(engine, case, reason).await?;
             Ok(None)
@@ -173,19 +184,24 @@ async fn under_case(
     }
 }
 
-async fn try_remedy(
+pub(super) async fn try_remedy(
     engine: &Engine,
     library: &Library,
     case: Case<'_>,
     candidate: &Candidate,
 ) -> Result<Option<Timestamp>> {
     let (facts, rulings) = judge::judge(engine, library, case, candidate).await?;
-    let Conclusion { decision, owed, then } = respond::conclude(case, candidate, &facts, rulings);
+    let Conclusion { decision, owed, page, then } =
+        respond::conclude(case, candidate, &facts, rulings);
+    let owed = people::held(engine, library, case.incident, owed).await?;
     let news = engine.store.decide_and_tell(&decision, owed).await?;
     engine.metrics.decided(decision.verdict.as_str());
     if news {
         log_decision(case.episode, &decision);
         engine.wake.deliver.notify_one();
+    }
+    if let Some(why) = page {
+        people::page(engine, library, case.incident, &why).await?;
     }
     let plan = match then {
         Then::Again(at) => return Ok(Some(at)),
@@ -193,7 +209,12 @@ async fn try_remedy(
         Then::Create(plan) => plan,
     };
     let Case { config, incident, now, .. } = case;
-    let owed = |run| respond::created(config, incident, run, &plan, &decision.verdict, now);
+    let words = people::words_of_hold(engine, incident, now).await?;
+    let owed = |run| {
+        let mut owed = respond::created(config, incident, run, &plan, &decision.verdict, now);
+        page::explain(&mut owed, words.as_deref());
+        owed
+    };
     let run = engine.store.create_run(facts.version, &plan, candidate.round, owed).await?;
     tracing::info!(%run, incident = %incident.id, rule = plan.rule, playbook = plan.playbook.name,
         target = plan.target, remedy = plan.remedy, mode = plan.mode.as_str(), "run created");
@@ -203,7 +224,7 @@ async fn try_remedy(
     Ok(None)
 }
 
-async fn give_to_people(
+pub(super) async fn give_to_people(
     engine: &Engine,
     library: &Library,
     case: Case<'_>,
@@ -225,7 +246,7 @@ async fn note_case(engine: &Engine, case: Case<'_>, reason: String) -> Result<()
 }
 
 /// Stores a decision that no guard made.
-async fn note(
+pub(super) async fn note(
     engine: &Engine,
     episode: &Episode,
     incident: Option<&Incident>,
@@ -259,13 +280,20 @@ async fn closed(engine: &Engine, episode: &Episode) -> Result<Option<Timestamp>>
 }
 
 /// Resolves an incident unless something of it goes on; says whether it did.
-async fn resolve(engine: &Engine, incident: &Incident) -> Result<bool> {
+pub(super) async fn resolve(engine: &Engine, incident: &Incident) -> Result<bool> {
     // a run that is at work makes the episode due again when it ends; one in doubt keeps the incident open
     if engine.store.is_at_work(incident.id).await? {
         return Ok(false);
     }
     let library = engine.library.load_full();
+    if schedules::stays_open(engine, &library, incident).await? {
+        return Ok(false);
+    }
     let (tried, fixed_by) = engine.store.tried(incident.id).await?;
+    if !tried.is_empty() && fixed_by.is_none() && !is_schedule(&incident.rule) {
+        let reason = "the alert has resolved, and nothing that quell tried was seen to help";
+        people::page(engine, &library, incident, reason).await?;
+    }
     let now = engine.clock.now();
     let notice = tell::resolved(incident, tried, fixed_by.as_deref(), now);
     let told = engine.store.channels_told(incident.id).await?;

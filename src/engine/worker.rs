@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
 use crate::decide::audience;
+use crate::decide::guard;
 use crate::decide::machine;
 use crate::decide::machine::Effect;
 use crate::decide::machine::Phase;
@@ -21,6 +22,7 @@ use crate::engine::Engine;
 use crate::engine::WORKERS;
 use crate::engine::act_on;
 use crate::engine::facts;
+use crate::engine::people;
 use crate::model::incident::Owed;
 use crate::model::run::Entry;
 use crate::model::run::Event;
@@ -120,6 +122,9 @@ async fn advance(engine: &Engine, claim: &mut Claim) -> Result<()> {
                             continue;
                         }
                         tracing::debug!(run = %claim.run, guard, reason, "held before a step");
+                        if guard == guard::KILL_SWITCH {
+                            page(engine, claim, &reason).await?;
+                        }
                         return engine.store.release_run(claim, Some(until)).await;
                     }
                 }
@@ -236,6 +241,15 @@ async fn owed(
     };
     let run = claim.run.to_string();
     let notice = stepping::news(&incident, &run, &claim.plan, before, state, now);
+    let Some(notice) = notice else { return Ok(Vec::new()) };
     let library = engine.library.load_full();
-    Ok(notice.map(|notice| audience::owed(&library.config, &notice, false)).unwrap_or_default())
+    let owed = audience::owed(&library.config, &notice, false);
+    people::held(engine, &library, &incident, owed).await
+}
+
+/// Sends the page of the run's incident, if it is held: automation is paused, so nothing is tried.
+async fn page(engine: &Engine, claim: &Claim, reason: &str) -> Result<()> {
+    let Some(incident) = engine.store.incident(claim.plan.incident).await? else { return Ok(()) };
+    let library = engine.library.load_full();
+    people::page(engine, &library, &incident, &format!("quell does not act: {reason}")).await
 }
