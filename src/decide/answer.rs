@@ -96,7 +96,11 @@ pub fn takes(parameter: &Parameter) -> String {
     };
     let mut words = match &parameter.kind {
         ParameterKind::Enum(words) => format!("one of {}", words.join(", ")),
-        kind => parameters::kind(kind).to_owned(),
+        kind @ (ParameterKind::String
+        | ParameterKind::Integer
+        | ParameterKind::Number
+        | ParameterKind::Boolean
+        | ParameterKind::Duration) => parameters::kind(kind).to_owned(),
     };
     match (parameter.min.map(bound), parameter.max.map(bound)) {
         (Some(min), Some(max)) => words = format!("{words} from {min} to {max}"),
@@ -174,7 +178,7 @@ mod tests {
             question: "how many?".into(),
             answers: answers.into_iter().map(|(name, it)| (name.to_owned(), it)).collect(),
             tier: 2,
-            within: Duration::from_secs(60),
+            within: Duration::from_mins(1),
         }
     }
 

@@ -395,15 +395,15 @@ fn ended_step(
             let at = after(at, backoff(definition.retry.backoff, attempt, jitter));
             Phase::Ready { step: spot.step, item: spot.item, attempt: attempt + 1, at }
         }
-        Outcome::Failed { reason, .. } => failed_step(plan, state, spot, reason.clone(), at),
+        Outcome::Failed { reason, .. } => failed_step(plan, state, spot, reason, at),
         Outcome::Unknown { reason } => in_doubt(plan, state, spot, attempt, reason.clone(), at),
     }
 }
 
-fn failed_step(plan: &Plan, state: &mut State, spot: Spot, reason: String, at: Timestamp) -> Phase {
+fn failed_step(plan: &Plan, state: &mut State, spot: Spot, reason: &str, at: Timestamp) -> Phase {
     let definition = plan.playbook.steps.get(spot.step);
     let sentence = format!("{} failed: {reason}", step_words(plan, state, spot));
-    state.record(spot, Record::Failed { reason: reason.clone() });
+    state.record(spot, Record::Failed { reason: reason.to_owned() });
     match definition.map(|step| step.on_failure) {
         Some(OnFailure::Continue) => each::following(plan, state, spot, at),
         Some(OnFailure::Abort) | None => {
@@ -442,7 +442,7 @@ fn in_doubt(
         }
         OnUnknown::Retry => {
             let reason = format!("{reason}, {attempt} times in a row");
-            failed_step(plan, state, spot, reason, at)
+            failed_step(plan, state, spot, &reason, at)
         }
         OnUnknown::Probe if plan.verify.is_some() => Phase::ReadingBack { step, item, attempt },
         OnUnknown::Probe | OnUnknown::Ask => {

@@ -37,10 +37,12 @@ impl Walk {
     fn expression(&mut self, it: &IdedExpr) {
         match &it.expr {
             Expr::Ident(name) => self.name(name, None),
-            Expr::Select(select) => match &select.operand.expr {
-                Expr::Ident(name) => self.name(name, Some(&select.field)),
-                _ => self.expression(&select.operand),
-            },
+            Expr::Select(select) => {
+                if let Expr::Ident(name) = &select.operand.expr {
+                    return self.name(name, Some(&select.field));
+                }
+                self.expression(&select.operand);
+            }
             Expr::Call(call) => {
                 if call.func_name == operators::INDEX
                     && let [of, key] = call.args.as_slice()

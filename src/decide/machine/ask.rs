@@ -9,6 +9,7 @@ use super::Phase;
 use super::Record;
 use super::State;
 use super::failed_step;
+use super::item_words;
 use super::of_step;
 use super::ready;
 use crate::model::playbook::Ask;
@@ -17,6 +18,7 @@ use crate::model::run::Plan;
 
 /// Name of the answer to a question that declares none: true or false.
 pub const YES: &str = "answer";
+
 /// What a step asks, when it is an `ask`.
 pub fn ask_of(plan: &Plan, step: usize) -> Option<&Ask> {
     match plan.playbook.steps.get(step).map(|step| &step.what) {
@@ -38,14 +40,11 @@ pub(super) fn answered(
     let yes_or_no = ask_of(plan, step).is_some_and(|ask| ask.answers.is_empty());
     let said = if yes_or_no {
         if answers.get(YES) != Some(&Value::Bool(true)) {
-            return failed_step(plan, state, spot, format!("{by} said no"), at);
+            return failed_step(plan, state, spot, &format!("{by} said no"), at);
         }
         "said yes".to_owned()
     } else {
-        let pairs = answers.iter().map(|(name, value)| match value {
-            Value::String(text) => format!("{name}={text}"),
-            other => format!("{name}={other}"),
-        });
+        let pairs = answers.iter().map(|(name, value)| format!("{name}={}", item_words(value)));
         format!("answered {}", pairs.collect::<Vec<_>>().join(" "))
     };
     let output = Value::Object(answers.clone().into_iter().collect());

@@ -84,10 +84,9 @@ fn end_of_tag(tail: &str) -> Option<usize> {
             Some(_) if escaped => escaped = false,
             Some(_) if c == '\\' => escaped = true,
             Some(open) if c == open => quote = None,
-            Some(_) => {}
             None if c == '"' || c == '\'' => quote = Some(c),
             None if tail.get(at..).is_some_and(|it| it.starts_with("}}")) => return Some(at),
-            None => {}
+            Some(_) | None => {}
         }
     }
     None
