@@ -18,8 +18,8 @@ mod redis;
 mod sealed;
 
 /// Performs a rendered action to its end, within the intent's timeout. Never panics; everything that can go
-/// wrong is an `Outcome`. Dropping the future kills a process; a request that was sent is not taken back. `secrets` are put in
-/// here, and no outcome holds one.
+/// wrong is an `Outcome`. Dropping the future kills a process; a request that was sent is not taken back. `secrets` are those of
+/// the run: they are put in here, and no outcome holds any of them.
 pub async fn perform(
     intent: &Intent,
     targets: &Targets,

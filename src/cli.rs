@@ -78,7 +78,7 @@ enum Command {
     Reject(people::Reject),
     /// Stop a run before its next step.
     Cancel(people::Cancel),
-    /// Say whether the step in doubt of a run happened.
+    /// Answer what a run asks: its question, or whether its step in doubt happened.
     Answer(people::Answer),
     /// Stop all effects, or those of one rule, playbook or target. Needs neither server nor network.
     Pause(people::Pause),

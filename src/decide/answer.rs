@@ -249,6 +249,70 @@ mod tests {
     }
 
     #[test]
+    fn each_type_takes_what_it_is_and_refuses_the_rest() {
+        use ParameterKind::Boolean;
+        use ParameterKind::Duration;
+        use ParameterKind::Enum;
+        use ParameterKind::Integer;
+        use ParameterKind::Number;
+        use ParameterKind::String;
+        let bounded = |kind| Parameter { min: Some(60.0), max: Some(90.5), ..parameter(kind) };
+        let named = Parameter { pattern: Some("[a-z]+-[0-9]+".into()), ..parameter(String) };
+        let words = || Enum(vec!["slow".into(), "fast".into()]);
+        for (parameter, value, expected) in [
+            (parameter(String), json!(5), Ok(json!("5"))),
+            (parameter(String), json!(["a"]), Err("is not text")),
+            (named.clone(), json!("web-1"), Ok(json!("web-1"))),
+            (named.clone(), json!("web-1; rm"), Err("does not match the pattern [a-z]+-[0-9]+")),
+            (named, json!("web-1\n"), Err("does not match the pattern [a-z]+-[0-9]+")),
+            (parameter(Integer), json!("-7"), Ok(json!(-7))),
+            (parameter(Integer), json!("7.5"), Err("is not a whole number")),
+            (parameter(Integer), json!(7.5), Err("is not a whole number")),
+            (parameter(Integer), json!(""), Err("is not a whole number")),
+            (parameter(Integer), json!(null), Err("is not a whole number")),
+            (bounded(Integer), json!(60), Ok(json!(60))),
+            (bounded(Integer), json!(59), Err("is below the minimum of 60")),
+            (bounded(Number), json!("90.5"), Ok(json!(90.5))),
+            (bounded(Number), json!("90.6"), Err("is above the maximum of 90.5")),
+            (parameter(Number), json!("NaN"), Err("is not a number")),
+            (parameter(Number), json!("inf"), Err("is not a number")),
+            (parameter(Boolean), json!("false"), Ok(json!(false))),
+            (parameter(Boolean), json!("yes"), Err("is not true or false")),
+            (parameter(Boolean), json!(1), Err("is not true or false")),
+            (bounded(Duration), json!("1m30s"), Ok(json!("1m30s"))),
+            (bounded(Duration), json!("30s"), Err("is below the minimum of 1m")),
+            (bounded(Duration), json!(75), Err("is not a duration such as 5m")),
+            (parameter(words()), json!("fast"), Ok(json!("fast"))),
+            (parameter(words()), json!("FAST"), Err("is not one of slow, fast")),
+            (parameter(words()), json!({ "is": "fast" }), Err("is not one of the words possible")),
+        ] {
+            let kind = parameter.kind.clone();
+            let found = check(&ask(vec![("a", parameter)]), &given(&[("a", value.clone())]));
+            match (found, expected) {
+                (Ok(found), Ok(expected)) => assert_eq!(found["a"], expected, "{kind:?} {value}"),
+                (Err(found), Err(expected)) => {
+                    assert!(found[0].starts_with("answer `a`: "), "{found:?}");
+                    assert!(found[0].ends_with(expected), "{kind:?} {value}: {found:?}");
+                }
+                (found, expected) => panic!("{kind:?} {value}: {found:?}, not {expected:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_said_at_once() {
+        let pairs = given(&[("replicas", json!("many")), ("how", json!("so")), ("x", json!(1))]);
+        assert_eq!(
+            check(&scale(), &pairs).unwrap_err(),
+            [
+                "there is no answer `x`; it asks for: how, replicas",
+                "answer `how`: `so` is not one of slow, fast",
+                "answer `replicas`: `many` is not a whole number",
+            ]
+        );
+    }
+
+    #[test]
     fn people_read_what_is_asked_and_what_to_type() {
         assert_eq!(
             lines(&scale()),

@@ -253,6 +253,12 @@ pub fn spot_context(plan: &Plan, run: &str, state: &State, spot: Spot) -> Value 
     context
 }
 
+/// Names of the secrets that a run may use: its actions are given no others, and no output of any of them may hold one.
+pub fn secrets(plan: &Plan) -> impl Iterator<Item = &str> {
+    let secret = plan.playbook.parameters.iter().filter(|(_, parameter)| parameter.secret);
+    secret.filter_map(|(name, _)| plan.parameters.get(name)?.as_str())
+}
+
 /// Variables that only an item of a `for_each` has.
 pub const OF_ITEMS: [&str; 2] = ["item", "index"];
 

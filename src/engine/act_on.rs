@@ -18,6 +18,7 @@ use crate::model::playbook::Probe;
 use crate::model::run::Event;
 use crate::model::run::Intent;
 use crate::model::run::Outcome;
+use crate::model::run::Plan;
 use crate::model::time::since;
 use crate::store::Result;
 use crate::store::StoreError;
@@ -70,7 +71,7 @@ pub async fn begin(
         Begin::Act(intent) => {
             let lease = intent.timeout + LEASE_MARGIN;
             write(engine, claim, state, started(&intent), lease).await?;
-            perform(engine, &intent).await
+            perform(engine, &claim.plan, &intent).await
         }
         Begin::Look { intent, probe, within } => {
             write(engine, claim, state, started(&intent), within + LEASE_MARGIN).await?;
@@ -133,16 +134,19 @@ pub async fn undo(engine: &Engine, claim: &mut Claim, state: &mut State, spot: S
     }
     let started = Event::UndoStarted { step, item, intent: intent.clone() };
     write(engine, claim, state, started, intent.timeout + LEASE_MARGIN).await?;
-    let outcome = perform(engine, &intent).await;
+    let outcome = perform(engine, &claim.plan, &intent).await;
     write(engine, claim, state, Event::UndoEnded { step, item, outcome }, LEASE_MARGIN).await
 }
 
-async fn perform(engine: &Engine, intent: &Intent) -> Outcome {
+async fn perform(engine: &Engine, plan: &Plan, intent: &Intent) -> Outcome {
     let library = engine.library.load_full();
     let kind = intent.action.as_ref().map_or("none", |action| action.kind());
     engine.metrics.effect(kind);
     let config = &library.config;
-    let outcome = act::perform(intent, &config.targets, &config.secrets).await;
+    let secrets = plan::secrets(plan)
+        .filter_map(|name| Some((name.to_owned(), config.secrets.get(name)?.clone())))
+        .collect();
+    let outcome = act::perform(intent, &config.targets, &secrets).await;
     tracing::info!(key = intent.key, action = kind, ?outcome, "performed");
     outcome
 }

@@ -9,6 +9,7 @@ mod stopping;
 mod table;
 mod undo;
 mod verification;
+mod waves;
 
 use std::collections::BTreeMap;
 

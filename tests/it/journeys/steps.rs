@@ -255,6 +255,8 @@ steps:
       json: { auth: { token: "{{ token }}" }, note: "{{ note }}" }
   - name: repeat
     command: { argv: [/bin/sh, note.sh, "{{ steps.deploy.output.stdout }}"] }
+  - name: stray
+    command: { shell: cat got; cat got >&2; exit 1 }
 "#;
 
 #[tokio::test]
@@ -293,13 +295,31 @@ async fn a_secret_reaches_what_needs_it_and_nothing_else() {
     let escaped = json!(SECRET).to_string();
     let forms = [SECRET, escaped.trim_matches('"'), "0123-deploy-"];
     let holds = |text: &str| forms.iter().any(|form| text.contains(form));
-    for path in ["/api/v1/runs/r-1", "/api/v1/rules", "/api/v1/playbooks", "/api/v1/incidents/i-1"]
-    {
+    let paths = [
+        "/api/v1/runs/r-1",
+        "/api/v1/runs",
+        "/api/v1/rules",
+        "/api/v1/playbooks",
+        "/api/v1/incidents/i-1",
+        "/api/v1/decisions",
+        "/api/v1/notifications?state=sent",
+        "/api/v1/audit",
+    ];
+    for path in paths {
         let text = site.quell.get(path).await.to_string();
         assert!(!holds(&text), "{path} holds the secret: {text}");
     }
-    let shown = site.quell.cli(&["runs", "r-1"]).await;
-    assert!(!holds(&shown.out), "{}", shown.out);
+    for line in [
+        &["runs", "r-1"][..],
+        &["runs", "r-1", "--json"],
+        &["incidents", "i-1"],
+        &["explain", "-l", "alertname=HighErrorRate", "-l", "service=shop"],
+        &["check"],
+    ] {
+        let shown = site.quell.cli(line).await;
+        assert!(!holds(&shown.out) && !holds(&shown.err), "{line:?}: {shown:?}");
+        assert!(shown.code == 0 && !shown.out.is_empty(), "{line:?}: {shown:?}");
+    }
     let told = site.messages(SLACK).join("\n");
     assert!(!holds(&told), "{told}");
     assert!(site.quell.log().contains("TRACE"));
