@@ -113,6 +113,8 @@ pub(super) async fn reject(
 struct Answered {
     happened: Option<bool>,
     answers: Option<BTreeMap<String, Value>>,
+    /// Name of the step that asks.
+    step: Option<String>,
 }
 
 /// `POST /api/v1/runs/{id}/answer`: whether the step in doubt happened, or answers to what a step asks.
@@ -124,10 +126,12 @@ pub(super) async fn answer(
 ) -> Answer {
     let id: RunId = read::id(&text)?;
     let word = match body::act(request).await? {
-        Answered { happened: Some(happened), answers: None } => Word::Settle { happened },
-        Answered { happened: None, answers: Some(answers) } => Word::Answer { answers },
+        Answered { happened: Some(happened), answers: None, step: None } => {
+            Word::Settle { happened }
+        }
+        Answered { happened: None, answers: Some(answers), step } => Word::Answer { step, answers },
         Answered { .. } => {
-            let detail = "expected {\"happened\": true} for a step in doubt, or {\"answers\": {\"NAME\": …}} for a question";
+            let detail = "expected {\"happened\": true} for a step in doubt, or {\"answers\": {\"NAME\": …}, \"step\": …} for a question";
             return Err(Problem::new(problem::BAD_REQUEST, detail));
         }
     };

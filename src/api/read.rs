@@ -220,6 +220,8 @@ pub(super) struct WholeRun {
 /// A question that waits for its answer.
 #[derive(Debug, Serialize)]
 struct Asks {
+    /// Name of the step that asks; an answer must name it when the playbook asks more than once.
+    step: String,
     question: String,
     /// What is answered, declared as parameters are.
     answers: BTreeMap<String, Parameter>,
@@ -230,10 +232,10 @@ struct Asks {
 }
 
 fn asks(plan: &Plan, state: &State) -> Option<Asks> {
-    let (ask, question) = answer::question(plan, state)?;
+    let answer::Question { step, ask, text, .. } = answer::question(plan, state)?;
     let Phase::Asking { until, .. } = state.phase else { return None };
-    let question = question.to_owned();
-    Some(Asks { question, answers: answer::declared(ask), tier: ask.tier, until })
+    let (step, question) = (step.to_owned(), text.to_owned());
+    Some(Asks { step, question, answers: answer::declared(ask), tier: ask.tier, until })
 }
 
 /// `GET /api/v1/runs/{id}`

@@ -282,12 +282,12 @@ async fn run(at: &Place, store: &Store, id: RunId) -> Result<(), Error> {
         for line in tell::step_lines(&plan, &state) {
             output::line(&format!("  did        {line}"));
         }
-        if let Some((ask, question)) = answer::question(&plan, &state) {
-            output::line(&format!("  asks       {question}"));
-            for line in answer::lines(ask) {
+        if let Some(question) = answer::question(&plan, &state) {
+            output::line(&format!("  asks       {}", question.text));
+            for line in answer::lines(question.ask) {
                 output::line(&format!("             {line}"));
             }
-            let command = answer::command(&row.id.to_string(), ask);
+            let command = answer::command(&row.id.to_string(), &question);
             output::line(&format!("             answer with: {command}"));
         }
     }

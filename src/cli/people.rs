@@ -70,6 +70,9 @@ pub(super) struct Answer {
     /// To a question: NAME=VALUE for each answer, or yes or no. For a step in doubt: happened or did-not-happen.
     #[arg(required = true, value_name = "ANSWER")]
     answers: Vec<String>,
+    /// The step that asks: needed when the playbook asks more than once, so that no answer reaches another question.
+    #[arg(long, value_name = "NAME")]
+    step: Option<String>,
     /// Who: the name of an operator in quell.yml, to answer a question; the logged-in user when silent.
     #[arg(long)]
     by: Option<String>,
@@ -79,10 +82,13 @@ impl Answer {
     fn word(&self) -> Result<Word, Error> {
         let one = |answer: bool| BTreeMap::from([(machine::YES.to_owned(), answer.into())]);
         match self.answers.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+            ["happened" | "did-not-happen"] if self.step.is_some() => {
+                return Err(Error::problems("Q0415", "`--step` is for answers to a question"));
+            }
             ["happened"] => return Ok(Word::Settle { happened: true }),
             ["did-not-happen"] => return Ok(Word::Settle { happened: false }),
-            ["yes"] => return Ok(Word::Answer { answers: one(true) }),
-            ["no"] => return Ok(Word::Answer { answers: one(false) }),
+            ["yes"] => return Ok(Word::Answer { step: self.step.clone(), answers: one(true) }),
+            ["no"] => return Ok(Word::Answer { step: self.step.clone(), answers: one(false) }),
             _ => {}
         }
         let mut answers = BTreeMap::new();
@@ -95,7 +101,7 @@ impl Answer {
                 return Err(Error::problems("Q0415", format!("answer `{name}` is given twice")));
             }
         }
-        Ok(Word::Answer { answers })
+        Ok(Word::Answer { step: self.step.clone(), answers })
     }
 }
 

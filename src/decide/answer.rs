@@ -12,13 +12,32 @@ use crate::decide::parameters;
 use crate::model::playbook::Ask;
 use crate::model::playbook::Parameter;
 use crate::model::playbook::ParameterKind;
+use crate::model::playbook::What;
 use crate::model::run::Plan;
 use crate::model::time::show_duration;
 
-/// The question that a run waits for the answer to, and its text.
-pub fn question<'a>(plan: &'a Plan, state: &'a State) -> Option<(&'a Ask, &'a str)> {
+/// A question that a run waits for the answer to.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    /// Name of the step that asks.
+    pub step: &'a str,
+    /// What it asks for.
+    pub ask: &'a Ask,
+    /// As people read it.
+    pub text: &'a str,
+    /// Whether the playbook asks others too, so that an answer must name its step.
+    pub one_of_several: bool,
+}
+
+/// The question that a run waits for the answer to.
+pub fn question<'a>(plan: &'a Plan, state: &'a State) -> Option<Question<'a>> {
     match &state.phase {
-        Phase::Asking { step, question, .. } => ask_of(plan, *step).map(|ask| (ask, &**question)),
+        Phase::Asking { step, question, .. } => {
+            let steps = &plan.playbook.steps;
+            let asks = steps.iter().filter(|step| matches!(step.what, What::Ask(_))).count();
+            let (ask, name) = (ask_of(plan, *step)?, &steps.get(*step)?.name);
+            Some(Question { step: name, ask, text: question, one_of_several: asks > 1 })
+        }
         Phase::Empty
         | Phase::AwaitingApproval
         | Phase::Observing
@@ -33,6 +52,25 @@ pub fn question<'a>(plan: &'a Plan, state: &'a State) -> Option<(&'a Ask, &'a st
         | Phase::Undoing { .. }
         | Phase::UndoInFlight { .. }
         | Phase::Final(_) => None,
+    }
+}
+
+impl Question<'_> {
+    /// Whether an answer that names this step, or none, was meant for this question: of two people who say yes at once, the
+    /// second must not say it to the question that follows. The error is for that person.
+    pub fn meant(&self, run: &str, step: Option<&str>) -> Result<(), String> {
+        match step {
+            Some(step) if step == self.step => Ok(()),
+            Some(step) => {
+                let asks = self.step;
+                Err(format!("{run} asks `{asks}` now, not `{step}`; look again"))
+            }
+            None if self.one_of_several => Err(format!(
+                "{run} asks more than once; name the step that is answered, which is `{}` now",
+                self.step
+            )),
+            None => Ok(()),
+        }
     }
 }
 
@@ -134,12 +172,17 @@ pub fn lines(ask: &Ask) -> Vec<String> {
 }
 
 /// What a person types to answer.
-pub fn command(run: &str, ask: &Ask) -> String {
-    if ask.answers.is_empty() {
-        return format!("quell answer {run} yes|no --by NAME");
-    }
-    let pairs: Vec<String> = ask.answers.keys().map(|name| format!("{name}=…")).collect();
-    format!("quell answer {run} {} --by NAME", pairs.join(" "))
+pub fn command(run: &str, question: &Question<'_>) -> String {
+    let pairs: Vec<String> = question.ask.answers.keys().map(|name| format!("{name}=…")).collect();
+    let answers = if pairs.is_empty() { "yes|no".to_owned() } else { pairs.join(" ") };
+    let step = match question.step {
+        _ if !question.one_of_several => String::new(),
+        plain if plain.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') => {
+            format!(" --step {plain}")
+        }
+        words => format!(" --step '{}'", words.replace('\'', "'\\''")),
+    };
+    format!("quell answer {run} {answers}{step} --by NAME")
 }
 
 /// Whether a person of this tier may say something that needs one; 0 is a person who is no operator.
@@ -321,8 +364,30 @@ mod tests {
                 "replicas: a whole number from 1 to 10; how many to run"
             ]
         );
-        assert_eq!(command("r-1", &scale()), "quell answer r-1 how=… replicas=… --by NAME");
-        assert_eq!(command("r-1", &ask(vec![])), "quell answer r-1 yes|no --by NAME");
+        let yes_or_no = ask(vec![]);
+        for (ask, step, one_of_several, expected) in [
+            (&scale(), "q", false, "quell answer r-1 how=… replicas=… --by NAME"),
+            (&yes_or_no, "q", false, "quell answer r-1 yes|no --by NAME"),
+            (&yes_or_no, "how-many", true, "quell answer r-1 yes|no --step how-many --by NAME"),
+            (&yes_or_no, "it's so", true, "quell answer r-1 yes|no --step 'it'\\''s so' --by NAME"),
+        ] {
+            let question = Question { step, ask, text: "?", one_of_several };
+            assert_eq!(command("r-1", &question), expected);
+        }
+    }
+
+    #[test]
+    fn an_answer_is_for_the_question_that_was_read() {
+        let ask = ask(vec![]);
+        let of = |one_of_several| Question { step: "sure", ask: &ask, text: "?", one_of_several };
+        assert_eq!(of(false).meant("r-1", None), Ok(()));
+        assert_eq!(of(true).meant("r-1", Some("sure")), Ok(()));
+        for several in [true, false] {
+            let words = "r-1 asks `sure` now, not `how-many`; look again";
+            assert_eq!(of(several).meant("r-1", Some("how-many")), Err(words.to_owned()));
+        }
+        let words = "r-1 asks more than once; name the step that is answered, which is `sure` now";
+        assert_eq!(of(true).meant("r-1", None), Err(words.to_owned()));
     }
 
     #[test]

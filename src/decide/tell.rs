@@ -117,16 +117,16 @@ pub fn run_ended(
         );
     }
     let mut details = step_lines(plan, state);
-    if let (Phase::Asking { until, .. }, Some((ask, _))) =
+    if let (Phase::Asking { until, .. }, Some(question)) =
         (&state.phase, answer::question(plan, state))
     {
         let within = show_duration(since(*until, now));
         headline = format!(
             "{headline}; needs one person of tier {} within {within}: {}",
-            ask.tier,
-            answer::command(run, ask)
+            question.ask.tier,
+            answer::command(run, &question)
         );
-        details.splice(0..0, answer::lines(ask));
+        details.splice(0..0, answer::lines(question.ask));
     }
     let mut notice = notice(incident, kind, headline, now);
     notice.details = details;
@@ -211,7 +211,7 @@ pub fn outcome_line(plan: &Plan, state: &State) -> String {
             format!("{what}: stuck: {reason}; what was done stands, look before anything else")
         }
         RunState::AwaitingAnswer => {
-            let question = answer::question(plan, state).map_or("?", |(_, question)| question);
+            let question = answer::question(plan, state).map_or("?", |question| question.text);
             format!("{what}: asks: {}", short(question))
         }
         RunState::InDoubt => format!("{what}: in doubt: {}{reason}", doubtful_step(plan, state)),

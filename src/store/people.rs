@@ -54,6 +54,8 @@ pub enum Word {
     },
     /// Answers to what a step asks, by name, as they were written.
     Answer {
+        /// Name of the step that asks; may be left out when no other does.
+        step: Option<String>,
         /// Texts or typed values.
         answers: BTreeMap<String, Value>,
     },
@@ -95,10 +97,12 @@ impl Word {
             }
             Self::Reject { reason } => Event::Rejected { by, reason },
             Self::Settle { happened } => Event::Settled { by, happened },
-            Self::Answer { answers } => {
-                let Some((ask, _)) = answer::question(plan, state) else {
+            Self::Answer { step, answers } => {
+                let Some(question) = answer::question(plan, state) else {
                     return Err(StoreError::Conflict(format!("{run} asks nothing")));
                 };
+                question.meant(&run.to_string(), step.as_deref()).map_err(StoreError::Conflict)?;
+                let ask = question.ask;
                 may(ask.tier)?;
                 let answers = answer::check(ask, &answers)
                     .map_err(|wrong| StoreError::Invalid(format!("{run}: {}", wrong.join("; "))))?;
@@ -134,6 +138,7 @@ impl Store {
         let mut claim = self.take_run(run, waits_for, LEASE).await?;
         let state = machine::fold(&claim.plan, &claim.entries).map_err(corrupt)?;
         if state.seq != seen.seq {
+            self.release_run(&claim, Some(self.now())).await?;
             return Err(StoreError::Conflict(format!("{run} has gone on meanwhile; look again")));
         }
         let entry = crate::model::run::Entry { seq: state.seq + 1, at: self.now(), event };

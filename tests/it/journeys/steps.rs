@@ -148,14 +148,19 @@ async fn people_are_asked_and_later_steps_know_their_answers() {
     assert_eq!(run["asks"]["question"], "how many of shop?");
     assert_eq!(run["asks"]["answers"]["replicas"]["max"], 5.0);
     let told = site.told(SLACK, "how many of shop?").await;
-    assert!(told.contains("quell answer r-1 how=… replicas=… --by NAME"), "{told}");
+    assert!(told.contains("quell answer r-1 how=… replicas=… --step how-many --by NAME"), "{told}");
     assert!(told.contains("replicas: a whole number from 1 to 5; how many to run"), "{told}");
 
     // a question waits through a restart, and through answers that do not fit
     site.quell.kill9();
     site.quell.serve().await;
     for (arguments, code, words) in [
-        (&["replicas=many"][..], 1, "r-1: answer `replicas`: `many` is not a whole number"),
+        (
+            &["replicas=3", "--step", "sure"][..],
+            1,
+            "r-1 asks `how-many` now, not `sure`; look again",
+        ),
+        (&["replicas=many"], 1, "r-1: answer `replicas`: `many` is not a whole number"),
         (&["replicas=6"], 1, "`6` is above the maximum of 5"),
         (&["how=fast"], 1, "answer `replicas` is missing: it takes a whole number from 1 to 5"),
         (&["replica=3"], 1, "there is no answer `replica`; it asks for: how, replicas"),
@@ -167,6 +172,9 @@ async fn people_are_asked_and_later_steps_know_their_answers() {
     ] {
         let mut line = vec!["answer", "r-1"];
         line.extend(arguments);
+        if !arguments.contains(&"--step") && *arguments != ["happened"] {
+            line.extend(["--step", "how-many"]);
+        }
         if !arguments.contains(&"--by") {
             line.extend(["--by", "dana"]);
         }
@@ -174,19 +182,27 @@ async fn people_are_asked_and_later_steps_know_their_answers() {
         assert_eq!(said.code, code, "{arguments:?} {said:?}");
         assert!(said.err.contains(words), "{arguments:?} {said:?}");
     }
-    let said = site.quell.cli(&["answer", "r-1", "replicas=3", "--by", "dana"]).await;
+    let line = ["answer", "r-1", "replicas=3", "--by", "dana"];
+    let said = site.quell.cli(&line).await;
+    assert!(said.err.contains("r-1 asks more than once"), "{said:?}");
+    let said = site.quell.cli(&[&line[..], &["--step", "how-many"]].concat()).await;
     assert_eq!(said.code, 0, "{said:?}");
     site.told(SLACK, "3, really?").await;
-    site.until_run(1, "awaiting answer").await;
+    let run = site.until_run(1, "awaiting answer").await;
+    assert_eq!(run["asks"]["step"], "sure");
 
     // the second over HTTP: yes or no
     let (status, problem) = answer(&site, "hush-kim-0123456789", &json!({})).await;
     assert_eq!(status, StatusCode::BAD_REQUEST, "{problem}");
-    let perhaps = json!({ "answers": { "answer": "perhaps" } });
+    // one who still answers the first
+    let late = json!({ "answers": { "answer": true }, "step": "how-many" });
+    let (status, problem) = answer(&site, "hush-kim-0123456789", &late).await;
+    assert_eq!(status, StatusCode::CONFLICT, "{problem}");
+    let perhaps = json!({ "answers": { "answer": "perhaps" }, "step": "sure" });
     let (status, problem) = answer(&site, "hush-kim-0123456789", &perhaps).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
     assert_eq!(problem["detail"], "r-1: answer `answer`: `perhaps` is not true or false");
-    let yes = json!({ "answers": { "answer": true } });
+    let yes = json!({ "answers": { "answer": true }, "step": "sure" });
     let (status, _) = answer(&site, "hush-kim-0123456789", &yes).await;
     assert_eq!(status, StatusCode::OK);
     site.until_run(1, "verifying").await;

@@ -60,7 +60,9 @@ fn drive(waves: &[Share], bake: u64, guards: bool, count: usize, fate: &Fate) ->
                 Run { now: until, ..run }
             }
             Effect::Over => return (run.state, world),
-            other => panic!("{other:?} in {:?}", run.state.phase),
+            other @ (Effect::Write(_) | Effect::ReadBack | Effect::Verify | Effect::AskPerson) => {
+                panic!("{other:?} in {:?}", run.state.phase)
+            }
         };
     }
 }
@@ -140,9 +142,9 @@ proptest! {
         prop_assert_eq!(&state.phase, &Phase::Final(end), "{}", state.reason);
         // the list was written once, and the records say what became of each item
         let records = &state.lists[&0].records;
-        for item in 0..count {
+        prop_assert_eq!(records.len(), count);
+        for (item, record) in records.iter().enumerate() {
             let begun = world.begun.iter().any(|(it, _)| *it == item);
-            let record = &records[item];
             let fits = match record {
                 Record::Done { .. } => begun && well,
                 Record::Undone => world.undone.contains(&item),
