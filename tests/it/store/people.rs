@@ -1,6 +1,7 @@
 //! What people say about runs: approve, reject, settle, cancel; and what they are told when they cannot.
 
 use futures_util::future::join_all;
+use quell::model::playbook::Ask;
 use quell::model::run::Intent;
 use quell::model::run::Outcome;
 use quell::store::people::Speaker;
@@ -14,6 +15,7 @@ on_each_engine!(
     an_approval_of_another_plan_is_refused,
     a_rejection_ends_the_run,
     of_two_who_speak_at_once_one_is_heard,
+    of_two_who_answer_at_once_neither_answers_the_next_question,
     a_doubt_is_settled_either_way,
     a_word_that_nobody_waits_for_is_refused_and_fences_nobody,
     a_word_that_comes_too_late_fences_nobody,
@@ -120,6 +122,52 @@ async fn of_two_who_speak_at_once_one_is_heard(db: Database) {
         assert!(matches!(refused, StoreError::Conflict(_) | StoreError::Fenced), "{refused:?}");
     }
     assert_eq!(stores[0].journal(waits.id).await.unwrap().len(), 2);
+}
+
+/// A run of two yes-or-no questions that asks the first, as the worker leaves it.
+async fn asking(store: &Store) -> RunId {
+    let mut plan = plan("t", IncidentId(1), EpisodeId(1));
+    let ask = |name: &str| Step {
+        name: name.into(),
+        what: What::Ask(Ask {
+            question: format!("{name}?"),
+            answers: BTreeMap::new(),
+            tier: 2,
+            within: Duration::from_hours(1),
+        }),
+        undo: None,
+        ..plan.playbook.steps[0].clone()
+    };
+    plan.playbook.steps = vec![ask("first"), ask("second")];
+    let run = create(store, &plan).await;
+    asks(store, 0).await;
+    run
+}
+
+/// The worker asks the question of this step.
+async fn asks(store: &Store, step: usize) {
+    let mut claim = store.claim_run("worker", LEASE).await.unwrap().unwrap();
+    let asked = Event::Asked { step, question: "?".into() };
+    append(store, &mut claim, asked, RunState::AwaitingAnswer).await.unwrap();
+    store.release_run(&claim, None).await.unwrap();
+}
+
+async fn of_two_who_answer_at_once_neither_answers_the_next_question(db: Database) {
+    let stores = [db.store().await, db.store().await];
+    let run = asking(&stores[0]).await;
+    let yes = |step: &str| Word::Answer {
+        step: Some(step.into()),
+        answers: BTreeMap::from([("answer".into(), true.into())]),
+    };
+    let all = stores.iter().map(|store| store.say(run, speaker("ada"), yes("first")));
+    let said = join_all(all).await;
+    assert_eq!(said.iter().filter(|it| it.is_ok()).count(), 1, "{said:?}");
+    assert_eq!(stores[0].journal(run).await.unwrap().len(), 3);
+    asks(&stores[0], 1).await;
+    let late = stores[1].say(run, speaker("bob"), yes("first")).await;
+    assert_conflict(late, "r-1 asks `second` now, not `first`; look again");
+    let row = stores[1].say(run, speaker("bob"), yes("second")).await.unwrap();
+    assert_eq!(row.state, RunState::Fixed);
 }
 
 async fn a_doubt_is_settled_either_way(db: Database) {
