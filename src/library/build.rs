@@ -13,5 +13,6 @@ pub(crate) mod schedule;
 pub(crate) mod sealed;
 pub(crate) mod secret;
 pub(crate) mod step;
+pub(crate) mod test;
 pub(crate) mod text;
 pub(crate) mod window;

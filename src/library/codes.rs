@@ -128,6 +128,8 @@ codes! {
     WAVES "Q0137" "waves that cannot work"
         "`waves` are how many items are done in all at the end of each wave, as counts or parts: `[1, 25%, 100%]`. They grow, and the last \
          one takes all items, which `100%` says for a list of any length."
+    UNKNOWN_NAME "Q0141" "a name that leads nowhere"
+        "A test names a rule, check, step, guard or operator that the files under test do not have. The message lists those they have."
     NEVER_MATCHES "Q0311" "a rule that can never match"
         "The first rule that matches an alert takes it, unless it says `continue: true`. A rule before this one takes every alert that this \
          one could. Put the narrower rule first."
