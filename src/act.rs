@@ -4,6 +4,9 @@
 //! did not happen, or the target said no) and *unknown* (it may have happened, and nobody can tell): only
 //! the step's `on_unknown` decides what follows the latter.
 
+use std::collections::BTreeMap;
+
+use crate::model::config::Secret;
 use crate::model::config::Targets;
 use crate::model::playbook::Action;
 use crate::model::run::Intent;
@@ -12,17 +15,29 @@ use crate::model::run::Outcome;
 mod command;
 mod http;
 mod redis;
+mod sealed;
 
 /// Performs a rendered action to its end, within the intent's timeout. Never panics; everything that can go
-/// wrong is an `Outcome`. Dropping the future kills a process; a request that was sent is not taken back.
-pub async fn perform(intent: &Intent, targets: &Targets) -> Outcome {
-    match &intent.action {
-        Some(Action::Command(command)) => command::perform(command, intent.timeout).await,
-        Some(Action::Http(call)) => http::perform(call, intent, targets).await,
-        Some(Action::RedisFlush(flush)) => redis::flush(flush, intent.timeout, targets).await,
-        Some(Action::RedisDelete(delete)) => redis::delete(delete, intent.timeout, targets).await,
-        None => failed("there is no action in this step"),
-    }
+/// wrong is an `Outcome`. Dropping the future kills a process; a request that was sent is not taken back. `secrets` are those of
+/// the run: they are put in here, and no outcome holds any of them.
+pub async fn perform(
+    intent: &Intent,
+    targets: &Targets,
+    secrets: &BTreeMap<String, Secret>,
+) -> Outcome {
+    let Some(action) = &intent.action else { return failed("there is no action in this step") };
+    let (action, mask) = match sealed::reveal(action, secrets) {
+        Ok(revealed) => revealed,
+        Err(reason) => return failed(reason),
+    };
+    let timeout = intent.timeout;
+    let outcome = match &action {
+        Action::Command(command) => command::perform(command, timeout, &mask).await,
+        Action::Http(call) => http::perform(call, intent, targets, &mask).await,
+        Action::RedisFlush(flush) => redis::flush(flush, timeout, targets).await,
+        Action::RedisDelete(delete) => redis::delete(delete, timeout, targets).await,
+    };
+    mask.outcome(outcome)
 }
 
 /// It did not happen, and trying again would not help.
@@ -60,7 +75,7 @@ mod tests {
             timeout: std::time::Duration::from_secs(1),
             key: "r-1/1".into(),
         };
-        let outcome = perform(&intent, &Targets::default()).await;
+        let outcome = perform(&intent, &Targets::default(), &BTreeMap::new()).await;
         assert!(matches!(outcome, Outcome::Failed { retryable: false, .. }), "{outcome:?}");
     }
 }

@@ -69,7 +69,7 @@ enum Command {
     ExplainError(explain_error::Options),
     /// Run the tests of rules: *.test.yml, on a virtual clock.
     Test(test::Options),
-    /// Say why quell would, would not or did not act: rules, guards, plan.
+    /// Say why quell would, would not or did not act.
     Explain(explain::Options),
     /// Post a test alert to a running quell, and show what it decides.
     Send(send::Options),
@@ -89,7 +89,7 @@ enum Command {
     Reject(people::Reject),
     /// Stop a run before its next step.
     Cancel(people::Cancel),
-    /// Say whether the step in doubt of a run happened.
+    /// Answer the question of a run, or say whether a step happened.
     Answer(people::Answer),
     /// Stop all effects, or those of one rule, playbook or target.
     Pause(people::Pause),
@@ -258,6 +258,9 @@ fn store_error(error: crate::store::StoreError) -> Error {
     match error {
         StoreError::Missing(words) => missing(words),
         StoreError::Conflict(words) => Error::problems("Q0408", words),
+        StoreError::Forbidden(words) => Error::problems("Q0410", words),
+        StoreError::Invalid(words) => Error::problems("Q0415", words)
+            .hint("nothing was changed: it still waits; `quell runs RUN` shows what it asks"),
         other => Error::new("Q0404", other.to_string())
             .hint("is the database reachable, and the disk not full?"),
     }

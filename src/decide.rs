@@ -1,12 +1,14 @@
 //! Pure decisions: no await, no clock, no randomness, no logging; `now` is a parameter.
 #![deny(clippy::wildcard_enum_match_arm)]
 
+pub mod answer;
 pub mod audience;
 pub mod check;
 pub mod condition;
 pub mod episode;
 pub mod explain;
 pub mod guard;
+pub mod items;
 pub mod link;
 pub mod machine;
 pub mod matching;

@@ -100,6 +100,8 @@ pub struct Ended {
     pub stdout: String,
     /// Standard error, capped.
     pub stderr: String,
+    /// Whether a part of the standard output was left out.
+    pub cut: bool,
     /// How long it took.
     pub took: Duration,
 }
@@ -164,7 +166,8 @@ pub async fn run(spawn: &Spawn) -> Result<Ended, String> {
         Err(error) => return Err(format!("could not wait for `{}`: {error}", name_of(spawn))),
     };
     group.release();
-    Ok(Ended { end, stdout: stdout.text(), stderr: stderr.text(), took: began.elapsed() })
+    let cut = stdout.is_cut();
+    Ok(Ended { end, cut, stdout: stdout.text(), stderr: stderr.text(), took: began.elapsed() })
 }
 
 /// Waits for the process; after `timeout` ends its group and gives `None`.

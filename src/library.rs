@@ -224,7 +224,10 @@ pub fn load_tests(tested: &Tested) -> Loaded {
     }
     // without settings, servers and global limits are not looked at
     let config = Config { mode: Set::default_of(Mode::Auto), ..Config::default() };
-    finish_with(reader, true, config)
+    let mut loaded = finish_with(reader, true, config);
+    // what is most likely not meant is for `quell check` to say
+    loaded.diagnostics.retain(|it| it.severity == Severity::Error);
+    loaded
 }
 
 /// Reads files and folders for `quell check`: each file tells by its content whether it is quell.yml, rules or a playbook.

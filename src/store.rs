@@ -62,6 +62,12 @@ pub enum StoreError {
     /// There is no such thing.
     #[error("{0}")]
     Missing(String),
+    /// This person may not.
+    #[error("{0}")]
+    Forbidden(String),
+    /// What was said cannot be used; nothing was changed.
+    #[error("{0}")]
+    Invalid(String),
     /// It cannot be done in the state it is in.
     #[error("{0}")]
     Conflict(String),

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::sealed::Mask;
 use crate::exec;
 use crate::exec::End;
+use crate::exec::Ended;
 use crate::exec::Spawn;
 use crate::model::playbook::Command;
 use crate::model::run::Outcome;
@@ -19,7 +21,7 @@ const SHOWN: usize = 200;
 
 /// Runs it: exit 0 is done, another is failed and may be tried again. Killed is unknown: it may have done
 /// half of its work.
-pub(super) async fn perform(command: &Command, timeout: Duration) -> Outcome {
+pub(super) async fn perform(command: &Command, timeout: Duration, mask: &Mask) -> Outcome {
     let spawn = Spawn {
         argv: command.shell.as_deref().map_or_else(|| command.argv.clone(), exec::shell),
         env: command.env.clone(),
@@ -31,11 +33,11 @@ pub(super) async fn perform(command: &Command, timeout: Duration) -> Outcome {
         Ok(ended) => ended,
         Err(reason) => return super::failed(reason),
     };
+    // before anything is cut out of it
+    let ended =
+        Ended { stdout: mask.hide_cut(ended.stdout), stderr: mask.hide_cut(ended.stderr), ..ended };
     match ended.end {
-        End::Exited(0) => Outcome::Done {
-            summary: ended.describe(),
-            output: json!({ "stdout": ended.stdout, "stderr": ended.stderr, "exit": 0 }),
-        },
+        End::Exited(0) => Outcome::Done { summary: ended.describe(), output: output(&ended) },
         End::Exited(_) | End::Signalled(_) => {
             let words = last_line(&ended.stderr).or_else(|| last_line(&ended.stdout));
             let reason = match words {
@@ -49,6 +51,23 @@ pub(super) async fn perform(command: &Command, timeout: Duration) -> Outcome {
             show_duration(timeout)
         )),
     }
+}
+
+/// What later steps see: also the lines that say something, and the value when it is JSON. Neither when some of it was left
+/// out: half a list is no list.
+fn output(ended: &Ended) -> serde_json::Value {
+    let mut output = json!({ "stdout": ended.stdout, "stderr": ended.stderr, "exit": 0 });
+    if ended.cut {
+        return output;
+    }
+    let lines = ended.stdout.lines().map(str::trim).filter(|line| !line.is_empty());
+    if let Some(fields) = output.as_object_mut() {
+        fields.insert("lines".into(), lines.collect());
+        if let Ok(value) = serde_json::from_str(&ended.stdout) {
+            fields.insert("json".into(), value);
+        }
+    }
+    output
 }
 
 /// The last line that says something: where programs say why they failed.
@@ -79,18 +98,41 @@ mod tests {
         let mut command = script("echo \"to $WHERE from $(pwd)\"; echo note >&2");
         command.env.insert("WHERE".into(), "people; exit 9".into());
         command.directory = Some("/".into());
-        let Outcome::Done { summary, output } = perform(&command, LONG).await else { panic!() };
+        let Outcome::Done { summary, output } = perform(&command, LONG, &Mask::default()).await
+        else {
+            panic!()
+        };
         assert!(summary.starts_with("exit 0 in "), "{summary}");
         assert_eq!(
             output,
-            json!({ "stdout": "to people; exit 9 from /\n", "stderr": "note\n", "exit": 0 })
+            json!({
+                "stdout": "to people; exit 9 from /\n", "stderr": "note\n", "exit": 0,
+                "lines": ["to people; exit 9 from /"],
+            })
         );
+    }
+
+    #[tokio::test]
+    async fn lines_and_json_are_there_for_later_steps_unless_some_is_left_out() {
+        for (text, expected) in [
+            ("printf 'a\\n\\n b \\n'", json!({ "lines": ["a", "b"] })),
+            ("echo '[1, 2]'", json!({ "lines": ["[1, 2]"], "json": [1, 2] })),
+            ("true", json!({ "lines": [] })),
+            ("seq 1 9999", json!({})),
+        ] {
+            let outcome = perform(&script(text), LONG, &Mask::default()).await;
+            let Outcome::Done { mut output, .. } = outcome else { panic!("{outcome:?}") };
+            for name in ["stdout", "stderr", "exit"] {
+                assert!(output.as_object_mut().unwrap().remove(name).is_some());
+            }
+            assert_eq!(output, expected, "{text}");
+        }
     }
 
     #[tokio::test]
     async fn an_argument_is_one_argument_whatever_it_holds() {
         let Outcome::Done { output, .. } =
-            perform(&argv(&["printf", "<%s>", "a b", "$(id); *"]), LONG).await
+            perform(&argv(&["printf", "<%s>", "a b", "$(id); *"]), LONG, &Mask::default()).await
         else {
             panic!()
         };
@@ -105,7 +147,7 @@ mod tests {
             ("echo 'disk is full' >&2; echo >&2; kill -9 $$", "signal 9 after "),
             ("echo 'disk is full' >&2; kill -9 $$", ": disk is full"),
         ] {
-            let outcome = perform(&script(text), LONG).await;
+            let outcome = perform(&script(text), LONG, &Mask::default()).await;
             let Outcome::Failed { reason, retryable: true } = outcome else {
                 panic!("{outcome:?}")
             };
@@ -115,14 +157,15 @@ mod tests {
 
     #[tokio::test]
     async fn what_does_not_start_is_not_tried_again() {
-        let outcome = perform(&argv(&["quell-no-such-program"]), LONG).await;
+        let outcome = perform(&argv(&["quell-no-such-program"]), LONG, &Mask::default()).await;
         let Outcome::Failed { reason, retryable: false } = outcome else { panic!("{outcome:?}") };
         assert!(reason.contains("no such program in PATH"), "{reason}");
     }
 
     #[tokio::test]
     async fn nobody_knows_how_far_a_killed_command_came() {
-        let outcome = perform(&script("sleep 600"), Duration::from_millis(200)).await;
+        let outcome =
+            perform(&script("sleep 600"), Duration::from_millis(200), &Mask::default()).await;
         let reason =
             "killed after 200ms with its whole process group; nobody knows how far it came";
         assert_eq!(outcome, super::super::unknown(reason));

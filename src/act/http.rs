@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::sealed::Mask;
 use crate::model::config::Targets;
 use crate::model::playbook::HttpCall;
 use crate::model::run::Intent;
@@ -19,13 +20,22 @@ use crate::net::Limit;
 const MAX_OUTPUT_BYTES: usize = 16 << 10;
 
 /// Sends it. Mutating requests carry the intent's key as `Idempotency-Key`.
-pub(super) async fn perform(call: &HttpCall, intent: &Intent, targets: &Targets) -> Outcome {
+pub(super) async fn perform(
+    call: &HttpCall,
+    intent: &Intent,
+    targets: &Targets,
+    mask: &Mask,
+) -> Outcome {
     let request = match Request::new(call, &intent.key, targets) {
         Ok(request) => request,
         Err(reason) => return super::failed(reason),
     };
     match request.send(intent.timeout).await {
-        Ok(answer) => request.judge(&answer),
+        Ok(mut answer) => {
+            // before anything is cut out of it, or read as JSON
+            answer.body = mask.hide_cut(answer.text().into_owned()).into_bytes();
+            request.judge(&answer)
+        }
         Err(failure) => request.explain(&failure),
     }
 }

@@ -1,6 +1,8 @@
 //! What people say: acknowledge, approve, reject, cancel, answer, pause, resume. Each is written, then the engine is
 //! woken; nothing is done here.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::Path;
 use axum::extract::Request;
@@ -23,6 +25,7 @@ use crate::model::incident::Incident;
 use crate::model::incident::IncidentId;
 use crate::model::incident::IncidentStatus;
 use crate::model::incident::RunId;
+use crate::store::people::Speaker;
 use crate::store::people::Word;
 use crate::store::runs::RunRow;
 
@@ -84,16 +87,6 @@ pub(super) async fn approve(
 ) -> Answer {
     let id: RunId = read::id(&text)?;
     let Approve { digest } = body::act(request).await?;
-    let Some(plan) = api.store.plan(id).await? else {
-        return Err(Problem::new(problem::NO_SUCH, format!("there is no run {id}")));
-    };
-    if operator.tier < plan.tier {
-        let detail = format!(
-            "{id} needs one person of tier {}, and {} has tier {}",
-            plan.tier, operator.name, operator.tier
-        );
-        return Err(Problem::new(problem::FORBIDDEN, detail));
-    }
     say(&api, id, &operator, Word::Approve { digest }).await
 }
 
@@ -117,11 +110,14 @@ pub(super) async fn reject(
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Happened {
-    happened: bool,
+struct Answered {
+    happened: Option<bool>,
+    answers: Option<BTreeMap<String, Value>>,
+    /// Name of the step that asks.
+    step: Option<String>,
 }
 
-/// `POST /api/v1/runs/{id}/answer`: whether the step in doubt happened.
+/// `POST /api/v1/runs/{id}/answer`: whether the step in doubt happened, or answers to what a step asks.
 pub(super) async fn answer(
     Acting(operator): Acting,
     With(api): With<State>,
@@ -129,13 +125,23 @@ pub(super) async fn answer(
     request: Request,
 ) -> Answer {
     let id: RunId = read::id(&text)?;
-    let Happened { happened } = body::act(request).await?;
-    say(&api, id, &operator, Word::Settle { happened }).await
+    let word = match body::act(request).await? {
+        Answered { happened: Some(happened), answers: None, step: None } => {
+            Word::Settle { happened }
+        }
+        Answered { happened: None, answers: Some(answers), step } => Word::Answer { step, answers },
+        Answered { .. } => {
+            let detail = "expected {\"happened\": true} for a step in doubt, or {\"answers\": {\"NAME\": …}, \"step\": …} for a question";
+            return Err(Problem::new(problem::BAD_REQUEST, detail));
+        }
+    };
+    say(&api, id, &operator, word).await
 }
 
 async fn say(api: &State, id: RunId, operator: &Operator, word: Word) -> Answer {
     let said = format!("{word:?}");
-    let row = api.store.say(id, &operator.name, word).await?;
+    let speaker = Speaker { name: &operator.name, tier: operator.tier };
+    let row = api.store.say(id, speaker, word).await?;
     tracing::info!(run = %id, by = operator.name, said, "a person spoke");
     Ok(run(api, &row))
 }

@@ -159,6 +159,8 @@ impl From<StoreError> for Problem {
         match error {
             StoreError::Missing(words) => Self::new(NO_SUCH, words),
             StoreError::Conflict(words) => Self::new(CONFLICT, words),
+            StoreError::Forbidden(words) => Self::new(FORBIDDEN, words),
+            StoreError::Invalid(words) => Self::new(BAD_REQUEST, words),
             StoreError::Fenced | StoreError::Changed => {
                 Self::new(CONFLICT, "somebody else was changing it at the same time; look again")
                     .because(error.to_string())

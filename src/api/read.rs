@@ -10,13 +10,14 @@ use axum::extract::Path;
 use axum::extract::Query;
 use axum::extract::State as With;
 use axum::http::request::Parts;
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::json;
 
-use crate::api::State;
+use crate::api::State as Api;
 use crate::api::auth::Reading;
 use crate::api::problem;
 use crate::api::problem::Problem;
@@ -24,7 +25,10 @@ use crate::api::views::CheckView;
 use crate::api::views::PlaybookView;
 use crate::api::views::RuleView;
 use crate::api::views::ScheduleView;
+use crate::decide::answer;
 use crate::decide::machine;
+use crate::decide::machine::Phase;
+use crate::decide::machine::State;
 use crate::decide::tell;
 use crate::model::decision::Decision;
 use crate::model::incident::Episode;
@@ -33,6 +37,7 @@ use crate::model::incident::Incident;
 use crate::model::incident::IncidentId;
 use crate::model::incident::IncidentStatus;
 use crate::model::incident::RunId;
+use crate::model::playbook::Parameter;
 use crate::model::run::Entry;
 use crate::model::run::Plan;
 use crate::store::audit::Audit;
@@ -115,7 +120,7 @@ pub(super) struct Incidents {
 /// `GET /api/v1/incidents`
 pub(super) async fn incidents(
     _: Reading,
-    With(api): With<State>,
+    With(api): With<Api>,
     Filter(by): Filter<Incidents>,
 ) -> Answer<Page<Incident>> {
     let limit = limit(by.limit)?;
@@ -136,7 +141,7 @@ pub(super) struct WholeIncident {
 /// `GET /api/v1/incidents/{id}`
 pub(super) async fn incident(
     _: Reading,
-    With(api): With<State>,
+    With(api): With<Api>,
     Path(text): Path<String>,
 ) -> Answer<WholeIncident> {
     let id: IncidentId = id(&text)?;
@@ -165,7 +170,7 @@ pub(super) struct Episodes {
 /// `GET /api/v1/episodes`; with `fingerprint`, the latest of that alert.
 pub(super) async fn episodes(
     _: Reading,
-    With(api): With<State>,
+    With(api): With<Api>,
     Filter(by): Filter<Episodes>,
 ) -> Answer<Page<Episode>> {
     let limit = limit(by.limit)?;
@@ -188,7 +193,7 @@ pub(super) struct Runs {
 /// `GET /api/v1/runs`
 pub(super) async fn runs(
     _: Reading,
-    With(api): With<State>,
+    With(api): With<Api>,
     Filter(by): Filter<Runs>,
 ) -> Answer<Page<RunRow>> {
     let limit = limit(by.limit)?;
@@ -206,14 +211,37 @@ pub(super) struct WholeRun {
     proposes: Vec<String>,
     /// What it did, a line a step.
     did: Vec<String>,
+    /// What it waits for people to answer.
+    asks: Option<Asks>,
     plan: Plan,
     journal: Vec<Entry>,
+}
+
+/// A question that waits for its answer.
+#[derive(Debug, Serialize)]
+struct Asks {
+    /// Name of the step that asks; an answer must name it when the playbook asks more than once.
+    step: String,
+    question: String,
+    /// What is answered, declared as parameters are.
+    answers: BTreeMap<String, Parameter>,
+    /// The tier that an operator needs.
+    tier: u8,
+    /// Until when.
+    until: Timestamp,
+}
+
+fn asks(plan: &Plan, state: &State) -> Option<Asks> {
+    let answer::Question { step, ask, text, .. } = answer::question(plan, state)?;
+    let Phase::Asking { until, .. } = state.phase else { return None };
+    let (step, question) = (step.to_owned(), text.to_owned());
+    Some(Asks { step, question, answers: answer::declared(ask), tier: ask.tier, until })
 }
 
 /// `GET /api/v1/runs/{id}`
 pub(super) async fn run(
     _: Reading,
-    With(api): With<State>,
+    With(api): With<Api>,
     Path(text): Path<String>,
 ) -> Answer<WholeRun> {
     let id: RunId = id(&text)?;
@@ -222,14 +250,14 @@ pub(super) async fn run(
         return Err(missing(&format!("run {id}")));
     };
     let journal = store.journal(id).await?;
-    let did = match machine::fold(&plan, &journal) {
-        Ok(state) => tell::step_lines(&plan, &state),
+    let (did, asks) = match machine::fold(&plan, &journal) {
+        Ok(state) => (tell::step_lines(&plan, &state), asks(&plan, &state)),
         // the journal itself is shown all the same: somebody must look at it
-        Err(illegal) => vec![format!("the journal cannot be followed: {illegal}")],
+        Err(illegal) => (vec![format!("the journal cannot be followed: {illegal}")], None),
     };
     let cancelled_by = store.cancel_requested(id).await?;
     let proposes = tell::plan_lines(&plan);
-    Ok(Json(WholeRun { run, cancelled_by, proposes, did, plan, journal }))
+    Ok(Json(WholeRun { run, cancelled_by, proposes, did, asks, plan, journal }))
 }
 
 #[derive(Debug, Deserialize)]
@@ -243,7 +271,7 @@ pub(super) struct Decisions {
 /// `GET /api/v1/decisions`
 pub(super) async fn decisions(
     _: Reading,
-    With(api): With<State>,
+    With(api): With<Api>,
     Filter(by): Filter<Decisions>,
 ) -> Answer<Page<crate::store::decisions::Stored>> {
     let limit = limit(by.limit)?;
@@ -252,19 +280,19 @@ pub(super) async fn decisions(
 }
 
 /// `GET /api/v1/rules`: those in force, in order.
-pub(super) async fn rules(_: Reading, With(api): With<State>) -> Json<Page<RuleView>> {
+pub(super) async fn rules(_: Reading, With(api): With<Api>) -> Json<Page<RuleView>> {
     let library = api.library.load();
     Page::all(library.rules.rules().iter().map(|rule| RuleView::from(&**rule)).collect())
 }
 
 /// `GET /api/v1/playbooks`
-pub(super) async fn playbooks(_: Reading, With(api): With<State>) -> Json<Page<PlaybookView>> {
+pub(super) async fn playbooks(_: Reading, With(api): With<Api>) -> Json<Page<PlaybookView>> {
     let library = api.library.load();
     Page::all(library.playbooks.values().map(|it| PlaybookView::from(&**it)).collect())
 }
 
 /// `GET /api/v1/checks`: those in force, each with what it saw last.
-pub(super) async fn checks(_: Reading, With(api): With<State>) -> Answer<Page<CheckView>> {
+pub(super) async fn checks(_: Reading, With(api): With<Api>) -> Answer<Page<CheckView>> {
     let states = api.store.checks().await?;
     let mut states: BTreeMap<_, _> =
         states.into_iter().map(|state| (state.name.clone(), state)).collect();
@@ -274,7 +302,7 @@ pub(super) async fn checks(_: Reading, With(api): With<State>) -> Answer<Page<Ch
 }
 
 /// `GET /api/v1/schedules`: those in force, each with its next slot.
-pub(super) async fn schedules(_: Reading, With(api): With<State>) -> Answer<Page<ScheduleView>> {
+pub(super) async fn schedules(_: Reading, With(api): With<Api>) -> Answer<Page<ScheduleView>> {
     let states = api.store.schedules().await?;
     let mut states: BTreeMap<_, _> =
         states.into_iter().map(|state| (state.name.clone(), state)).collect();
@@ -301,7 +329,7 @@ pub(super) struct Notifications {
 /// `GET /api/v1/notifications`: the newest of a state; dead ones when `state` says nothing.
 pub(super) async fn notifications(
     _: Reading,
-    With(api): With<State>,
+    With(api): With<Api>,
     Filter(by): Filter<Notifications>,
 ) -> Answer<Page<Notification>> {
     let state = match by.state {
@@ -321,20 +349,20 @@ pub(super) struct Only {
 /// `GET /api/v1/audit`: checks the hash chains, of all runs or of one.
 pub(super) async fn audit(
     _: Reading,
-    With(api): With<State>,
+    With(api): With<Api>,
     Filter(by): Filter<Only>,
 ) -> Answer<Audit> {
     Ok(Json(api.store.audit(by.run).await?))
 }
 
 /// `GET /api/v1/pause`: what is paused.
-pub(super) async fn pauses(_: Reading, With(api): With<State>) -> Answer<Value> {
+pub(super) async fn pauses(_: Reading, With(api): With<Api>) -> Answer<Value> {
     paused(&api).await
 }
 
 /// Pauses in force, and whether the pause file pauses everything besides. A file that cannot be looked at counts as
 /// there.
-pub(super) async fn paused(api: &State) -> Answer<Value> {
+pub(super) async fn paused(api: &Api) -> Answer<Value> {
     let file = api.library.load().config.pause_file.clone();
     let by_file = tokio::fs::try_exists(&file).await.unwrap_or(true);
     let pauses = api.store.pauses().await?;

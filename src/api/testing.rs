@@ -248,7 +248,7 @@ impl Quell {
         let by = "erin".to_owned();
         for event in [
             Event::Approved { by, digest },
-            Event::StepStarted { step: 0, attempt: 1, intent },
+            Event::StepStarted { step: 0, item: None, attempt: 1, intent },
             Event::Interrupted,
         ] {
             let row = Row {
@@ -348,6 +348,7 @@ fn plan(incident: &Incident) -> Plan {
             ..Command::default()
         })),
         condition: None,
+        each: None,
         timeout: Duration::from_secs(30),
         retry: Retry::default(),
         on_failure: OnFailure::Abort,

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::decide::tell;
 use crate::model::labels::Labels;
 use crate::model::playbook::Playbook;
 use crate::model::playbook::Probe;
 use crate::model::playbook::Rate;
 use crate::model::playbook::Step;
-use crate::model::playbook::What;
 use crate::model::rule::Check;
 use crate::model::rule::Missed;
 use crate::model::rule::Overlap;
@@ -194,13 +194,7 @@ impl From<&Playbook> for PlaybookView {
 
 impl From<&Step> for StepView {
     fn from(step: &Step) -> Self {
-        let what = match &step.what {
-            What::Action(action) => action.kind().to_owned(),
-            What::Probe { probe, within } => {
-                format!("probe {} within {}", probe.kind(), show_duration(*within))
-            }
-            What::Wait(time) => format!("wait {}", show_duration(*time)),
-        };
+        let what = tell::step_line(step);
         let undo = step.undo.as_ref().map(crate::model::playbook::Action::kind);
         Self { name: step.name.clone(), what, undo }
     }

@@ -152,6 +152,8 @@ const GROUPS: &[(&str, &[Shown])] = &[
                 &[
                     ("quell answer r-7 happened", "go on after the step"),
                     ("quell answer r-7 did-not-happen", "do it again"),
+                    ("quell answer r-7 yes --by dana", "to a question that takes yes or no"),
+                    ("quell answer r-7 replicas=3 --by dana", "to one that asks for more"),
                 ],
             ),
             (

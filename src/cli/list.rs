@@ -9,6 +9,7 @@ use crate::cli::Place;
 use crate::cli::missing;
 use crate::cli::output;
 use crate::cli::store_error;
+use crate::decide::answer;
 use crate::decide::machine;
 use crate::decide::tell;
 use crate::error::Error;
@@ -283,6 +284,14 @@ async fn run(at: &Place, store: &Store, id: RunId) -> Result<(), Error> {
     if let Ok(state) = machine::fold(&plan, &entries) {
         for line in tell::step_lines(&plan, &state) {
             output::line(&format!("  did        {line}"));
+        }
+        if let Some(question) = answer::question(&plan, &state) {
+            output::line(&format!("  asks       {}", question.text));
+            for line in answer::lines(question.ask) {
+                output::line(&format!("             {line}"));
+            }
+            let command = answer::command(&row.id.to_string(), &question);
+            output::line(&format!("             answer with: {command}"));
         }
     }
     for entry in &entries {

@@ -1,20 +1,24 @@
 //! What people say on the command line. It goes into the database, which a running server reads; no network is needed.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
-use clap::ValueEnum;
 
 use crate::cli::Place;
+use crate::cli::explain::pair;
 use crate::cli::missing;
 use crate::cli::output;
 use crate::cli::person;
 use crate::cli::store_error;
 use crate::decide::audience;
+use crate::decide::machine;
 use crate::decide::tell;
 use crate::error::Error;
 use crate::library::Library;
 use crate::model::incident::IncidentId;
 use crate::model::incident::RunId;
 use crate::store::Store;
+use crate::store::people::Speaker;
 use crate::store::people::Word;
 use crate::store::runs::RunRow;
 
@@ -59,23 +63,46 @@ pub(super) struct Cancel {
     by: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Happened {
-    /// The step happened: go on after it.
-    Happened,
-    /// It did not: do it again.
-    DidNotHappen,
-}
-
 #[derive(Debug, Args)]
 pub(super) struct Answer {
     /// The run: r-12.
     run: RunId,
-    /// Whether the step in doubt happened.
-    happened: Happened,
-    /// Who; the logged-in user when silent.
+    /// To a question: NAME=VALUE for each answer, or yes or no. For a step in doubt: happened or did-not-happen.
+    #[arg(required = true, value_name = "ANSWER")]
+    answers: Vec<String>,
+    /// The step that asks: needed when the playbook asks more than once, so that no answer reaches another question.
+    #[arg(long, value_name = "NAME")]
+    step: Option<String>,
+    /// Who: the name of an operator in quell.yml, to answer a question; the logged-in user when silent.
     #[arg(long)]
     by: Option<String>,
+}
+
+impl Answer {
+    fn word(&self) -> Result<Word, Error> {
+        let one = |answer: bool| BTreeMap::from([(machine::YES.to_owned(), answer.into())]);
+        match self.answers.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+            ["happened" | "did-not-happen"] if self.step.is_some() => {
+                return Err(Error::problems("Q0415", "`--step` is for answers to a question"));
+            }
+            ["happened"] => return Ok(Word::Settle { happened: true }),
+            ["did-not-happen"] => return Ok(Word::Settle { happened: false }),
+            ["yes"] => return Ok(Word::Answer { step: self.step.clone(), answers: one(true) }),
+            ["no"] => return Ok(Word::Answer { step: self.step.clone(), answers: one(false) }),
+            _ => {}
+        }
+        let mut answers = BTreeMap::new();
+        for text in &self.answers {
+            let (name, value) = pair(text).map_err(|_| {
+                Error::problems("Q0415", format!("`{text}` is no answer"))
+                    .hint("write NAME=VALUE, yes, no, happened or did-not-happen")
+            })?;
+            if answers.insert(name.clone(), value.into()).is_some() {
+                return Err(Error::problems("Q0415", format!("answer `{name}` is given twice")));
+            }
+        }
+        Ok(Word::Answer { step: self.step.clone(), answers })
+    }
 }
 
 #[derive(Debug, Args)]
@@ -141,7 +168,7 @@ pub(super) async fn ack(at: &Place, options: &Ack) -> Result<(), Error> {
 pub(super) async fn approve(at: &Place, options: &Approve) -> Result<(), Error> {
     let (library, store) = at.store().await?;
     let row = find(&store, options.run).await?;
-    tier(&library, &store, &options.by, options.run).await?;
+    let speaker = operator(&library, &options.by)?;
     if options.digest.len() < 8 || !row.digest.starts_with(&options.digest) {
         return Err(Error::problems(
             "Q0409",
@@ -150,25 +177,22 @@ pub(super) async fn approve(at: &Place, options: &Approve) -> Result<(), Error> 
         .hint(format!("look at it with `quell runs {}`, then name its digest", row.id)));
     }
     let word = Word::Approve { digest: row.digest };
-    show(at, &store.say(options.run, &options.by, word).await.map_err(store_error)?);
+    show(at, &store.say(options.run, speaker, word).await.map_err(store_error)?);
     Ok(())
 }
 
-/// The operator must exist and have the tier that the plan asks for.
-async fn tier(library: &Library, store: &Store, by: &str, run: RunId) -> Result<(), Error> {
-    let operator = library.config.operators.iter().find(|it| it.name == by);
-    let Some(operator) = operator else {
-        return Err(Error::problems("Q0410", format!("`{by}` is no operator in quell.yml"))
-            .hint("name one with --by, or add one under `operators:`"));
-    };
-    let plan = store.plan(run).await.map_err(store_error)?;
-    match plan {
-        Some(plan) if operator.tier < plan.tier => Err(Error::problems(
-            "Q0410",
-            format!("{run} needs tier {}, and {by} has tier {}", plan.tier, operator.tier),
-        )),
-        _ => Ok(()),
+/// The operator of this name.
+fn operator<'a>(library: &Library, name: &'a str) -> Result<Speaker<'a>, Error> {
+    match library.config.operators.iter().find(|it| it.name == name) {
+        Some(operator) => Ok(Speaker { name, tier: operator.tier }),
+        None => Err(Error::problems("Q0410", format!("`{name}` is no operator in quell.yml"))
+            .hint("name one with --by, or add one under `operators:`")),
     }
+}
+
+/// Whoever uses the command line: an operator, or a person who is none.
+fn anybody<'a>(library: &Library, name: &'a str) -> Speaker<'a> {
+    operator(library, name).unwrap_or(Speaker { name, tier: 0 })
 }
 
 async fn find(store: &Store, run: RunId) -> Result<RunRow, Error> {
@@ -180,10 +204,11 @@ async fn find(store: &Store, run: RunId) -> Result<RunRow, Error> {
 }
 
 pub(super) async fn reject(at: &Place, options: &Reject) -> Result<(), Error> {
-    let (_, store) = at.store().await?;
+    let (library, store) = at.store().await?;
     let word = Word::Reject { reason: options.reason.clone() };
     let by = by(options.by.as_ref());
-    show(at, &store.say(options.run, &by, word).await.map_err(store_error)?);
+    let speaker = anybody(&library, &by);
+    show(at, &store.say(options.run, speaker, word).await.map_err(store_error)?);
     Ok(())
 }
 
@@ -200,10 +225,14 @@ pub(super) async fn cancel(at: &Place, options: &Cancel) -> Result<(), Error> {
 }
 
 pub(super) async fn answer(at: &Place, options: &Answer) -> Result<(), Error> {
-    let (_, store) = at.store().await?;
-    let word = Word::Settle { happened: matches!(options.happened, Happened::Happened) };
+    let word = options.word()?;
+    let (library, store) = at.store().await?;
     let by = by(options.by.as_ref());
-    show(at, &store.say(options.run, &by, word).await.map_err(store_error)?);
+    let speaker = match word {
+        Word::Answer { .. } => operator(&library, &by)?,
+        Word::Settle { .. } | Word::Approve { .. } | Word::Reject { .. } => anybody(&library, &by),
+    };
+    show(at, &store.say(options.run, speaker, word).await.map_err(store_error)?);
     Ok(())
 }
 

@@ -13,6 +13,8 @@
 mod bounds;
 mod functions;
 mod harden;
+mod list;
+mod names;
 mod reads;
 mod scope;
 #[cfg(test)]
@@ -26,6 +28,9 @@ use cel::ExecutionError;
 use cel::IdedExpr;
 use cel::Value;
 
+pub use list::check_list;
+pub use list::list;
+pub use names::names;
 pub use reads::Member;
 pub use reads::Reads;
 pub use scope::Scope;
@@ -41,6 +46,15 @@ impl Condition {
     /// Parses a condition within its bounds that names only `variables`.
     /// The error says what is wrong and where (byte offset), for people.
     pub fn new(source: &str, variables: &[&str]) -> Result<Self, (String, Option<usize>)> {
+        let condition = Self::parse(source, variables)?;
+        match condition.trial(variables) {
+            Some(reason) => Err((reason, None)),
+            None => Ok(condition),
+        }
+    }
+
+    /// The same, of whatever type.
+    fn parse(source: &str, variables: &[&str]) -> Result<Self, (String, Option<usize>)> {
         let tokens = bounds::tokens(source)?;
         let mut expression = functions::environment()
             .parser()
@@ -50,11 +64,7 @@ impl Condition {
             let at = wrong.word.and_then(|word| tokens.iter().find(|it| it.text == word));
             (wrong.message, at.map(|it| it.at))
         })?;
-        let condition = Self { source: source.into(), expression: Arc::new(expression) };
-        match condition.trial(variables) {
-            Some(reason) => Err((reason, None)),
-            None => Ok(condition),
-        }
+        Ok(Self { source: source.into(), expression: Arc::new(expression) })
     }
 
     /// As it was written.

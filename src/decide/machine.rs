@@ -13,11 +13,15 @@
 //! [`apply`] is the only list of legal transitions; [`next`] says what to do in a state. Starting is
 //! folding an empty journal, and recovering is folding a longer one: there is no second path.
 
+mod ask;
+mod each;
 mod state;
+mod undo;
 
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use crate::model::playbook::Action;
 use crate::model::playbook::Mode;
@@ -34,12 +38,20 @@ use crate::model::run::Plan;
 use crate::model::run::RunState;
 use crate::model::run::Stop;
 use crate::model::time::after;
+use crate::model::time::show_duration;
 use crate::model::time::since;
 
+pub use ask::YES;
+pub use ask::ask_of;
+pub use each::MOST_ITEMS;
+pub use each::item_words;
+pub use each::wave_ends;
 pub use state::Effect;
 pub use state::IllegalEvent;
+pub use state::List;
 pub use state::Phase;
 pub use state::Record;
+pub use state::Spot;
 pub use state::State;
 
 /// Tries beyond `retry.times` that an unknown outcome may add, so that every run ends.
@@ -101,43 +113,86 @@ pub fn apply(plan: &Plan, mut state: State, entry: &Entry) -> Result<State, Box<
             "nobody approved in time".clone_into(&mut state.reason);
             Phase::Final(RunState::Expired)
         }
+        (Phase::Ready { step, item: None, .. }, Event::Listed { step: listed, items })
+            if step == *listed && is_each(plan, step) && !items.is_empty() =>
+        {
+            let records = vec![Record::Pending; items.len()];
+            state.lists.insert(step, List { items: items.clone(), records });
+            Phase::Ready { step, item: Some(0), attempt: 1, at }
+        }
         (
-            Phase::Ready { step, attempt, .. },
-            Event::StepStarted { step: begun, attempt: nth, .. },
-        ) if step == *begun && attempt == *nth => {
+            Phase::Ready { step, item, attempt, .. },
+            Event::StepStarted { step: begun, item: of, attempt: nth, .. },
+        ) if (step, item, attempt) == (*begun, *of, *nth)
+            && item.is_some() == is_each(plan, step)
+            && ask_of(plan, step).is_none() =>
+        {
             match plan.playbook.steps.get(step).map(|step| &step.what) {
                 Some(What::Wait(time)) => Phase::Waiting { step, until: after(at, *time) },
                 Some(What::Action(_)) => {
                     state.acted = true;
-                    Phase::InFlight { step, attempt }
+                    Phase::InFlight { step, item, attempt }
                 }
-                Some(What::Probe { .. }) => Phase::InFlight { step, attempt },
-                None => return illegal(Phase::Ready { step, attempt, at }),
+                Some(What::Probe { .. }) => Phase::InFlight { step, item, attempt },
+                Some(What::Ask(_)) | None => {
+                    return illegal(Phase::Ready { step, item, attempt, at });
+                }
             }
         }
-        (Phase::Ready { step, .. }, Event::StepSkipped { step: skipped, reason })
-            if step == *skipped =>
+        (Phase::Ready { step, item: None, .. }, Event::Asked { step: asked, question })
+            if step == *asked && ask_of(plan, step).is_some() =>
         {
-            state.record(step, Record::Skipped { reason: reason.clone() });
-            ready(plan, step + 1, at)
+            let within = ask_of(plan, step).map_or(Duration::ZERO, |ask| ask.within);
+            Phase::Asking { step, question: question.clone(), until: after(at, within) }
+        }
+        (Phase::Asking { step, .. }, Event::Answered { by, answers }) => {
+            ask::answered(plan, &mut state, step, by, answers, at)
+        }
+        (
+            Phase::Asking { step, until, .. },
+            Event::StepEnded { step: ended, item: None, outcome, jitter },
+        ) if step == *ended
+            && at >= until
+            && matches!(outcome, Outcome::Failed { retryable: false, .. }) =>
+        {
+            ended_step(plan, &mut state, of_step(step), 1, outcome, *jitter, at)
+        }
+        (
+            Phase::Ready { step, item, .. },
+            Event::StepSkipped { step: skipped, item: of, reason },
+        ) if (step, item) == (*skipped, *of) => {
+            let spot = Spot { step, item };
+            state.record(spot, Record::Skipped { reason: reason.clone() });
+            each::following(plan, &mut state, spot, at)
         }
         // a step that could not be rendered fails without having begun
-        (Phase::Ready { step, attempt, .. }, Event::StepEnded { step: ended, outcome, jitter })
-            if step == *ended && matches!(outcome, Outcome::Failed { retryable: false, .. }) =>
+        (
+            Phase::Ready { step, item, attempt, .. },
+            Event::StepEnded { step: ended, item: of, outcome, jitter },
+        ) if (step, item) == (*ended, *of)
+            && matches!(outcome, Outcome::Failed { retryable: false, .. }) =>
         {
-            ended_step(plan, &mut state, step, attempt, outcome, *jitter, at)
+            ended_step(plan, &mut state, Spot { step, item }, attempt, outcome, *jitter, at)
         }
-        (Phase::InFlight { step, attempt }, Event::StepEnded { step: ended, outcome, jitter })
-            if step == *ended =>
-        {
-            ended_step(plan, &mut state, step, attempt, outcome, *jitter, at)
+        (
+            Phase::InFlight { step, item, attempt },
+            Event::StepEnded { step: ended, item: of, outcome, jitter },
+        ) if (step, item) == (*ended, *of) => {
+            ended_step(plan, &mut state, Spot { step, item }, attempt, outcome, *jitter, at)
         }
-        (Phase::Waiting { step, until }, Event::StepEnded { step: ended, outcome, jitter })
-            if step == *ended && at >= until =>
-        {
-            ended_step(plan, &mut state, step, 1, outcome, *jitter, at)
+        (
+            Phase::Looking { step, item, .. },
+            Event::Looked { step: looked, item: next, outcome },
+        ) if (step, item) == (*looked, *next) => {
+            each::looked(plan, &mut state, step, item, outcome, at)
         }
-        (Phase::InFlight { step, attempt }, Event::Interrupted) => {
+        (
+            Phase::Waiting { step, until },
+            Event::StepEnded { step: ended, item: None, outcome, jitter },
+        ) if step == *ended && at >= until => {
+            ended_step(plan, &mut state, of_step(step), 1, outcome, *jitter, at)
+        }
+        (Phase::InFlight { step, item, attempt }, Event::Interrupted) => {
             match plan.playbook.steps.get(step) {
                 Some(Step { what: What::Action(action), .. }) => {
                     let mut reason = "quell stopped while the step was in flight".to_owned();
@@ -145,36 +200,41 @@ pub fn apply(plan: &Plan, mut state: State, entry: &Entry) -> Result<State, Box<
                         // a process does not end with the one that started it
                         reason.push_str("; its command may still be running");
                     }
-                    in_doubt(plan, &mut state, step, attempt, reason, at)
+                    in_doubt(plan, &mut state, Spot { step, item }, attempt, reason, at)
                 }
-                _ => Phase::Ready { step, attempt: attempt + 1, at },
+                _ => Phase::Ready { step, item, attempt: attempt + 1, at },
             }
         }
-        (Phase::ReadingBack { step, attempt }, Event::ReadBack { seen }) => match seen.health {
+        (Phase::ReadingBack { step, item, attempt }, Event::ReadBack { seen }) => match seen.health
+        {
             Health::Healthy => {
+                let spot = Spot { step, item };
                 let summary = format!("read back: {}", seen.measured);
-                state.record(step, Record::Done { summary, output: serde_json::Value::Null });
-                ready(plan, step + 1, at)
+                state.record(spot, Record::Done { summary, output: Value::Null });
+                each::following(plan, &mut state, spot, at)
             }
             Health::Unhealthy | Health::Unknown => {
                 state.reason =
                     format!("nobody knows whether the step happened; read back: {}", seen.measured);
-                Phase::InDoubt { step, attempt }
+                Phase::InDoubt { step, item, attempt }
             }
         },
-        (Phase::InDoubt { step, attempt }, Event::Settled { by, happened }) => {
+        (Phase::InDoubt { step, item, attempt }, Event::Settled { by, happened }) => {
             if *happened {
+                let spot = Spot { step, item };
                 let summary = format!("{by} says that it happened");
-                state.record(step, Record::Done { summary, output: serde_json::Value::Null });
-                ready(plan, step + 1, at)
+                state.record(spot, Record::Done { summary, output: Value::Null });
+                each::following(plan, &mut state, spot, at)
             } else {
-                Phase::Ready { step, attempt: attempt + 1, at }
+                Phase::Ready { step, item, attempt: attempt + 1, at }
             }
         }
         (
             phase @ (Phase::AwaitingApproval
             | Phase::Ready { .. }
             | Phase::Waiting { .. }
+            | Phase::Looking { .. }
+            | Phase::Asking { .. }
             | Phase::InDoubt { .. }
             | Phase::ToVerify
             | Phase::Verifying { .. }),
@@ -190,30 +250,32 @@ pub fn apply(plan: &Plan, mut state: State, entry: &Entry) -> Result<State, Box<
         (Phase::Verifying { started_at, healthy_since, .. }, Event::Verified { seen }) => {
             verified(plan, &mut state, started_at, healthy_since, seen, at)
         }
-        (Phase::Undoing { left }, Event::UndoStarted { step, .. })
-            if left.first() == Some(step) =>
+        (Phase::Undoing { left }, Event::UndoStarted { step, item, .. })
+            if left.first() == Some(&Spot { step: *step, item: *item }) =>
         {
-            Phase::UndoInFlight { step: *step, left: left.into_iter().skip(1).collect() }
+            let spot = Spot { step: *step, item: *item };
+            Phase::UndoInFlight { spot, left: left.into_iter().skip(1).collect() }
         }
         // an undo that could not be rendered fails without having begun
-        (Phase::Undoing { left }, Event::UndoEnded { step, outcome })
-            if left.first() == Some(step) && !matches!(outcome, Outcome::Done { .. }) =>
+        (Phase::Undoing { left }, Event::UndoEnded { step, item, outcome })
+            if left.first() == Some(&Spot { step: *step, item: *item })
+                && !matches!(outcome, Outcome::Done { .. }) =>
         {
-            undone(&mut state, *step, Vec::new(), outcome)
+            undo::undone(&mut state, Spot { step: *step, item: *item }, Vec::new(), outcome)
         }
-        (Phase::UndoInFlight { step, left }, Event::UndoEnded { step: ended, outcome })
-            if step == *ended =>
+        (Phase::UndoInFlight { spot, left }, Event::UndoEnded { step, item, outcome })
+            if spot == (Spot { step: *step, item: *item }) =>
         {
-            undone(&mut state, step, left, outcome)
+            undo::undone(&mut state, spot, left, outcome)
         }
-        (Phase::UndoInFlight { step, left }, Event::Interrupted) => {
-            match plan.playbook.steps.get(step).map(|step| step.on_unknown) {
+        (Phase::UndoInFlight { spot, left }, Event::Interrupted) => {
+            match plan.playbook.steps.get(spot.step).map(|step| step.on_unknown) {
                 Some(OnUnknown::Retry) => {
-                    Phase::Undoing { left: std::iter::once(step).chain(left).collect() }
+                    Phase::Undoing { left: std::iter::once(spot).chain(left).collect() }
                 }
                 Some(OnUnknown::Probe | OnUnknown::Ask) | None => {
                     let reason = "quell stopped while the undo was in flight".to_owned();
-                    undone(&mut state, step, left, &Outcome::Unknown { reason })
+                    undo::undone(&mut state, spot, left, &Outcome::Unknown { reason })
                 }
             }
         }
@@ -232,23 +294,34 @@ pub fn next(plan: &Plan, state: &State, now: Timestamp) -> Effect {
             Some(until) => Effect::Sleep { until },
             None => Effect::AskPerson,
         },
-        Phase::Ready { step, attempt, at } => {
+        Phase::Ready { step, item, attempt, at } => {
             if now >= *at {
-                Effect::Begin { step: *step, attempt: *attempt }
+                Effect::Begin { spot: Spot { step: *step, item: *item }, attempt: *attempt }
             } else {
                 Effect::Sleep { until: *at }
             }
         }
         Phase::Waiting { step, until } => {
             if now >= *until {
-                Effect::Write(Event::StepEnded {
-                    step: *step,
-                    outcome: Outcome::Done {
-                        summary: "waited".into(),
-                        output: serde_json::Value::Null,
-                    },
-                    jitter: 0,
-                })
+                let outcome = Outcome::Done { summary: "waited".into(), output: Value::Null };
+                Effect::Write(Event::StepEnded { step: *step, item: None, outcome, jitter: 0 })
+            } else {
+                Effect::Sleep { until: *until }
+            }
+        }
+        Phase::Looking { step, item, at } => {
+            if now >= *at {
+                Effect::Look { step: *step, item: *item }
+            } else {
+                Effect::Sleep { until: *at }
+            }
+        }
+        Phase::Asking { step, until, .. } => {
+            if now >= *until {
+                let within = ask_of(plan, *step).map_or(Duration::ZERO, |ask| ask.within);
+                let reason = format!("nobody answered within {}", show_duration(within));
+                let outcome = Outcome::Failed { reason, retryable: false };
+                Effect::Write(Event::StepEnded { step: *step, item: None, outcome, jitter: 0 })
             } else {
                 Effect::Sleep { until: *until }
             }
@@ -259,7 +332,7 @@ pub fn next(plan: &Plan, state: &State, now: Timestamp) -> Effect {
         Phase::ToVerify => Effect::Write(Event::VerifyStarted),
         Phase::Verifying { .. } => Effect::Verify,
         Phase::Undoing { left } => {
-            left.first().map_or(Effect::Over, |step| Effect::Undo { step: *step })
+            left.first().map_or(Effect::Over, |spot| Effect::Undo { spot: *spot })
         }
         Phase::Empty | Phase::Final(_) => Effect::Over,
     }
@@ -282,9 +355,17 @@ pub fn verification_event(
     (changed || decisive).then_some(Event::Verified { seen })
 }
 
+fn of_step(step: usize) -> Spot {
+    Spot { step, item: None }
+}
+
+fn is_each(plan: &Plan, step: usize) -> bool {
+    plan.playbook.steps.get(step).is_some_and(|step| step.each.is_some())
+}
+
 fn ready(plan: &Plan, step: usize, at: Timestamp) -> Phase {
     if step < plan.playbook.steps.len() {
-        Phase::Ready { step, attempt: 1, at }
+        Phase::Ready { step, item: None, attempt: 1, at }
     } else if plan.verify.is_some() {
         Phase::ToVerify
     } else {
@@ -295,73 +376,78 @@ fn ready(plan: &Plan, step: usize, at: Timestamp) -> Phase {
 fn ended_step(
     plan: &Plan,
     state: &mut State,
-    step: usize,
+    spot: Spot,
     attempt: u32,
     outcome: &Outcome,
     jitter: u16,
     at: Timestamp,
 ) -> Phase {
-    let Some(definition) = plan.playbook.steps.get(step) else {
+    let Some(definition) = plan.playbook.steps.get(spot.step) else {
         return Phase::Final(RunState::Stuck);
     };
     match outcome {
         Outcome::Done { summary, output } => {
             let (summary, output) = (summary.clone(), output.clone());
-            state.record(step, Record::Done { summary, output });
-            ready(plan, step + 1, at)
+            state.record(spot, Record::Done { summary, output });
+            each::following(plan, state, spot, at)
         }
         Outcome::Failed { retryable: true, .. } if attempt <= definition.retry.times => {
-            let delay = backoff(definition.retry.backoff, attempt, jitter);
-            Phase::Ready { step, attempt: attempt + 1, at: after(at, delay) }
+            let at = after(at, backoff(definition.retry.backoff, attempt, jitter));
+            Phase::Ready { step: spot.step, item: spot.item, attempt: attempt + 1, at }
         }
-        Outcome::Failed { reason, .. } => failed_step(plan, state, step, reason.clone(), at),
-        Outcome::Unknown { reason } => in_doubt(plan, state, step, attempt, reason.clone(), at),
+        Outcome::Failed { reason, .. } => failed_step(plan, state, spot, reason, at),
+        Outcome::Unknown { reason } => in_doubt(plan, state, spot, attempt, reason.clone(), at),
     }
 }
 
-fn failed_step(
-    plan: &Plan,
-    state: &mut State,
-    step: usize,
-    reason: String,
-    at: Timestamp,
-) -> Phase {
-    let definition = plan.playbook.steps.get(step);
-    let name = definition.map_or("?", |step| step.name.as_str());
-    let sentence = format!("step {} ({name}) failed: {reason}", step + 1);
-    state.record(step, Record::Failed { reason });
+fn failed_step(plan: &Plan, state: &mut State, spot: Spot, reason: &str, at: Timestamp) -> Phase {
+    let definition = plan.playbook.steps.get(spot.step);
+    let sentence = format!("{} failed: {reason}", step_words(plan, state, spot));
+    state.record(spot, Record::Failed { reason: reason.to_owned() });
     match definition.map(|step| step.on_failure) {
-        Some(OnFailure::Continue) => ready(plan, step + 1, at),
+        Some(OnFailure::Continue) => each::following(plan, state, spot, at),
         Some(OnFailure::Abort) | None => {
+            if let Some(words) = each::item_of(state, spot) {
+                let reason = format!("{words}: {reason}");
+                state.record(of_step(spot.step), Record::Failed { reason });
+            }
             state.reason = sentence;
-            undo_or(plan, state, RunState::Failed)
+            undo::undo_or(plan, state, RunState::Failed)
         }
     }
+}
+
+/// `step 2 (restart)`, and which item of it.
+fn step_words(plan: &Plan, state: &State, spot: Spot) -> String {
+    let name = plan.playbook.steps.get(spot.step).map_or("?", |step| step.name.as_str());
+    let item = each::item_of(state, spot).map(|words| format!(", {words}")).unwrap_or_default();
+    format!("step {} ({name}){item}", spot.step + 1)
 }
 
 fn in_doubt(
     plan: &Plan,
     state: &mut State,
-    step: usize,
+    spot: Spot,
     attempt: u32,
     reason: String,
     at: Timestamp,
 ) -> Phase {
+    let Spot { step, item } = spot;
     let Some(definition) = plan.playbook.steps.get(step) else {
         return Phase::Final(RunState::Stuck);
     };
     match definition.on_unknown {
         OnUnknown::Retry if attempt <= definition.retry.times.saturating_add(UNKNOWN_TRIES) => {
-            Phase::Ready { step, attempt: attempt + 1, at }
+            Phase::Ready { step, item, attempt: attempt + 1, at }
         }
         OnUnknown::Retry => {
             let reason = format!("{reason}, {attempt} times in a row");
-            failed_step(plan, state, step, reason, at)
+            failed_step(plan, state, spot, &reason, at)
         }
-        OnUnknown::Probe if plan.verify.is_some() => Phase::ReadingBack { step, attempt },
+        OnUnknown::Probe if plan.verify.is_some() => Phase::ReadingBack { step, item, attempt },
         OnUnknown::Probe | OnUnknown::Ask => {
             state.reason = reason;
-            Phase::InDoubt { step, attempt }
+            Phase::InDoubt { step, item, attempt }
         }
     }
 }
@@ -380,6 +466,8 @@ fn stopped(plan: &Plan, state: &mut State, phase: &Phase, why: &Stop) -> Phase {
                 | Phase::Ready { .. }
                 | Phase::InFlight { .. }
                 | Phase::Waiting { .. }
+                | Phase::Looking { .. }
+                | Phase::Asking { .. }
                 | Phase::ReadingBack { .. }
                 | Phase::InDoubt { .. }
                 | Phase::Undoing { .. }
@@ -434,7 +522,7 @@ fn verified(
         }
         Health::Unhealthy if late => {
             state.reason = format!("did not help: {}", seen.measured);
-            undo_or(plan, state, RunState::Failed)
+            undo::undo_or(plan, state, RunState::Failed)
         }
         Health::Unknown if late => {
             // missing evidence is no reason to act, so nothing is undone: a person decides
@@ -444,32 +532,6 @@ fn verified(
         }
         Health::Unhealthy | Health::Unknown => {
             Phase::Verifying { started_at, healthy_since: None, last: Some(seen.clone()) }
-        }
-    }
-}
-
-/// Undoes what was done, the last first; or ends, when nothing can be undone.
-fn undo_or(plan: &Plan, state: &State, end: RunState) -> Phase {
-    let left: Vec<usize> = (0..state.steps.len())
-        .rev()
-        .filter(|step| {
-            matches!(state.steps.get(*step), Some(Record::Done { .. }))
-                && plan.playbook.steps.get(*step).is_some_and(|step| step.undo.is_some())
-        })
-        .collect();
-    if left.is_empty() { Phase::Final(end) } else { Phase::Undoing { left } }
-}
-
-fn undone(state: &mut State, step: usize, left: Vec<usize>, outcome: &Outcome) -> Phase {
-    match outcome {
-        Outcome::Done { .. } => {
-            state.record(step, Record::Undone);
-            if left.is_empty() { Phase::Final(RunState::Failed) } else { Phase::Undoing { left } }
-        }
-        Outcome::Failed { reason, .. } | Outcome::Unknown { reason } => {
-            state.reason = format!("{}; undoing step {} failed: {reason}", state.reason, step + 1);
-            state.record(step, Record::UndoFailed { reason: reason.clone() });
-            Phase::Final(RunState::Stuck)
         }
     }
 }

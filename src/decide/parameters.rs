@@ -36,6 +36,10 @@ pub fn resolve(
     }
     for (name, parameter) in &playbook.parameters {
         let value = match with.get(name) {
+            // what a secret is called stands in the rule: no alert may choose one
+            Some(Value::String(text)) if parameter.secret && is_template(text) => {
+                Err(format!("parameter `{name}` is a secret: its name holds no template"))
+            }
             Some(Value::String(text)) if is_template(text) => {
                 render::render(text, context, render::Escape::None)
                     .map(Value::String)
@@ -59,9 +63,14 @@ pub fn resolve(
 /// One value against the type and bounds of its parameter, in the form that steps see: `"5"` is 5 for an integer.
 /// The error names the parameter, the value (shortened and escaped) and the bound.
 pub fn check(name: &str, parameter: &Parameter, value: &Value) -> Result<Value, String> {
+    check_value(parameter, value).map_err(|reason| format!("parameter `{name}`: {reason}"))
+}
+
+/// The same, whatever the value is for: the error begins with the value.
+pub fn check_value(parameter: &Parameter, value: &Value) -> Result<Value, String> {
     typed(parameter, value)
         .and_then(|typed| within(parameter, typed))
-        .map_err(|reason| format!("parameter `{name}`: {} {reason}", shown(value)))
+        .map_err(|reason| format!("{} {reason}", shown(value)))
 }
 
 fn typed(parameter: &Parameter, value: &Value) -> Result<Value, String> {
@@ -92,7 +101,8 @@ fn typed(parameter: &Parameter, value: &Value) -> Result<Value, String> {
     }
 }
 
-fn kind(kind: &ParameterKind) -> &'static str {
+/// What a value of this type is, for people.
+pub fn kind(kind: &ParameterKind) -> &'static str {
     match kind {
         ParameterKind::String => "text",
         ParameterKind::Integer => "a whole number",
@@ -163,6 +173,7 @@ mod tests {
             pattern: None,
             min: None,
             max: None,
+            secret: false,
             description: String::new(),
         }
     }

@@ -11,6 +11,7 @@ use crate::decide::guard::Limits;
 use crate::decide::guard::Subject;
 use crate::decide::guard::lowest_mode;
 use crate::decide::machine::Record;
+use crate::decide::machine::Spot;
 use crate::decide::machine::State;
 use crate::decide::parameters;
 use crate::decide::render::Escape;
@@ -23,10 +24,12 @@ use crate::model::playbook::Command;
 use crate::model::playbook::HttpCall;
 use crate::model::playbook::HttpProbe;
 use crate::model::playbook::Mode;
+use crate::model::playbook::Piece;
 use crate::model::playbook::Playbook;
 use crate::model::playbook::Probe;
 use crate::model::playbook::RedisDelete;
 use crate::model::playbook::RedisFlush;
+use crate::model::playbook::Sealed;
 use crate::model::playbook::Verification;
 use crate::model::rule::Remedy;
 use crate::model::rule::Rule;
@@ -205,7 +208,8 @@ pub fn default_verification() -> Verification {
     Verification { probe: Probe::Alert, within: Duration::from_mins(10), hold: Duration::ZERO }
 }
 
-/// Variables that steps see: parameters by name, `labels`, `annotations`, `run`, and the `steps` before.
+/// Variables that steps see: parameters by name, `labels`, `annotations`, `run`, and the `steps` before. The output of a
+/// step that was skipped, failed or was undone is null.
 pub fn step_context(plan: &Plan, run: &str, state: &State) -> Value {
     let mut context: serde_json::Map<String, Value> =
         plan.parameters.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
@@ -231,6 +235,42 @@ pub fn step_context(plan: &Plan, run: &str, state: &State) -> Value {
     Value::Object(context)
 }
 
+/// The same, and for an item of a `for_each` also `item` and `index`, which counts from 0. An item that is done sees its own
+/// output as that of its step: its undo may need it.
+pub fn spot_context(plan: &Plan, run: &str, state: &State, spot: Spot) -> Value {
+    let mut context = step_context(plan, run, state);
+    let list = state.lists.get(&spot.step);
+    let (Some(item), Some(list), Some(map)) = (spot.item, list, context.as_object_mut()) else {
+        return context;
+    };
+    map.insert("item".into(), list.items.get(item).cloned().unwrap_or_default());
+    map.insert("index".into(), item.into());
+    let name = plan.playbook.steps.get(spot.step).map(|step| step.name.clone());
+    if let (Some(name), Some(Record::Done { output, .. }), Some(Value::Object(steps))) =
+        (name, list.records.get(item), map.get_mut("steps"))
+    {
+        steps.insert(name, json!({ "is": "done", "output": output }));
+    }
+    context
+}
+
+/// Names of the secrets that a run may use: its actions are given no others, and no output of any of them may hold one.
+pub fn secrets(plan: &Plan) -> impl Iterator<Item = &str> {
+    let secret = plan.playbook.parameters.iter().filter(|(_, parameter)| parameter.secret);
+    secret.filter_map(|(name, _)| plan.parameters.get(name)?.as_str())
+}
+
+/// Variables that only an item of a `for_each` has.
+pub const OF_ITEMS: [&str; 2] = ["item", "index"];
+
+/// What names a step, or an item of one, to whoever is asked to do it: the same over all tries. `r-12/3`, `r-12/3.2`.
+pub fn key(run: &str, spot: Spot) -> String {
+    match spot.item {
+        None => format!("{run}/{}", spot.step + 1),
+        Some(item) => format!("{run}/{}.{}", spot.step + 1, item + 1),
+    }
+}
+
 /// An action with every template rendered.
 pub fn render_action(action: &Action, context: &Value) -> Result<Action, String> {
     let plain = |text: &String| render(text, context, Escape::None);
@@ -239,9 +279,16 @@ pub fn render_action(action: &Action, context: &Value) -> Result<Action, String>
         Action::Http(call) => Action::Http(HttpCall {
             server: call.server.as_ref().map(plain).transpose()?,
             url: render(&call.url, context, Escape::Url)?,
-            headers: texts(&call.headers, plain)?,
-            body: call.body.as_ref().map(plain).transpose()?,
-            json: call.json.as_ref().map(|json| render_json(json, context)).transpose()?,
+            headers: texts(&call.headers, &call.sealed, context)?,
+            body: match (&call.body, &call.sealed.body) {
+                (Some(_), Some(pieces)) => Some(shown(&render_pieces(pieces, context)?)),
+                (body, _) => body.as_ref().map(plain).transpose()?,
+            },
+            json: match &call.json {
+                Some(json) => Some(render_json(json, "", &call.sealed, context)?),
+                None => None,
+            },
+            sealed: render_sealed(&call.sealed, context)?,
             ..call.clone()
         }),
         Action::RedisFlush(flush) => {
@@ -282,29 +329,93 @@ fn render_command(command: &Command, context: &Value) -> Result<Command, String>
     Ok(Command {
         argv: command.argv.iter().map(plain).collect::<Result<_, _>>()?,
         shell: command.shell.clone(),
-        env: texts(&command.env, plain)?,
+        env: texts(&command.env, &command.sealed, context)?,
+        sealed: render_sealed(&command.sealed, context)?,
         directory: command.directory.as_ref().map(plain).transpose()?,
     })
 }
 
+/// Rendered, and with the name of a secret where its value will be.
 fn texts(
     map: &BTreeMap<String, String>,
-    render: impl Fn(&String) -> Result<String, String>,
+    sealed: &Sealed,
+    context: &Value,
 ) -> Result<BTreeMap<String, String>, String> {
-    map.iter().map(|(name, text)| Ok((name.clone(), render(text)?))).collect()
+    let render = |(name, text): (&String, &String)| {
+        let text = match sealed.named.get(name) {
+            Some(pieces) => shown(&render_pieces(pieces, context)?),
+            None => render(text, context, Escape::None)?,
+        };
+        Ok((name.clone(), text))
+    };
+    map.iter().map(render).collect()
 }
 
-fn render_json(json: &Value, context: &Value) -> Result<Value, String> {
+fn render_json(
+    json: &Value,
+    pointer: &str,
+    sealed: &Sealed,
+    context: &Value,
+) -> Result<Value, String> {
     Ok(match json {
-        Value::String(text) => Value::String(render(text, context, Escape::None)?),
-        Value::Array(items) => Value::Array(
-            items.iter().map(|item| render_json(item, context)).collect::<Result<_, _>>()?,
-        ),
-        Value::Object(map) => Value::Object(
-            map.iter()
-                .map(|(name, value)| Ok((name.clone(), render_json(value, context)?)))
-                .collect::<Result<_, String>>()?,
-        ),
+        Value::String(text) => Value::String(match sealed.json.get(pointer) {
+            Some(pieces) => shown(&render_pieces(pieces, context)?),
+            None => render(text, context, Escape::None)?,
+        }),
+        Value::Array(items) => {
+            let inside = |(at, item): (usize, &Value)| {
+                render_json(item, &format!("{pointer}/{at}"), sealed, context)
+            };
+            Value::Array(items.iter().enumerate().map(inside).collect::<Result<_, _>>()?)
+        }
+        Value::Object(map) => {
+            let inside = |(name, value): (&String, &Value)| {
+                let pointer = member(pointer, name);
+                Ok((name.clone(), render_json(value, &pointer, sealed, context)?))
+            };
+            Value::Object(map.iter().map(inside).collect::<Result<_, String>>()?)
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) => json.clone(),
     })
+}
+
+/// A member of what a JSON pointer points to (RFC 6901).
+pub fn member(pointer: &str, name: &str) -> String {
+    format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"))
+}
+
+/// Texts rendered, and each parameter replaced by the name of the secret that it stands for.
+fn render_pieces(pieces: &[Piece], context: &Value) -> Result<Vec<Piece>, String> {
+    let render = |piece: &Piece| match piece {
+        Piece::Text(text) => render(text, context, Escape::None).map(Piece::Text),
+        Piece::Secret(parameter) => context
+            .get(parameter)
+            .and_then(Value::as_str)
+            .map(|name| Piece::Secret(name.to_owned()))
+            .ok_or_else(|| format!("parameter `{parameter}` names no secret")),
+    };
+    pieces.iter().map(render).collect()
+}
+
+fn render_sealed(sealed: &Sealed, context: &Value) -> Result<Sealed, String> {
+    let all = |map: &BTreeMap<String, Vec<Piece>>| {
+        let one = |(at, pieces): (&String, &Vec<Piece>)| {
+            Ok((at.clone(), render_pieces(pieces, context)?))
+        };
+        map.iter().map(one).collect::<Result<BTreeMap<_, _>, String>>()
+    };
+    Ok(Sealed {
+        named: all(&sealed.named)?,
+        body: sealed.body.as_ref().map(|it| render_pieces(it, context)).transpose()?,
+        json: all(&sealed.json)?,
+    })
+}
+
+/// A text that holds secrets, as people may see it: `Bearer [secret deploy-token]`.
+fn shown(pieces: &[Piece]) -> String {
+    let show = |piece: &Piece| match piece {
+        Piece::Text(text) => text.clone(),
+        Piece::Secret(name) => format!("[secret {name}]"),
+    };
+    pieces.iter().map(show).collect()
 }

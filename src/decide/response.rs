@@ -70,6 +70,7 @@ pub fn next(
         RunState::Planned
         | RunState::AwaitingApproval
         | RunState::Running
+        | RunState::AwaitingAnswer
         | RunState::InDoubt
         | RunState::Verifying
         | RunState::Undoing => Next::Busy,

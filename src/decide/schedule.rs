@@ -168,6 +168,7 @@ pub fn standing(runs: &[RunState]) -> Standing {
         Some(
             RunState::Planned
             | RunState::AwaitingApproval
+            | RunState::AwaitingAnswer
             | RunState::Running
             | RunState::InDoubt
             | RunState::Verifying

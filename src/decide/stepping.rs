@@ -8,9 +8,13 @@ use jiff::Timestamp;
 use crate::decide::condition;
 use crate::decide::guard;
 use crate::decide::guard::Subject;
+use crate::decide::items;
 use crate::decide::machine::Phase;
+use crate::decide::machine::Spot;
 use crate::decide::machine::State;
 use crate::decide::plan;
+use crate::decide::render::Escape;
+use crate::decide::render::render;
 use crate::decide::respond;
 use crate::decide::tell;
 use crate::model::decision::Facts;
@@ -20,6 +24,7 @@ use crate::model::incident::Episode;
 use crate::model::incident::Incident;
 use crate::model::incident::Notice;
 use crate::model::playbook::Probe;
+use crate::model::playbook::Step;
 use crate::model::playbook::What;
 use crate::model::rule::is_schedule;
 use crate::model::run::Event;
@@ -114,7 +119,25 @@ pub fn still_true(subject: &Subject, facts: &Facts, now: Timestamp) -> StillTrue
 
 /// What gives a run up that a guard has held before a step for too long; the kill switch never does.
 pub fn gives_up(state: &State, guard: &str, reason: &str, now: Timestamp) -> Option<Stop> {
-    let long = since(now, state.last_at) >= GIVE_UP_AFTER && guard != guard::KILL_SWITCH;
+    // a delay of its own, such as the time between two waves, is no hold
+    let from = match state.phase {
+        Phase::Ready { at, .. } => at.max(state.last_at),
+        Phase::Empty
+        | Phase::AwaitingApproval
+        | Phase::Observing
+        | Phase::InFlight { .. }
+        | Phase::Waiting { .. }
+        | Phase::Looking { .. }
+        | Phase::Asking { .. }
+        | Phase::ReadingBack { .. }
+        | Phase::InDoubt { .. }
+        | Phase::ToVerify
+        | Phase::Verifying { .. }
+        | Phase::Undoing { .. }
+        | Phase::UndoInFlight { .. }
+        | Phase::Final(_) => state.last_at,
+    };
+    let long = since(now, from) >= GIVE_UP_AFTER && guard != guard::KILL_SWITCH;
     long.then(|| Stop::Refused { guard: guard.to_owned(), reason: reason.to_owned() })
 }
 
@@ -124,6 +147,8 @@ pub fn may_stop(state: &State) -> bool {
         Phase::AwaitingApproval
         | Phase::Ready { .. }
         | Phase::Waiting { .. }
+        | Phase::Looking { .. }
+        | Phase::Asking { .. }
         | Phase::InDoubt { .. }
         | Phase::ToVerify
         | Phase::Verifying { .. } => true,
@@ -139,7 +164,7 @@ pub fn may_stop(state: &State) -> bool {
 
 /// Whether a run that waits should learn that its alert has resolved.
 pub fn waits_for_alert(plan: &Plan, state: &State) -> bool {
-    matches!(state.phase, Phase::AwaitingApproval) && plan.remedy != 0
+    matches!(state.phase, Phase::AwaitingApproval | Phase::Asking { .. }) && plan.remedy != 0
 }
 
 /// What beginning a step comes to.
@@ -160,63 +185,103 @@ pub enum Begin {
     },
 }
 
-/// Renders a step. `None` when the plan has no such step: a damaged journal.
-pub fn begin(plan: &Plan, run: &str, state: &State, step: usize, attempt: u32) -> Option<Begin> {
+/// Renders a step, or an item of one; a `for_each` without an item lists its items. `None` when the plan has no such step: a
+/// damaged journal.
+pub fn begin(plan: &Plan, run: &str, state: &State, spot: Spot, attempt: u32) -> Option<Begin> {
+    let Spot { step, item } = spot;
     let definition = plan.playbook.steps.get(step)?;
-    let context = plan::step_context(plan, run, state);
-    if let Some(source) = &definition.condition {
+    let context = plan::spot_context(plan, run, state, spot);
+    if let Some(source) = definition.condition.as_ref().filter(|it| asks_now(it, definition, spot))
+    {
         match condition::evaluate_json(source, &context) {
             Ok(true) => {}
             Ok(false) => {
                 let reason = format!("if: {source} is false");
-                return Some(Begin::Write(Event::StepSkipped { step, reason }));
+                return Some(Begin::Write(Event::StepSkipped { step, item, reason }));
             }
             Err(error) => {
-                return Some(Begin::Write(failed(step, format!("if: {source}: {error}"))));
+                return Some(Begin::Write(failed(spot, format!("if: {source}: {error}"))));
             }
         }
     }
-    let key = format!("{run}/{}", step + 1);
+    if let (Some(each), None) = (&definition.each, item) {
+        return Some(Begin::Write(match items::resolve(&each.items, &context) {
+            Ok(items) => Event::Listed { step, items },
+            Err(reason) => failed(spot, format!("for_each: {reason}")),
+        }));
+    }
+    let key = plan::key(run, spot);
     Some(match &definition.what {
         What::Wait(_) => {
             let intent = Intent { action: None, timeout: Duration::ZERO, key };
-            Begin::Write(Event::StepStarted { step, attempt, intent })
+            Begin::Write(Event::StepStarted { step, item, attempt, intent })
         }
+        What::Ask(ask) => Begin::Write(match render(&ask.question, &context, Escape::None) {
+            Ok(question) => Event::Asked { step, question },
+            Err(error) => failed(spot, error),
+        }),
         What::Action(action) => match plan::render_action(action, &context) {
             Ok(action) => {
                 Begin::Act(Intent { action: Some(action), timeout: definition.timeout, key })
             }
-            Err(error) => Begin::Write(failed(step, error)),
+            Err(error) => Begin::Write(failed(spot, error)),
         },
         What::Probe { probe, within } => match plan::render_probe(probe, &context) {
             Ok(probe) => {
                 let intent = Intent { action: None, timeout: *within, key };
                 Begin::Look { intent, probe, within: *within }
             }
-            Err(error) => Begin::Write(failed(step, error)),
+            Err(error) => Begin::Write(failed(spot, error)),
         },
     })
 }
 
-/// Renders the undo of a step. `None` when the plan has none: a damaged journal.
-pub fn begin_undo(plan: &Plan, run: &str, state: &State, step: usize) -> Option<Begin> {
+/// Whether the `if` of a step is asked here: one that names `item` or `index` is asked for each item, any other once, before
+/// the items are listed.
+fn asks_now(source: &str, step: &Step, spot: Spot) -> bool {
+    if step.each.is_none() {
+        return true;
+    }
+    let of_items = condition::names(source)
+        .iter()
+        .any(|name| plan::OF_ITEMS.contains(&name.split('.').next().unwrap_or_default()));
+    of_items == spot.item.is_some()
+}
+
+/// What must be healthy between two waves of a step, and within what time; the error says why that cannot be rendered. `None`
+/// when the plan has no such step: a damaged journal.
+pub fn between(
+    plan: &Plan,
+    run: &str,
+    state: &State,
+    step: usize,
+) -> Option<Result<(Probe, Duration), String>> {
+    let between = plan.playbook.steps.get(step)?.each.as_ref()?.between.as_ref()?;
+    let context = plan::step_context(plan, run, state);
+    Some(plan::render_probe(&between.probe, &context).map(|probe| (probe, between.within)))
+}
+
+/// Renders the undo of a step, or of an item of one. `None` when the plan has none: a damaged journal.
+pub fn begin_undo(plan: &Plan, run: &str, state: &State, spot: Spot) -> Option<Begin> {
+    let Spot { step, item } = spot;
     let definition = plan.playbook.steps.get(step)?;
     let undo = definition.undo.as_ref()?;
-    let context = plan::step_context(plan, run, state);
+    let context = plan::spot_context(plan, run, state, spot);
     Some(match plan::render_action(undo, &context) {
         Ok(action) => {
-            let key = format!("{run}/{}/undo", step + 1);
+            let key = format!("{}/undo", plan::key(run, spot));
             Begin::Act(Intent { action: Some(action), timeout: definition.timeout, key })
         }
         Err(reason) => {
             let outcome = Outcome::Failed { reason, retryable: false };
-            Begin::Write(Event::UndoEnded { step, outcome })
+            Begin::Write(Event::UndoEnded { step, item, outcome })
         }
     })
 }
 
-fn failed(step: usize, reason: String) -> Event {
-    Event::StepEnded { step, outcome: Outcome::Failed { reason, retryable: false }, jitter: 0 }
+fn failed(Spot { step, item }: Spot, reason: String) -> Event {
+    let outcome = Outcome::Failed { reason, retryable: false };
+    Event::StepEnded { step, item, outcome, jitter: 0 }
 }
 
 /// The outcome of a probe step after its `tries`th observation, `took` after the first; `None` to look again.
@@ -244,7 +309,10 @@ pub fn looked(
 /// In words, what a run that has ended or waits for a person came to; else empty.
 pub fn outcome(plan: &Plan, state: &State) -> String {
     let summary = state.summary();
-    let waits = matches!(summary, RunState::InDoubt | RunState::AwaitingApproval);
+    let waits = matches!(
+        summary,
+        RunState::InDoubt | RunState::AwaitingAnswer | RunState::AwaitingApproval
+    );
     if summary.is_final() || waits { tell::outcome_line(plan, state) } else { String::new() }
 }
 
@@ -268,6 +336,7 @@ pub fn is_news(before: &State, state: &State) -> bool {
     let summary = state.summary();
     let tells = match summary {
         RunState::InDoubt
+        | RunState::AwaitingAnswer
         | RunState::Fixed
         | RunState::Failed
         | RunState::Stuck

@@ -4,15 +4,23 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::decide::answer;
+use crate::decide::machine::List;
 use crate::decide::machine::Phase;
 use crate::decide::machine::Record;
+use crate::decide::machine::Spot;
 use crate::decide::machine::State;
+use crate::decide::machine::item_words;
+use crate::decide::machine::wave_ends;
 use crate::model::incident::Episode;
 use crate::model::incident::Incident;
 use crate::model::incident::Notice;
 use crate::model::incident::NoticeKind;
 use crate::model::incident::RunId;
 use crate::model::playbook::Action;
+use crate::model::playbook::Each;
+use crate::model::playbook::Items;
+use crate::model::playbook::Step;
 use crate::model::playbook::What;
 use crate::model::rule::is_schedule;
 use crate::model::run::Event;
@@ -25,6 +33,8 @@ use crate::model::time::since;
 
 /// Annotation texts are cut to this many characters in notices.
 const MAX_TEXT: usize = 500;
+/// Items of a `for_each` that one line names.
+const MOST_NAMED: usize = 10;
 
 fn notice(incident: &Incident, kind: NoticeKind, headline: String, now: Timestamp) -> Notice {
     Notice {
@@ -84,7 +94,7 @@ pub fn run_ended(
     now: Timestamp,
 ) -> Notice {
     let kind = match state.summary() {
-        RunState::InDoubt | RunState::Stuck => NoticeKind::NeedsYou,
+        RunState::InDoubt | RunState::AwaitingAnswer | RunState::Stuck => NoticeKind::NeedsYou,
         // the incident is over, so nothing else would tell that its temporary measures stand
         RunState::Failed | RunState::Cancelled if plan.remedy == 0 => NoticeKind::NeedsYou,
         RunState::Planned
@@ -106,8 +116,20 @@ pub fn run_ended(
             "{headline}; a person must say whether it happened: quell answer {run} happened|did-not-happen"
         );
     }
+    let mut details = step_lines(plan, state);
+    if let (Phase::Asking { until, .. }, Some(question)) =
+        (&state.phase, answer::question(plan, state))
+    {
+        let within = show_duration(since(*until, now));
+        headline = format!(
+            "{headline}; needs one person of tier {} within {within}: {}",
+            question.ask.tier,
+            answer::command(run, &question)
+        );
+        details.splice(0..0, answer::lines(question.ask));
+    }
     let mut notice = notice(incident, kind, headline, now);
-    notice.details = step_lines(plan, state);
+    notice.details = details;
     notice
 }
 
@@ -163,9 +185,12 @@ pub fn resolved(
 
 /// Which step the doubt is about: `step 1 (restart): `.
 fn doubtful_step(plan: &Plan, state: &State) -> String {
-    let Phase::InDoubt { step, .. } = state.phase else { return String::new() };
+    let Phase::InDoubt { step, item, .. } = state.phase else { return String::new() };
     let name = plan.playbook.steps.get(step).map_or("?", |step| step.name.as_str());
-    format!("step {} ({name}): ", step + 1)
+    let list = state.lists.get(&step);
+    let item = item.and_then(|item| list?.items.get(item)).map(item_words);
+    let item = item.map(|words| format!(", {words}")).unwrap_or_default();
+    format!("step {} ({name}{item}): ", step + 1)
 }
 
 /// One line on what a run did and what came of it: `restart on deployment/api: did not help: 0.12`.
@@ -184,6 +209,10 @@ pub fn outcome_line(plan: &Plan, state: &State) -> String {
         RunState::Failed if undone(state) => format!("{what}: {reason}; undone"),
         RunState::Stuck => {
             format!("{what}: stuck: {reason}; what was done stands, look before anything else")
+        }
+        RunState::AwaitingAnswer => {
+            let question = answer::question(plan, state).map_or("?", |question| question.text);
+            format!("{what}: asks: {}", short(question))
         }
         RunState::InDoubt => format!("{what}: in doubt: {}{reason}", doubtful_step(plan, state)),
         RunState::Cancelled => {
@@ -243,26 +272,41 @@ pub fn tried<'a>(runs: impl Iterator<Item = Try<'a>>) -> (Vec<String>, Option<St
     (lines, fixed_by)
 }
 
-/// One line a step: what it is and what came of it.
+/// One line a step: what it is and what came of it; and one for each item that was not simply done.
 pub fn step_lines(plan: &Plan, state: &State) -> Vec<String> {
     let count = plan.playbook.steps.len();
-    plan.playbook
-        .steps
-        .iter()
-        .zip(&state.steps)
-        .enumerate()
-        .filter_map(|(index, (step, record))| {
-            let came = match record {
-                Record::Pending => return None,
-                Record::Done { summary, .. } => summary.clone(),
-                Record::Failed { reason } => format!("failed: {reason}"),
-                Record::Skipped { reason } => format!("skipped: {reason}"),
-                Record::Undone => "done, then undone".to_owned(),
-                Record::UndoFailed { reason } => format!("done; undoing it failed: {reason}"),
-            };
-            Some(format!("step {}/{count} {}: {came}", index + 1, step.name))
-        })
-        .collect()
+    let mut lines = Vec::new();
+    for (index, (step, record)) in plan.playbook.steps.iter().zip(&state.steps).enumerate() {
+        let list = state.lists.get(&index);
+        let came = match (record_words(record), list) {
+            (Some(came), _) => came,
+            (None, Some(list)) => so_far(list),
+            (None, None) => continue,
+        };
+        lines.push(format!("step {}/{count} {}: {came}", index + 1, step.name));
+        let items = list.into_iter().flat_map(|list| list.items.iter().zip(&list.records));
+        let odd = items.filter(|(_, record)| !matches!(record, Record::Done { .. }));
+        lines.extend(odd.filter_map(|(item, record)| {
+            Some(format!("  {}: {}", item_words(item), record_words(record)?))
+        }));
+    }
+    lines
+}
+
+fn record_words(record: &Record) -> Option<String> {
+    Some(match record {
+        Record::Pending => return None,
+        Record::Done { summary, .. } => summary.clone(),
+        Record::Failed { reason } => format!("failed: {reason}"),
+        Record::Skipped { reason } => format!("skipped: {reason}"),
+        Record::Undone => "done, then undone".to_owned(),
+        Record::UndoFailed { reason } => format!("done; undoing it failed: {reason}"),
+    })
+}
+
+fn so_far(list: &List) -> String {
+    let over = list.records.iter().filter(|it| !matches!(it, Record::Pending)).count();
+    format!("{over} of {} items so far", list.items.len())
 }
 
 /// What a plan would do, one line a step.
@@ -272,10 +316,16 @@ pub fn plan_lines(plan: &Plan) -> Vec<String> {
         .iter()
         .enumerate()
         .map(|(index, step)| {
-            let kind = kind_line(&step.what);
+            let kind = step_line(step);
             format!("step {} {}: {kind}", index + 1, step.name)
         })
         .collect()
+}
+
+/// What a step does, before it is rendered: `redis.flush for each of primary, replica`.
+pub fn step_line(step: &Step) -> String {
+    let each = step.each.as_ref().map(each_words).unwrap_or_default();
+    format!("{}{each}", kind_line(&step.what))
 }
 
 fn kind_line(what: &What) -> String {
@@ -285,7 +335,46 @@ fn kind_line(what: &What) -> String {
             format!("probe {} within {}", probe.kind(), show_duration(*within))
         }
         What::Wait(time) => format!("wait {}", show_duration(*time)),
+        What::Ask(ask) => format!(
+            "ask one person of tier {} within {}: {}",
+            ask.tier,
+            show_duration(ask.within),
+            short(&ask.question)
+        ),
     }
+}
+
+/// ` for each of steps.members.output.items, in waves of 1, 25%, 100%, 5m apart`.
+pub fn each_words(each: &Each) -> String {
+    let items = match &each.items {
+        Items::Listed(items) => named(items),
+        Items::Expression(source) => source.clone(),
+    };
+    let mut words = format!(" for each of {items}");
+    if !each.waves.is_empty() {
+        let waves: Vec<String> = each.waves.iter().map(ToString::to_string).collect();
+        words = format!("{words}, in waves of {}", waves.join(", "));
+    }
+    if !each.bake.is_zero() {
+        words = format!("{words}, {} apart", show_duration(each.bake));
+    }
+    if let Some(between) = &each.between {
+        words = format!("{words}, while {} is healthy", between.probe.kind());
+    }
+    words
+}
+
+/// The first of a list, and how many more there are.
+fn named(items: &[String]) -> String {
+    let first: Vec<&str> = items.iter().take(MOST_NAMED).map(String::as_str).collect();
+    match items.len().saturating_sub(MOST_NAMED) {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(MAX_TEXT).collect()
 }
 
 fn name(labels: &crate::model::labels::Labels) -> String {
@@ -293,19 +382,25 @@ fn name(labels: &crate::model::labels::Labels) -> String {
 }
 
 fn undone(state: &State) -> bool {
-    state.steps.contains(&Record::Undone)
+    let items = state.lists.values().flat_map(|list| &list.records);
+    state.steps.iter().chain(items).any(|record| *record == Record::Undone)
 }
 
 /// What a stopped run left as it is.
 fn left(plan: &Plan, state: &State) -> String {
-    let standing: Vec<&str> = plan
-        .playbook
-        .steps
-        .iter()
-        .zip(&state.steps)
-        .filter(|(_, record)| matches!(record, Record::Done { .. }))
-        .map(|(step, _)| step.name.as_str())
-        .collect();
+    let mut standing: Vec<String> = Vec::new();
+    let done = state.done();
+    for (index, step) in plan.playbook.steps.iter().enumerate() {
+        let items: Vec<Spot> = done.iter().copied().filter(|spot| spot.step == index).collect();
+        let list = state.lists.get(&index);
+        let names: Vec<String> =
+            items.iter().filter_map(|spot| list?.items.get(spot.item?).map(item_words)).collect();
+        match (items.as_slice(), names.as_slice()) {
+            ([], _) => {}
+            (_, []) => standing.push(step.name.clone()),
+            (_, names) => standing.push(format!("{} ({})", step.name, named(names))),
+        }
+    }
     if standing.is_empty() {
         String::new()
     } else {
@@ -332,10 +427,11 @@ fn evidence(episode: &Episode) -> Vec<String> {
 
 /// One journal entry in words.
 pub fn event_line(plan: &Plan, event: &Event) -> String {
-    let name = |step: &usize| {
+    let name = |step: &usize, item: &Option<usize>| {
         let steps = &plan.playbook.steps;
         let name = steps.get(*step).map_or("?", |step| step.name.as_str());
-        format!("step {}/{} {name}", step + 1, steps.len())
+        let item = item.map(|item| format!(", item {}", item + 1)).unwrap_or_default();
+        format!("step {}/{} {name}{item}", step + 1, steps.len())
     };
     match event {
         Event::Planned { .. } => format!("planned: {} on {}", plan.playbook.name, plan.target),
@@ -343,17 +439,42 @@ pub fn event_line(plan: &Plan, event: &Event) -> String {
         Event::Rejected { by, reason } => format!("rejected by {by}: {reason}"),
         Event::Expired => "nobody approved in time".into(),
         Event::Observed => "mode observe: it would have run".into(),
-        Event::StepStarted { step, attempt, intent } => {
+        Event::Listed { step, items } => {
+            let each = plan.playbook.steps.get(*step).and_then(|step| step.each.as_ref());
+            let ends = each.map(|each| wave_ends(&each.waves, items.len())).unwrap_or_default();
+            let waves = match ends.as_slice() {
+                [] | [_] => String::new(),
+                ends => {
+                    let ends: Vec<String> = ends.iter().map(ToString::to_string).collect();
+                    format!(" in waves up to {}", ends.join(", "))
+                }
+            };
+            let items: Vec<String> = items.iter().map(item_words).collect();
+            format!("{}: {} items{waves}: {}", name(step, &None), items.len(), named(&items))
+        }
+        Event::StepStarted { step, item, attempt, intent } => {
             let nth = if *attempt == 1 { String::new() } else { format!(", try {attempt}") };
             let kind =
                 || plan.playbook.steps.get(*step).map(|it| kind_line(&it.what)).unwrap_or_default();
             let what = intent.action.as_ref().map_or_else(kind, action_line);
-            format!("{}: {what}{nth}", name(step))
+            format!("{}: {what}{nth}", name(step, item))
         }
-        Event::StepEnded { step, outcome, .. } => {
-            format!("{}: {}", name(step), outcome_words(outcome))
+        Event::StepEnded { step, item, outcome, .. } => {
+            format!("{}: {}", name(step, item), outcome_words(outcome))
         }
-        Event::StepSkipped { step, reason } => format!("{}: skipped: {reason}", name(step)),
+        Event::StepSkipped { step, item, reason } => {
+            format!("{}: skipped: {reason}", name(step, item))
+        }
+        Event::Looked { step, item, outcome } => {
+            format!("{}, after {item} items: {}", name(step, &None), outcome_words(outcome))
+        }
+        Event::Asked { step, question } => {
+            format!("{}: asks: {}", name(step, &None), short(question))
+        }
+        Event::Answered { by, answers } => {
+            let pairs = answers.iter().map(|(name, it)| format!("{name}={}", item_words(it)));
+            format!("{by} answered {}", pairs.collect::<Vec<_>>().join(" "))
+        }
         Event::Interrupted => "quell stopped here and went on".into(),
         Event::ReadBack { seen } => {
             format!("read back: {} {}", seen.health.as_str(), seen.measured)
@@ -363,12 +484,12 @@ pub fn event_line(plan: &Plan, event: &Event) -> String {
         Event::Stopped { why } => format!("stopped: {}", stop_words(why)),
         Event::VerifyStarted => "verifying".into(),
         Event::Verified { seen } => format!("{}: {}", seen.health.as_str(), seen.measured),
-        Event::UndoStarted { step, intent } => {
+        Event::UndoStarted { step, item, intent } => {
             let what = intent.action.as_ref().map(action_line).unwrap_or_default();
-            format!("undo {}: {what}", name(step))
+            format!("undo {}: {what}", name(step, item))
         }
-        Event::UndoEnded { step, outcome } => {
-            format!("undo {}: {}", name(step), outcome_words(outcome))
+        Event::UndoEnded { step, item, outcome } => {
+            format!("undo {}: {}", name(step, item), outcome_words(outcome))
         }
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::act;
 use crate::decide::guard;
+use crate::decide::machine::Spot;
 use crate::decide::machine::State;
 use crate::decide::plan;
 use crate::decide::stepping;
@@ -17,6 +18,7 @@ use crate::model::playbook::Probe;
 use crate::model::run::Event;
 use crate::model::run::Intent;
 use crate::model::run::Outcome;
+use crate::model::run::Plan;
 use crate::model::time::since;
 use crate::store::Result;
 use crate::store::StoreError;
@@ -49,44 +51,73 @@ pub async fn still_true(engine: &Engine, claim: &Claim, state: &State) -> Result
     Ok(stepping::still_true(&subject, &facts, now))
 }
 
-/// Renders a step, writes its intent, does it, writes the outcome.
+/// Renders a step, or an item of one, writes its intent, does it, writes the outcome.
 pub async fn begin(
     engine: &Engine,
     claim: &mut Claim,
     state: &mut State,
-    step: usize,
+    spot: Spot,
     attempt: u32,
 ) -> Result<()> {
+    let Spot { step, item } = spot;
     let run = claim.run.to_string();
-    let Some(begin) = stepping::begin(&claim.plan, &run, state, step, attempt) else {
+    let Some(begin) = stepping::begin(&claim.plan, &run, state, spot, attempt) else {
         return Err(StoreError::Corrupt(format!("{run} has no step {}", step + 1)));
     };
-    let started = |intent: &Intent| Event::StepStarted { step, attempt, intent: intent.clone() };
+    let started =
+        |intent: &Intent| Event::StepStarted { step, item, attempt, intent: intent.clone() };
     let outcome = match begin {
         Begin::Write(event) => return write(engine, claim, state, event, LEASE_MARGIN).await,
         Begin::Act(intent) => {
             let lease = intent.timeout + LEASE_MARGIN;
             write(engine, claim, state, started(&intent), lease).await?;
-            perform(engine, &intent).await
+            perform(engine, &claim.plan, &intent).await
         }
         Begin::Look { intent, probe, within } => {
             write(engine, claim, state, started(&intent), within + LEASE_MARGIN).await?;
-            look(engine, claim, step, &probe, within).await?
+            match look(engine, claim, step, &probe, within).await? {
+                Some(outcome) => outcome,
+                None => return write(engine, claim, state, Event::Interrupted, LEASE_MARGIN).await,
+            }
         }
     };
     let jitter = engine.clock.jitter();
-    write(engine, claim, state, Event::StepEnded { step, outcome, jitter }, LEASE_MARGIN).await
+    let ended = Event::StepEnded { step, item, outcome, jitter };
+    write(engine, claim, state, ended, LEASE_MARGIN).await
 }
 
-/// Renders the undo of a step, writes its intent, does it, writes the outcome.
-pub async fn undo(
+/// Observes what must be healthy between two waves, and writes what was seen. Says false when the server stops.
+pub async fn look_between(
     engine: &Engine,
     claim: &mut Claim,
     state: &mut State,
     step: usize,
-) -> Result<()> {
+    item: usize,
+) -> Result<bool> {
     let run = claim.run.to_string();
-    let Some(begin) = stepping::begin_undo(&claim.plan, &run, state, step) else {
+    let outcome = match stepping::between(&claim.plan, &run, state, step) {
+        None => {
+            return Err(StoreError::Corrupt(format!("{run} has no waves in step {}", step + 1)));
+        }
+        Some(Err(reason)) => Some(Outcome::Failed { reason, retryable: false }),
+        Some(Ok((probe, within))) => {
+            engine.store.renew_run(claim, within + LEASE_MARGIN).await?;
+            look(engine, claim, step, &probe, within).await?
+        }
+    };
+    let Some(outcome) = outcome else {
+        engine.store.release_run(claim, Some(engine.clock.now())).await?;
+        return Ok(false);
+    };
+    write(engine, claim, state, Event::Looked { step, item, outcome }, LEASE_MARGIN).await?;
+    Ok(true)
+}
+
+/// Renders the undo of a step, or of an item of one, writes its intent, does it, writes the outcome.
+pub async fn undo(engine: &Engine, claim: &mut Claim, state: &mut State, spot: Spot) -> Result<()> {
+    let Spot { step, item } = spot;
+    let run = claim.run.to_string();
+    let Some(begin) = stepping::begin_undo(&claim.plan, &run, state, spot) else {
         return Err(StoreError::Corrupt(format!("{run} has no undo of step {}", step + 1)));
     };
     let intent = match begin {
@@ -101,29 +132,33 @@ pub async fn undo(
         engine.store.renew_run(claim, LEASE_MARGIN).await?;
         return Ok(());
     }
-    let started = Event::UndoStarted { step, intent: intent.clone() };
+    let started = Event::UndoStarted { step, item, intent: intent.clone() };
     write(engine, claim, state, started, intent.timeout + LEASE_MARGIN).await?;
-    let outcome = perform(engine, &intent).await;
-    write(engine, claim, state, Event::UndoEnded { step, outcome }, LEASE_MARGIN).await
+    let outcome = perform(engine, &claim.plan, &intent).await;
+    write(engine, claim, state, Event::UndoEnded { step, item, outcome }, LEASE_MARGIN).await
 }
 
-async fn perform(engine: &Engine, intent: &Intent) -> Outcome {
+async fn perform(engine: &Engine, plan: &Plan, intent: &Intent) -> Outcome {
     let library = engine.library.load_full();
     let kind = intent.action.as_ref().map_or("none", |action| action.kind());
     engine.metrics.effect(kind);
-    let outcome = act::perform(intent, &library.config.targets).await;
+    let config = &library.config;
+    let secrets = plan::secrets(plan)
+        .filter_map(|name| Some((name.to_owned(), config.secrets.get(name)?.clone())))
+        .collect();
+    let outcome = act::perform(intent, &config.targets, &secrets).await;
     tracing::info!(key = intent.key, action = kind, ?outcome, "performed");
     outcome
 }
 
-/// Observes until healthy, for at most `within`.
+/// Observes until healthy, for at most `within`. `None` when the server stops before that is known.
 async fn look(
     engine: &Engine,
     claim: &Claim,
     step: usize,
     probe: &Probe,
     within: Duration,
-) -> Result<Outcome> {
+) -> Result<Option<Outcome>> {
     let Some(episode) = engine.store.episode(claim.plan.episode).await? else {
         return Err(StoreError::Corrupt(format!("{} has no episode", claim.run)));
     };
@@ -136,7 +171,10 @@ async fn look(
         tries += 1;
         let took = since(engine.clock.now(), began);
         if let Some(outcome) = stepping::looked(name, probe, &seen, tries, took, within) {
-            return Ok(outcome);
+            return Ok(Some(outcome));
+        }
+        if engine.stop.is_cancelled() {
+            return Ok(None);
         }
         engine.pause(LOOK_EVERY.min(within)).await;
     }

@@ -108,10 +108,10 @@ async fn advance(engine: &Engine, claim: &mut Claim) -> Result<()> {
             Effect::Begin { .. } | Effect::Undo { .. } if engine.stop.is_cancelled() => {
                 return engine.store.release_run(claim, Some(now)).await;
             }
-            Effect::Begin { step, attempt } => {
+            Effect::Begin { spot, attempt } => {
                 match act_on::still_true(engine, claim, &state).await? {
                     StillTrue::Go => {
-                        act_on::begin(engine, claim, &mut state, step, attempt).await?;
+                        act_on::begin(engine, claim, &mut state, spot, attempt).await?;
                     }
                     StillTrue::Stop(why) => {
                         write(engine, claim, &mut state, Event::Stopped { why }, LEASE).await?;
@@ -138,7 +138,12 @@ async fn advance(engine: &Engine, claim: &mut Claim) -> Result<()> {
                     return Ok(());
                 }
             }
-            Effect::Undo { step } => act_on::undo(engine, claim, &mut state, step).await?,
+            Effect::Look { step, item } => {
+                if !act_on::look_between(engine, claim, &mut state, step, item).await? {
+                    return Ok(());
+                }
+            }
+            Effect::Undo { spot } => act_on::undo(engine, claim, &mut state, spot).await?,
         }
     }
 }

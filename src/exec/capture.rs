@@ -49,6 +49,11 @@ impl Capture {
         self.left_out += over as u64;
     }
 
+    /// Whether some of it was left out.
+    pub(super) fn is_cut(&self) -> bool {
+        self.left_out > 0
+    }
+
     /// What was kept, decoded lossily, with a line that says how many bytes were left out.
     pub(super) fn text(mut self) -> String {
         let last = self.last.make_contiguous();

@@ -1,13 +1,16 @@
 //! Raw types to the model: every value checked on its own. What spans files is checked in `link`.
 
 pub(crate) mod action;
+pub(crate) mod ask;
 pub(crate) mod channel;
 pub(crate) mod config;
+pub(crate) mod each;
 pub(crate) mod parameter;
 pub(crate) mod playbook;
 pub(crate) mod probe;
 pub(crate) mod rule;
 pub(crate) mod schedule;
+pub(crate) mod sealed;
 pub(crate) mod secret;
 pub(crate) mod step;
 pub(crate) mod test;

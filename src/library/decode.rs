@@ -93,6 +93,18 @@ impl de::Error for Fault {
         Self::new(codes::VALUE, format!("expected {expected}, got {got}"))
     }
 
+    fn invalid_type(got: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        let got = match got {
+            de::Unexpected::Unit => "nothing".to_owned(),
+            de::Unexpected::Map => "a mapping".to_owned(),
+            de::Unexpected::Unsigned(_) | de::Unexpected::Signed(_) => "a whole number".to_owned(),
+            de::Unexpected::Float(_) => "a number".to_owned(),
+            de::Unexpected::Bool(_) => "true or false".to_owned(),
+            other => other.to_string(),
+        };
+        Self::new(codes::WRONG_TYPE, format!("expected {expected}, got {got}"))
+    }
+
     fn missing_field(key: &'static str) -> Self {
         Self::new(codes::MISSING_KEY, format!("missing key `{key}`"))
     }

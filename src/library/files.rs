@@ -420,7 +420,7 @@ fn unknown(at: At<'_>, node: &Node) {
 
 /// What a document is, by its keys.
 pub(crate) fn kind(node: &Node) -> Option<Kind> {
-    const SETTINGS: [&str; 18] = [
+    const SETTINGS: [&str; 19] = [
         "listen",
         "external_url",
         "storage",
@@ -437,6 +437,7 @@ pub(crate) fn kind(node: &Node) -> Option<Kind> {
         "windows",
         "limits",
         "pause_file",
+        "secrets",
         "link_key",
         "watch",
     ];

@@ -8,14 +8,10 @@ const PLANNED: &[(&str, &[&str])] = &[
     ("`targets`", &["kubernetes", "postgres", "ssh", "docker", "systemd"]),
     ("`limits` of quell.yml", &["max_unhealthy", "storm", "ineffective", "blast"]),
     ("`slack`", &["bot_token", "signing_secret"]),
-    ("a type of parameter", &["secret"]),
-    ("a step", STEPS),
     ("an undo", ACTIONS),
     ("a probe", PROBES),
     ("`verify`", PROBES),
 ];
-
-const STEPS: &[&str] = &["for_each", "waves", "bake", "ask"];
 
 const ACTIONS: &[&str] = &[
     "kubernetes.scale",

@@ -91,6 +91,10 @@ pub(crate) fn link(sink: &Sink, config: Option<&Config>, gathered: Gathered) -> 
     if let Some(config) = config {
         for playbook in &playbooks {
             servers(sink, config, playbook);
+            let at = At { file: &playbook.playbook.file, text: "", sink };
+            for (name, span) in &playbook.secrets {
+                secret(at, Some(config), *span, name);
+            }
         }
     }
     let mut by_name: BTreeMap<&str, &BuiltPlaybook> = BTreeMap::new();
@@ -112,7 +116,7 @@ pub(crate) fn link(sink: &Sink, config: Option<&Config>, gathered: Gathered) -> 
         }
         let mut rule = built.rule;
         for it in built.remedies {
-            respond(at, &mut rule, it, &by_name, look_up);
+            respond(at, config, &mut rule, it, &by_name, look_up);
         }
         linked_rules.push(Arc::new(rule));
     }
@@ -121,7 +125,7 @@ pub(crate) fn link(sink: &Sink, config: Option<&Config>, gathered: Gathered) -> 
         let at = At { file: &built.file, text: "", sink };
         let mut schedule = built.schedule;
         let mut rule = Rule::clone(&schedule.rule);
-        respond(at, &mut rule, built.remedy, &by_name, look_up);
+        respond(at, config, &mut rule, built.remedy, &by_name, look_up);
         schedule.rule = Arc::new(rule);
         linked_schedules.push(Arc::new(schedule));
     }
@@ -139,6 +143,7 @@ pub(crate) fn link(sink: &Sink, config: Option<&Config>, gathered: Gathered) -> 
 /// Adds a remedy, whose playbook is looked up, to the response of a rule.
 fn respond(
     at: At<'_>,
+    config: Option<&Config>,
     rule: &mut Rule,
     it: BuiltRemedy,
     by_name: &BTreeMap<&str, &BuiltPlaybook>,
@@ -153,7 +158,7 @@ fn respond(
     {
         unverified(at, it.playbook_span, &playbook.playbook);
     }
-    rule.response.push(remedy(at, it, playbook));
+    rule.response.push(remedy(at, config, it, playbook));
 }
 
 fn duplicates<'a>(
@@ -226,7 +231,12 @@ fn unverified(at: At<'_>, span: Span, playbook: &Playbook) {
 }
 
 /// A remedy whose literal values are checked against its playbook, and kept as their author wrote them.
-fn remedy(at: At<'_>, it: BuiltRemedy, playbook: Option<&BuiltPlaybook>) -> Remedy {
+fn remedy(
+    at: At<'_>,
+    config: Option<&Config>,
+    it: BuiltRemedy,
+    playbook: Option<&BuiltPlaybook>,
+) -> Remedy {
     let mut remedy = it.remedy;
     let declared = playbook.map(|built| &built.playbook);
     let sound = playbook.is_some_and(|built| built.sound);
@@ -248,7 +258,9 @@ fn remedy(at: At<'_>, it: BuiltRemedy, playbook: Option<&BuiltPlaybook>) -> Reme
         if let Some(parameter) = parameter {
             kept = literal(parameter, &value);
             let dynamic = kept.as_str().is_some_and(is_template);
-            if !dynamic && sound {
+            if parameter.secret {
+                secret(at, config, value.span, &kept);
+            } else if !dynamic && sound {
                 match parameters::check(&key.value, parameter, &kept) {
                     Ok(checked) => kept = checked,
                     Err(reason) => {
@@ -271,6 +283,27 @@ fn remedy(at: At<'_>, it: BuiltRemedy, playbook: Option<&BuiltPlaybook>) -> Reme
         }
     }
     remedy
+}
+
+/// The value of a parameter that is a secret: the name of one, written out.
+fn secret(at: At<'_>, config: Option<&Config>, span: Span, value: &serde_json::Value) {
+    let Some(name) = value.as_str().filter(|name| !is_template(name)) else {
+        let message = "expected the name of a secret, written out";
+        let label = "no value of an alert may choose a credential";
+        at.report(span, Diagnostic::error(codes::UNKNOWN_SECRET, message).label(label));
+        return;
+    };
+    // without a quell.yml nothing acts, and there is no place where a secret could be
+    let written = config.filter(|config| config.file.is_some());
+    let Some(config) = written.filter(|config| !config.secrets.contains_key(name)) else { return };
+    let known: Vec<&str> = config.secrets.keys().map(String::as_str).collect();
+    let message = format!("unknown secret `{}`", short(name));
+    let note = match known.as_slice() {
+        [] => "quell.yml has no `secrets:`".to_owned(),
+        list => format!("`secrets:` of quell.yml has: {}", list.join(", ")),
+    };
+    let label = did_you_mean(name, known);
+    at.report(span, Diagnostic::error(codes::UNKNOWN_SECRET, message).label(label).note(note));
 }
 
 fn looser(at: At<'_>, config: &Config, built: &BuiltRule) {

@@ -42,6 +42,10 @@ texts! {
     InstantText "an instant such as 2026-01-05T10:00:00Z"
     /// Text with `${env:…}` and `${file:…}`.
     SecretText "text"
+    /// CEL that gives a list.
+    ListText "a list, or an expression such as steps.find.output.lines"
+    /// `25%`
+    ShareText "a count, or a part such as 25%"
     /// `32MiB`
     SizeText "a size such as 32MiB"
 }

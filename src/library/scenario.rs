@@ -1,5 +1,6 @@
 //! Tests of rules, validated: what happens and what must come of it, each with its place.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -168,6 +169,13 @@ pub enum Spoken {
     Acknowledge,
     /// Whether the step in doubt happened.
     Answer(bool),
+    /// Answers to what a step asks.
+    Reply {
+        /// The step that asks.
+        step: Option<String>,
+        /// By name.
+        answers: BTreeMap<String, serde_json::Value>,
+    },
     /// Stop.
     Cancel,
 }

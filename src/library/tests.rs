@@ -16,6 +16,7 @@ mod names;
 mod outside;
 mod schema;
 mod shape;
+mod steps;
 mod times;
 mod values;
 

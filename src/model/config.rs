@@ -78,6 +78,8 @@ pub struct Config {
     pub limits: Limits,
     /// Present: everything is paused. Needs neither network nor database. A relative one is beside quell.yml.
     pub pause_file: PathBuf,
+    /// Credentials that playbooks use, by name: what a parameter with `secret: true` names.
+    pub secrets: BTreeMap<String, Secret>,
     /// Signs links; `None` means the key file beside the `SQLite` database.
     pub link_key: Option<Secret>,
 }
@@ -272,6 +274,7 @@ impl Default for Config {
             windows: Vec::new(),
             limits: Limits::default(),
             pause_file: PathBuf::from("quell.pause"),
+            secrets: BTreeMap::new(),
             link_key: None,
         }
     }

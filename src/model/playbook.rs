@@ -92,6 +92,9 @@ pub struct Parameter {
     pub min: Option<f64>,
     /// Largest number or duration in seconds.
     pub max: Option<f64>,
+    /// Its value is the name of an entry of `secrets:`; what that stands for is put in when an action is performed.
+    #[serde(default)]
+    pub secret: bool,
     /// For people.
     pub description: String,
 }
@@ -116,7 +119,7 @@ pub enum ParameterKind {
     Enum(Vec<String>),
 }
 
-/// One step: an action, a probe or a wait.
+/// One step: an action, a probe, a wait or a question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
     /// Unique within its playbook.
@@ -125,6 +128,9 @@ pub struct Step {
     pub what: What,
     /// CEL; false skips the step, an error fails it.
     pub condition: Option<String>,
+    /// Done once for each of these, one after another.
+    #[serde(default)]
+    pub each: Option<Each>,
     /// Longest time one try may take.
     pub timeout: Duration,
     /// Tries after the first.
@@ -154,6 +160,72 @@ pub enum What {
     },
     /// Waits; survives restarts.
     Wait(Duration),
+    /// Asks a person, and waits for the answer; survives restarts.
+    Ask(Ask),
+}
+
+/// `for_each`: what a step is done for, and how fast. Its templates see `item` and `index`, which counts from 0.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Each {
+    /// Where the items come from.
+    pub items: Items,
+    /// How many are done, in all, at the end of each wave; the last is all. Empty means one wave.
+    pub waves: Vec<Share>,
+    /// Time between two waves.
+    pub bake: Duration,
+    /// What must be healthy between two waves, after the time between them.
+    pub between: Option<Between>,
+}
+
+/// Where the items of a `for_each` come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Items {
+    /// A template each.
+    Listed(Vec<Template>),
+    /// CEL over the variables of the step, which gives a list of texts or numbers.
+    Expression(String),
+}
+
+/// A count, or a part of all, rounded up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Share {
+    /// So many.
+    Count(u32),
+    /// Of all, from 1 to 100.
+    Percent(u8),
+}
+
+impl std::fmt::Display for Share {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Count(count) => write!(f, "{count}"),
+            Self::Percent(percent) => write!(f, "{percent}%"),
+        }
+    }
+}
+
+/// `between: { probe, within }`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Between {
+    /// What to observe.
+    pub probe: Probe,
+    /// Longest time to become healthy.
+    pub within: Duration,
+}
+
+/// `ask:`, a question to an operator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ask {
+    /// The question.
+    pub question: Template,
+    /// What must be answered, declared as parameters are; empty means yes or no.
+    pub answers: BTreeMap<String, Parameter>,
+    /// The tier (1–4) that an operator needs to answer.
+    pub tier: u8,
+    /// Longest time to wait for an answer.
+    pub within: Duration,
 }
 
 /// `retry: { times, backoff }`.
@@ -225,6 +297,9 @@ pub struct Command {
     pub shell: Option<String>,
     /// Environment; nothing is inherited but PATH, HOME, LANG and TZ.
     pub env: BTreeMap<String, Template>,
+    /// Variables of `env` that hold secrets.
+    #[serde(default, skip_serializing_if = "Sealed::is_empty")]
+    pub sealed: Sealed,
     /// Working directory.
     pub directory: Option<Template>,
 }
@@ -244,8 +319,43 @@ pub struct HttpCall {
     pub body: Option<Template>,
     /// Body as JSON; its texts are templates.
     pub json: Option<serde_json::Value>,
+    /// Texts of `headers`, `body` and `json` that hold secrets.
+    #[serde(default, skip_serializing_if = "Sealed::is_empty")]
+    pub sealed: Sealed,
     /// Statuses that mean done; empty means any 2xx.
     pub status: Vec<u16>,
+}
+
+/// The texts of an action that hold secrets, by where they stand, beside the same texts as people may see them. It comes
+/// from the playbook's own file, so no text of an alert can become a reference to a secret.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sealed {
+    /// Variables of `env`, or `headers`, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub named: BTreeMap<String, Vec<Piece>>,
+    /// The body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<Vec<Piece>>,
+    /// Texts inside `json`, by JSON pointer.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub json: BTreeMap<String, Vec<Piece>>,
+}
+
+impl Sealed {
+    /// Whether the action holds no secret.
+    pub fn is_empty(&self) -> bool {
+        self.named.is_empty() && self.body.is_none() && self.json.is_empty()
+    }
+}
+
+/// A part of a text that holds secrets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Piece {
+    /// As it stands; a template in a playbook.
+    Text(Template),
+    /// A secret: in a playbook the parameter that names it, in an intent its name.
+    Secret(String),
 }
 
 /// `redis.flush`.

@@ -116,7 +116,7 @@ pub struct Intent {
     pub action: Option<Action>,
     /// Longest time it may take.
     pub timeout: Duration,
-    /// Same over all tries of the step: `r-12/3`. Sent as `Idempotency-Key` where the target can use it.
+    /// Same over all tries of the step: `r-12/3`, and `r-12/3.2` for its second item. Sent as `Idempotency-Key` where the target can use it.
     pub key: String,
 }
 
@@ -172,10 +172,20 @@ pub enum Event {
     Expired,
     /// Mode observe: it would have run.
     Observed,
+    /// The items of a `for_each`, before the first of them is done. What the list says later changes nothing.
+    Listed {
+        /// Index of the step from 0.
+        step: usize,
+        /// Texts or numbers, each once.
+        items: Vec<serde_json::Value>,
+    },
     /// The intent of a step, before it is done.
     StepStarted {
         /// Index from 0.
         step: usize,
+        /// Index of the item from 0, in a `for_each`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        item: Option<usize>,
         /// From 1.
         attempt: u32,
         /// What will be done.
@@ -185,6 +195,9 @@ pub enum Event {
     StepEnded {
         /// Index from 0.
         step: usize,
+        /// Index of the item from 0, in a `for_each`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        item: Option<usize>,
         /// Outcome.
         outcome: Outcome,
         /// Random part of the next delay, in thousandths: randomness enters here, so that the fold is pure.
@@ -194,8 +207,34 @@ pub enum Event {
     StepSkipped {
         /// Index from 0.
         step: usize,
+        /// Index of the item from 0, in a `for_each`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        item: Option<usize>,
         /// Why.
         reason: String,
+    },
+    /// What was seen between two waves of a `for_each`.
+    Looked {
+        /// Index of the step from 0.
+        step: usize,
+        /// Index of the item that comes next.
+        item: usize,
+        /// Outcome.
+        outcome: Outcome,
+    },
+    /// A step asks people, and waits.
+    Asked {
+        /// Index of the step from 0.
+        step: usize,
+        /// The question, rendered.
+        question: String,
+    },
+    /// A person answered.
+    Answered {
+        /// Who.
+        by: String,
+        /// By name, in the types that the step declares; `answer` for yes or no.
+        answers: BTreeMap<String, serde_json::Value>,
     },
     /// quell stopped while a step, an undo or a verification was in flight.
     Interrupted,
@@ -227,6 +266,9 @@ pub enum Event {
     UndoStarted {
         /// Index of the step from 0.
         step: usize,
+        /// Index of the item from 0, in a `for_each`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        item: Option<usize>,
         /// What will be done.
         intent: Intent,
     },
@@ -234,6 +276,9 @@ pub enum Event {
     UndoEnded {
         /// Index of the step from 0.
         step: usize,
+        /// Index of the item from 0, in a `for_each`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        item: Option<usize>,
         /// Outcome.
         outcome: Outcome,
     },
@@ -260,6 +305,8 @@ pub enum RunState {
     AwaitingApproval,
     /// Doing steps.
     Running,
+    /// A step asked people; waiting for the answer.
+    AwaitingAnswer,
     /// A step's outcome is unknown; waiting for a person to settle it.
     InDoubt,
     /// Looking whether it helped.
@@ -286,10 +333,11 @@ pub enum RunState {
 
 impl RunState {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Planned,
         Self::AwaitingApproval,
         Self::Running,
+        Self::AwaitingAnswer,
         Self::InDoubt,
         Self::Verifying,
         Self::Undoing,
@@ -309,6 +357,7 @@ impl RunState {
             Self::Planned
             | Self::AwaitingApproval
             | Self::Running
+            | Self::AwaitingAnswer
             | Self::InDoubt
             | Self::Verifying
             | Self::Undoing => false,
@@ -329,6 +378,7 @@ impl RunState {
             Self::Planned => "planned",
             Self::AwaitingApproval => "awaiting approval",
             Self::Running => "running",
+            Self::AwaitingAnswer => "awaiting answer",
             Self::InDoubt => "in doubt",
             Self::Verifying => "verifying",
             Self::Undoing => "undoing",

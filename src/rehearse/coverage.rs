@@ -221,7 +221,7 @@ pub fn reached(library: &Library, happenings: &[Happening]) -> BTreeSet<Item> {
                         let (rule, number) = (plan.rule.clone(), plan.remedy);
                         reached.insert(Item::Remedy { rule, number, playbook });
                     }
-                    Event::StepStarted { step, .. } => {
+                    Event::StepStarted { step, .. } | Event::Asked { step, .. } => {
                         reached.insert(Item::Step { playbook, step: name(step) });
                     }
                     Event::UndoStarted { step, .. } => {

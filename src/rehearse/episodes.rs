@@ -431,8 +431,12 @@ impl World<'_> {
     /// A closed episode: runs that wait for a person learn of it, and incidents whose episodes are all closed resolve.
     fn closed(&mut self, episode: &Episode) -> Option<Timestamp> {
         let now = self.now;
-        let waits =
-            |state: RunState| matches!(state, RunState::AwaitingApproval | RunState::InDoubt);
+        let waits = |state: RunState| {
+            matches!(
+                state,
+                RunState::AwaitingApproval | RunState::AwaitingAnswer | RunState::InDoubt
+            )
+        };
         let held = self.episodes.get(&episode.id)?;
         let incidents = held.incidents.clone();
         let waiting: Vec<RunId> = incidents

@@ -1,9 +1,11 @@
 //! What people say in a rehearsal.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::World;
 use super::happening::What;
+use crate::decide::answer;
 use crate::decide::audience;
 use crate::decide::tell;
 use crate::model::decision::Pause;
@@ -13,6 +15,9 @@ use crate::model::incident::IncidentStatus;
 use crate::model::incident::RunId;
 use crate::model::run::Event;
 use crate::model::run::RunState;
+
+/// The highest tier of operators.
+const MAX_TIER: u8 = 4;
 
 /// Which run or incident a person speaks of; what is silent fits all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,6 +37,13 @@ pub enum Word {
     Reject(String),
     /// Whether the step in doubt happened.
     Answer(bool),
+    /// Answers to what a step asks.
+    Reply {
+        /// The step that asks; may be left out when no other does.
+        step: Option<String>,
+        /// By name.
+        answers: BTreeMap<String, serde_json::Value>,
+    },
     /// Stop before the next step.
     Cancel,
 }
@@ -41,7 +53,7 @@ impl Word {
         match self {
             Self::Approve => "approve",
             Self::Reject(_) => "reject",
-            Self::Answer(_) => "answer",
+            Self::Answer(_) | Self::Reply { .. } => "answer",
             Self::Cancel => "cancel",
         }
     }
@@ -56,6 +68,7 @@ impl World<'_> {
         let wanted = match word {
             Word::Approve | Word::Reject(_) => Some(RunState::AwaitingApproval),
             Word::Answer(_) => Some(RunState::InDoubt),
+            Word::Reply { .. } => Some(RunState::AwaitingAnswer),
             Word::Cancel => None,
         };
         let run = self.the_run(about, wanted, word.what())?;
@@ -75,6 +88,21 @@ impl World<'_> {
             }
             Word::Reject(reason) => Event::Rejected { by, reason },
             Word::Answer(happened) => Event::Settled { by, happened },
+            Word::Reply { step, answers } => {
+                let Some(question) = answer::question(&work.plan, &work.state) else {
+                    return Err(format!("{run} asks nothing"));
+                };
+                let operators = &self.config.operators;
+                // where nobody is declared, whoever the test names may
+                let stranger = if operators.is_empty() { MAX_TIER } else { 0 };
+                let operator = operators.iter().find(|it| it.name == by);
+                let tier = operator.map_or(stranger, |it| it.tier);
+                answer::may(&run.to_string(), &by, tier, question.ask.tier)?;
+                question.meant(&run.to_string(), step.as_deref())?;
+                let answers = answer::check(question.ask, &answers)
+                    .map_err(|wrong| format!("{run}: {}", wrong.join("; ")))?;
+                Event::Answered { by, answers }
+            }
             Word::Cancel => {
                 work.cancelled_by = Some(by.clone());
                 self.happens(What::Said(format!("{by} asks that {run} stop")));

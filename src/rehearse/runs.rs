@@ -16,6 +16,7 @@ use crate::decide::guard;
 use crate::decide::machine;
 use crate::decide::machine::Effect;
 use crate::decide::machine::Phase;
+use crate::decide::machine::Spot;
 use crate::decide::plan;
 use crate::decide::stepping;
 use crate::decide::stepping::Begin;
@@ -29,6 +30,7 @@ use crate::model::playbook::Probe;
 use crate::model::run::Entry;
 use crate::model::run::Event;
 use crate::model::run::Observation;
+use crate::model::run::Outcome;
 use crate::model::run::Plan;
 use crate::model::run::RunState;
 use crate::model::run::Stop;
@@ -44,7 +46,16 @@ pub(super) enum InFlight {
     /// A step or an undo that ends then, with this entry.
     Until(Timestamp, Event),
     /// A probe step that looks until healthy.
-    Looking { step: usize, probe: Probe, within: Duration, began: Timestamp },
+    Looking { at: Look, probe: Probe, within: Duration, began: Timestamp },
+}
+
+/// What a probe that looks until healthy belongs to.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Look {
+    /// A probe step, or an item of one.
+    Step(Spot),
+    /// Between two waves of a `for_each`, before this item.
+    Between { step: usize, item: usize },
 }
 
 /// Whether a run looks at a probe, so that a change of what it sees matters now.
@@ -134,8 +145,8 @@ impl World<'_> {
                     }
                 }
                 Effect::Write(event) => self.write(id, event),
-                Effect::Begin { step, attempt } => {
-                    if let Some(until) = self.begin(id, step, attempt) {
+                Effect::Begin { spot, attempt } => {
+                    if let Some(until) = self.begin(id, spot, attempt) {
                         return self.wake_run(id, until);
                     }
                 }
@@ -148,8 +159,13 @@ impl World<'_> {
                         return self.wake_run(id, until);
                     }
                 }
-                Effect::Undo { step } => {
-                    if let Some(until) = self.undo(id, step) {
+                Effect::Look { step, item } => {
+                    if !self.look_between(id, step, item) {
+                        return;
+                    }
+                }
+                Effect::Undo { spot } => {
+                    if let Some(until) = self.undo(id, spot) {
                         return self.wake_run(id, until);
                     }
                 }
@@ -173,7 +189,8 @@ impl World<'_> {
                 self.write(id, event);
                 true
             }
-            Some(InFlight::Looking { step, probe, within, began }) => {
+            Some(InFlight::Looking { at, probe, within, began }) => {
+                let (Look::Step(Spot { step, .. }) | Look::Between { step, .. }) = at;
                 let Some(definition) = plan.playbook.steps.get(step) else { return false };
                 let Some(episode) = self.episode_of(&plan) else { return false };
                 let (playbook, name) = (&plan.playbook.name, &definition.name);
@@ -188,7 +205,15 @@ impl World<'_> {
                     return false;
                 };
                 self.clear(id);
-                self.write(id, Event::StepEnded { step, outcome, jitter: 0 });
+                self.write(
+                    id,
+                    match at {
+                        Look::Step(Spot { step, item }) => {
+                            Event::StepEnded { step, item, outcome, jitter: 0 }
+                        }
+                        Look::Between { step, item } => Event::Looked { step, item, outcome },
+                    },
+                );
                 true
             }
         }
@@ -206,7 +231,7 @@ impl World<'_> {
         }
     }
 
-    /// A run that waits for approval stops when its alert has resolved; says whether it did.
+    /// A run that waits for approval or an answer stops when its alert has resolved; says whether it did.
     fn learns_of_resolution(&mut self, id: RunId) -> bool {
         let Some(work) = self.runs.get(&id) else { return false };
         let open = self.episode_of(&work.plan).is_none_or(|episode| episode.open);
@@ -218,7 +243,8 @@ impl World<'_> {
     }
 
     /// Begins a step; `Some` when it has to wait until then.
-    fn begin(&mut self, id: RunId, step: usize, attempt: u32) -> Option<Timestamp> {
+    fn begin(&mut self, id: RunId, spot: Spot, attempt: u32) -> Option<Timestamp> {
+        let Spot { step, item } = spot;
         let now = self.now;
         let work = self.runs.get(&id)?;
         let (plan, state) = (Arc::clone(&work.plan), &work.state);
@@ -252,20 +278,21 @@ impl World<'_> {
                 return None;
             }
         }
-        match stepping::begin(&plan, &id.to_string(), state, step, attempt)? {
+        match stepping::begin(&plan, &id.to_string(), state, spot, attempt)? {
             Begin::Write(event) => self.write(id, event),
             Begin::Act(intent) => {
                 let timeout = intent.timeout;
-                self.write(id, Event::StepStarted { step, attempt, intent });
+                self.write(id, Event::StepStarted { step, item, attempt, intent });
                 let name = plan.playbook.steps.get(step).map_or("", |step| step.name.as_str());
                 let Tried { outcome, takes } =
                     self.script.perform(&plan.playbook.name, name, false);
-                let ends = Event::StepEnded { step, outcome, jitter: 0 };
+                let ends = Event::StepEnded { step, item, outcome, jitter: 0 };
                 self.flies(id, InFlight::Until(after(now, takes.min(timeout)), ends));
             }
             Begin::Look { intent, probe, within } => {
-                self.write(id, Event::StepStarted { step, attempt, intent });
-                self.flies(id, InFlight::Looking { step, probe, within, began: now });
+                self.write(id, Event::StepStarted { step, item, attempt, intent });
+                let at = Look::Step(spot);
+                self.flies(id, InFlight::Looking { at, probe, within, began: now });
             }
         }
         None
@@ -279,11 +306,29 @@ impl World<'_> {
         }
     }
 
-    fn undo(&mut self, id: RunId, step: usize) -> Option<Timestamp> {
+    /// Looks at what must be healthy between two waves of a `for_each`. False when the plan has no such thing.
+    fn look_between(&mut self, id: RunId, step: usize, item: usize) -> bool {
+        let Some(work) = self.runs.get(&id) else { return false };
+        match stepping::between(&work.plan, &id.to_string(), &work.state, step) {
+            None => return false,
+            Some(Ok((probe, within))) => {
+                let at = Look::Between { step, item };
+                self.flies(id, InFlight::Looking { at, probe, within, began: self.now });
+            }
+            Some(Err(reason)) => {
+                let outcome = Outcome::Failed { reason, retryable: false };
+                self.write(id, Event::Looked { step, item, outcome });
+            }
+        }
+        true
+    }
+
+    fn undo(&mut self, id: RunId, spot: Spot) -> Option<Timestamp> {
+        let Spot { step, item } = spot;
         let now = self.now;
         let work = self.runs.get(&id)?;
         let (plan, state) = (Arc::clone(&work.plan), &work.state);
-        let intent = match stepping::begin_undo(&plan, &id.to_string(), state, step)? {
+        let intent = match stepping::begin_undo(&plan, &id.to_string(), state, spot)? {
             Begin::Write(event) => {
                 self.write(id, event);
                 return None;
@@ -295,10 +340,10 @@ impl World<'_> {
             return Some(after(now, UNDO_AGAIN));
         }
         let timeout = intent.timeout;
-        self.write(id, Event::UndoStarted { step, intent });
+        self.write(id, Event::UndoStarted { step, item, intent });
         let name = plan.playbook.steps.get(step).map_or("", |step| step.name.as_str());
         let Tried { outcome, takes } = self.script.perform(&plan.playbook.name, name, true);
-        let ends = Event::UndoEnded { step, outcome };
+        let ends = Event::UndoEnded { step, item, outcome };
         self.flies(id, InFlight::Until(after(now, takes.min(timeout)), ends));
         None
     }

@@ -269,6 +269,9 @@ fn deed(world: &mut World<'_>, deed: &Deed) -> Result<(), String> {
                 Spoken::Approve => Word::Approve,
                 Spoken::Reject(reason) => Word::Reject(reason.clone()),
                 Spoken::Answer(happened) => Word::Answer(*happened),
+                Spoken::Reply { step, answers } => {
+                    Word::Reply { step: step.clone(), answers: answers.clone() }
+                }
                 Spoken::Cancel => Word::Cancel,
             };
             return world.say(by, &about, word);

@@ -20,6 +20,7 @@ use crate::model::run::Event;
 
 const SETTINGS: &str = "
 mode: auto
+operators: [{ name: dana, tier: 3 }]
 channels:
   chat: { slack: { webhook_url: \"${env:CHAT}\" } }
   pager: { pagerduty: { routing_key: \"${file:/nowhere/key}\" } }
@@ -102,11 +103,15 @@ steps:
 "#;
 
 fn loaded(tests: &str) -> Loaded {
+    loaded_of(RULES, PLAYBOOKS, tests)
+}
+
+fn loaded_of(rules: &str, playbooks: &str, tests: &str) -> Loaded {
     let folder = tempfile::tempdir().expect("a folder");
     for (name, text) in [
         ("quell.yml", SETTINGS),
-        ("rules/r.yml", RULES),
-        ("playbooks/p.yml", PLAYBOOKS),
+        ("rules/r.yml", rules),
+        ("playbooks/p.yml", playbooks),
         ("rules/r.test.yml", tests),
     ] {
         let path = folder.path().join(name);
@@ -128,13 +133,17 @@ fn loaded(tests: &str) -> Loaded {
 
 /// What fails of these events and expectations; empty when they hold.
 fn check(events: &str, expect: &str) -> String {
+    check_of(RULES, PLAYBOOKS, events, expect)
+}
+
+fn check_of(rules: &str, playbooks: &str, events: &str, expect: &str) -> String {
     let indented = |text: &str| text.trim().replace('\n', "\n      ");
     let tests = format!(
         "tests:\n  - name: t\n    events:\n      {}\n    expect:\n      {}\n",
         indented(events),
         indented(expect)
     );
-    let loaded = loaded(&tests);
+    let loaded = loaded_of(rules, playbooks, &tests);
     let Some(library) = &loaded.library else { return loaded.render(false) };
     let scenario = &loaded.scenarios[0];
     let finished = scenario::run(library, scenario);
@@ -147,6 +156,75 @@ fn check(events: &str, expect: &str) -> String {
 fn holds(events: &str, expect: &str) {
     let failed = check(events, expect);
     assert!(failed.is_empty(), "\n{failed}");
+}
+
+const ROLL_RULES: &str = r#"
+rules:
+  - name: roll
+    match: [alertname="Errors"]
+    target: service/{{ labels.service }}
+    response: [{ playbook: roll }]
+    verify: { promql: errors, healthy: value < 0.05, within: 5m, hold: 1m }
+"#;
+
+const ROLL: &str = r#"
+playbook: roll
+steps:
+  - name: hosts
+    command: { argv: [hosts] }
+  - name: how
+    ask: { question: how many at once?, answers: { batch: { type: integer, min: 1 } }, tier: 2, within: 10m }
+  - name: restart
+    for_each: steps.hosts.output.lines
+    waves: [1, 100%]
+    bake: 5m
+    between: { probe: { tcp: { address: "shop:80" } }, within: 30s }
+    command: { argv: [restart, "{{ item }}", "{{ steps.how.output.batch }}"] }
+    undo: { command: { argv: [start, "{{ item }}"] } }
+"#;
+
+#[test]
+fn questions_and_items_go_as_they_do_in_the_engine() {
+    let hosts = "- { step: { step: hosts, is: done, output: { lines: [a, b, c] } } }";
+    let answer = "- { at: 1m, answer: { by: dana, answers: { batch: 2 } } }";
+    for (events, expect) in [
+        (
+            "",
+            "- { at: 9m, run: awaiting answer, notifications: [{ kind: needs_you, text: quell answer r-1 batch=… }] }",
+        ),
+        ("", "- { at: 11m, run: failed, outcome: nobody answered within 10m }"),
+        ("- { at: 2m, resolve: { service: api } }", "- { run: fixed, outcome: verified }"),
+        (answer, "- { at: 2m, run: running, steps: [command hosts, command restart a 2] }"),
+        (
+            answer,
+            "- { at: 7m, run: verifying, steps: [command hosts, command restart a 2, command restart b 2, command restart c 2] }",
+        ),
+        (
+            &format!(
+                "{answer}\n- {{ at: 2m, step: {{ step: restart, nth: 2, is: refused, reason: stuck }} }}"
+            ),
+            "- { at: 7m, run: failed, outcome: \"item 3 of 3 (c) failed: stuck\" }",
+        ),
+        (
+            &format!(
+                "{answer}\n- {{ at: 2m, probe: {{ playbook: roll, step: restart, is: unhealthy }} }}"
+            ),
+            "- { at: 7m, run: failed, outcome: stopped after 1 of 3 items }",
+        ),
+    ] {
+        let events = format!("{FIRES}\n{hosts}\n{events}");
+        let failed = check_of(ROLL_RULES, ROLL, &events, expect);
+        assert!(failed.is_empty(), "\n{failed}");
+    }
+    for (answer, words) in [
+        ("answers: { batch: 0 }", "below the minimum of 1"),
+        ("answers: { size: 2 }", "there is no answer `size`"),
+        ("answers: { batch: 2 }, step: hosts", "r-1 asks `how` now, not `hosts`"),
+    ] {
+        let events = format!("{FIRES}\n{hosts}\n- {{ at: 1m, answer: {{ by: dana, {answer} }} }}");
+        let failed = check_of(ROLL_RULES, ROLL, &events, "- { run: awaiting answer }");
+        assert!(failed.contains(words), "{answer}: {failed}");
+    }
 }
 
 const FIRES: &str = "- { at: 0s, alert: { alertname: Errors, service: api, severity: critical } }";

@@ -320,7 +320,7 @@ impl Store {
     pub async fn wake_waiting_runs(&self, episode: EpisodeId) -> Result<()> {
         sqlx::query(
             "UPDATE runs SET due_at = $1, attempt = attempt + 1 WHERE is_final = 0 AND episode = $2
-               AND state IN ('awaiting approval', 'in doubt')",
+               AND state IN ('awaiting approval', 'awaiting answer', 'in doubt')",
         )
         .bind(micros(self.now()))
         .bind(episode.0)

@@ -13,4 +13,5 @@ mod people;
 mod reload;
 mod response;
 mod restraint;
+mod steps;
 mod times;

@@ -37,6 +37,7 @@ use quell::rehearse::people::Word;
 use quell::rehearse::script::Seen;
 use quell::rehearse::script::Tried;
 use quell::rehearse::script::Which;
+use quell::store::people::Speaker;
 use quell::store::people::Word as StoredWord;
 use tempfile::TempDir;
 
@@ -145,7 +146,7 @@ fn event_words(plan: &quell::model::run::Plan, event: &Event) -> String {
     match event {
         Event::Planned { .. } => "planned".into(),
         Event::StepEnded { step, outcome, .. } => format!("step {step} {}", outcome_word(outcome)),
-        Event::UndoEnded { step, outcome } => format!("undo {step} {}", outcome_word(outcome)),
+        Event::UndoEnded { step, outcome, .. } => format!("undo {step} {}", outcome_word(outcome)),
         Event::Verified { seen } => format!("verified {}", seen.health.as_str()),
         event => tell::event_line(plan, event),
     }
@@ -202,11 +203,25 @@ impl Real {
             Say::Exits(code) => write(self.folder.path(), "step", code),
             Say::Approve => {
                 let digest = runs[0].digest.clone();
-                store.say(runs[0].id, "dana", StoredWord::Approve { digest }).await.unwrap();
+                store
+                    .say(
+                        runs[0].id,
+                        Speaker { name: "dana", tier: 4 },
+                        StoredWord::Approve { digest },
+                    )
+                    .await
+                    .unwrap();
             }
             Say::Reject => {
                 let reason = "no".to_owned();
-                store.say(runs[0].id, "dana", StoredWord::Reject { reason }).await.unwrap();
+                store
+                    .say(
+                        runs[0].id,
+                        Speaker { name: "dana", tier: 4 },
+                        StoredWord::Reject { reason },
+                    )
+                    .await
+                    .unwrap();
             }
             Say::Acknowledge => {
                 let incident = store.incidents(None, None, 1).await.unwrap()[0].id;

@@ -232,6 +232,7 @@ fn plan(target: &str, incident: IncidentId, episode: EpisodeId) -> Plan {
         name: "restart".into(),
         what: What::Action(command("true")),
         condition: None,
+        each: None,
         timeout: Duration::from_mins(1),
         retry: Retry::default(),
         on_failure: OnFailure::Abort,

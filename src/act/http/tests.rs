@@ -56,13 +56,14 @@ fn call(method: &str, path: &str) -> HttpCall {
         headers: BTreeMap::new(),
         body: None,
         json: None,
+        sealed: crate::model::playbook::Sealed::default(),
         status: Vec::new(),
     }
 }
 
 async fn go(call: &HttpCall, targets: &Targets, timeout: Duration) -> Outcome {
     let intent = Intent { action: None, timeout, key: "r-12/3".into() };
-    let outcome = perform(call, &intent, targets).await;
+    let outcome = perform(call, &intent, targets, &Mask::default()).await;
     assert!(!format!("{outcome:?}").contains("s3cret"), "{outcome:?}");
     outcome
 }

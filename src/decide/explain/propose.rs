@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::decide::audience;
 use crate::decide::explain::Files;
 use crate::decide::guard;
+use crate::decide::items;
 use crate::decide::machine::State;
 use crate::decide::plan;
 use crate::decide::render::Escape;
@@ -18,6 +19,7 @@ use crate::decide::render::render;
 use crate::decide::respond;
 use crate::decide::respond::Candidate;
 use crate::decide::respond::Case;
+use crate::decide::tell;
 use crate::model::config::Config;
 use crate::model::decision::Decision;
 use crate::model::explain::Call;
@@ -27,6 +29,8 @@ use crate::model::explain::VerifyPlan;
 use crate::model::incident::Episode;
 use crate::model::labels::Labels;
 use crate::model::playbook::Action;
+use crate::model::playbook::Ask;
+use crate::model::playbook::Each;
 use crate::model::playbook::Mode;
 use crate::model::playbook::OnFailure;
 use crate::model::playbook::OnUnknown;
@@ -141,6 +145,8 @@ fn place(playbook: &Playbook) -> String {
 }
 
 fn step_plan(step: &Step, number: u32, context: &Value) -> StepPlan {
+    let first = step.each.as_ref().and_then(|each| of_first(each, context));
+    let context = first.as_ref().map_or(context, |(_, context)| context);
     let (call, acts) = match &step.what {
         What::Action(it) => (action(it, context), true),
         What::Probe { probe: it, within } => {
@@ -152,9 +158,41 @@ fn step_plan(step: &Step, number: u32, context: &Value) -> StepPlan {
             let arguments = Map::from_iter([("for".to_owned(), show_duration(*time).into())]);
             (Call { kind: "wait".into(), arguments, unrendered: String::new() }, false)
         }
+        What::Ask(it) => (ask(it, context), false),
     };
     let undo = step.undo.as_ref().map(|it| action(it, context));
-    StepPlan { number, name: step.name.clone(), call, notes: notes(step, acts), undo, acts }
+    let mut notes = notes(step, acts);
+    if let Some(each) = &step.each {
+        let words = tell::each_words(each);
+        let shown = first.map(|(item, _)| format!("; shown for {item}")).unwrap_or_default();
+        notes.insert(0, format!("{}{shown}", words.trim_start()));
+    }
+    StepPlan { number, name: step.name.clone(), call, notes, undo, acts }
+}
+
+/// The first item of a `for_each`, if that can be known before it runs, and what its templates read.
+fn of_first(each: &Each, context: &Value) -> Option<(String, Value)> {
+    let items = items::resolve(&each.items, context).ok()?;
+    let first = items.into_iter().next()?;
+    let mut context = context.clone();
+    let map = context.as_object_mut()?;
+    map.insert("item".into(), first.clone());
+    map.insert("index".into(), 0.into());
+    Some((first.as_str().map_or_else(|| first.to_string(), str::to_owned), context))
+}
+
+fn ask(ask: &Ask, context: &Value) -> Call {
+    let (question, unrendered) = match render(&ask.question, context, Escape::None) {
+        Ok(question) => (question, String::new()),
+        Err(error) => (ask.question.to_string(), error),
+    };
+    let mut arguments = Map::from_iter([("question".to_owned(), question.into())]);
+    let answers: Vec<&str> = ask.answers.keys().map(String::as_str).collect();
+    let answers = if answers.is_empty() { "yes or no".to_owned() } else { answers.join(", ") };
+    arguments.insert("answers".into(), answers.into());
+    arguments.insert("tier".into(), ask.tier.into());
+    arguments.insert("within".into(), show_duration(ask.within).into());
+    Call { kind: "ask".into(), arguments, unrendered }
 }
 
 fn notes(step: &Step, acts: bool) -> Vec<String> {

@@ -433,7 +433,8 @@ fn unrendered(call: &Call) -> String {
 }
 
 /// Arguments that need no name, by what they are arguments of.
-const LEADING: [(&str, &[&str]); 8] = [
+const LEADING: [(&str, &[&str]); 9] = [
+    ("ask", &["question"]),
     ("command", &["argv"]),
     ("http", &["method", "server", "url"]),
     ("redis.flush", &["server"]),

@@ -1,5 +1,7 @@
 //! Where a run stands: the data of the run machine.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use crate::model::run::Event;
@@ -14,6 +16,8 @@ pub struct State {
     pub phase: Phase,
     /// One record a step.
     pub steps: Vec<Record>,
+    /// The items of each `for_each` whose list is known, by step.
+    pub lists: BTreeMap<usize, List>,
     /// Entries folded so far.
     pub seq: i64,
     /// When the last one was written.
@@ -61,6 +65,24 @@ pub enum Record {
     },
 }
 
+/// The items of a `for_each`, as they were when it began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct List {
+    /// Texts or numbers.
+    pub items: Vec<serde_json::Value>,
+    /// One record an item.
+    pub records: Vec<Record>,
+}
+
+/// A step, and in a `for_each` one of its items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Spot {
+    /// Index from 0.
+    pub step: usize,
+    /// Index from 0.
+    pub item: Option<usize>,
+}
+
 /// The states of the diagram, with their data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Phase {
@@ -70,10 +92,12 @@ pub enum Phase {
     AwaitingApproval,
     /// Mode observe, before the entry that says so.
     Observing,
-    /// About to begin a step, not before `at`.
+    /// About to begin a step, not before `at`. Without an item, a `for_each` is about to list its items.
     Ready {
         /// Index from 0.
         step: usize,
+        /// Index from 0, in a `for_each`.
+        item: Option<usize>,
         /// From 1.
         attempt: u32,
         /// Not before.
@@ -83,6 +107,8 @@ pub enum Phase {
     InFlight {
         /// Index from 0.
         step: usize,
+        /// Index from 0, in a `for_each`.
+        item: Option<usize>,
         /// From 1.
         attempt: u32,
     },
@@ -93,10 +119,30 @@ pub enum Phase {
         /// Until.
         until: Timestamp,
     },
+    /// Between two waves of a `for_each`: what is between them is observed, not before `at`.
+    Looking {
+        /// Index from 0.
+        step: usize,
+        /// The item that comes next.
+        item: usize,
+        /// Not before.
+        at: Timestamp,
+    },
+    /// An `ask` step waits for its answer.
+    Asking {
+        /// Index from 0.
+        step: usize,
+        /// The question.
+        question: String,
+        /// Until.
+        until: Timestamp,
+    },
     /// `on_unknown: probe`: the verification is asked whether the step happened.
     ReadingBack {
         /// Index from 0.
         step: usize,
+        /// Index from 0, in a `for_each`.
+        item: Option<usize>,
         /// From 1.
         attempt: u32,
     },
@@ -104,6 +150,8 @@ pub enum Phase {
     InDoubt {
         /// Index from 0.
         step: usize,
+        /// Index from 0, in a `for_each`.
+        item: Option<usize>,
         /// From 1.
         attempt: u32,
     },
@@ -120,15 +168,15 @@ pub enum Phase {
     },
     /// Taking steps back, the last first.
     Undoing {
-        /// Steps still to undo, in order.
-        left: Vec<usize>,
+        /// What is still to undo, in order.
+        left: Vec<Spot>,
     },
     /// An undo was begun and its outcome is not written.
     UndoInFlight {
-        /// The step.
-        step: usize,
-        /// Steps to undo after it.
-        left: Vec<usize>,
+        /// What is undone.
+        spot: Spot,
+        /// What is to undo after it.
+        left: Vec<Spot>,
     },
     /// Nothing follows.
     Final(RunState),
@@ -140,12 +188,20 @@ pub enum Phase {
 pub enum Effect {
     /// Write this entry; no outside effect.
     Write(Event),
-    /// Check that the run is still wanted, render the step, write its intent, do it, write the outcome.
+    /// Check that the run is still wanted, render the step, write its intent, do it, write the outcome. Without an item, a
+    /// `for_each` lists its items first, and writes them.
     Begin {
-        /// Index from 0.
-        step: usize,
+        /// What is begun.
+        spot: Spot,
         /// From 1.
         attempt: u32,
+    },
+    /// Observe what must be healthy between two waves of a `for_each`, and write `Looked`.
+    Look {
+        /// Index of the step from 0.
+        step: usize,
+        /// Index of the item that comes next.
+        item: usize,
     },
     /// Ask the verification whether a step in doubt happened, and write `ReadBack`.
     ReadBack,
@@ -153,8 +209,8 @@ pub enum Effect {
     Verify,
     /// Render the step's undo, write its intent, do it, write the outcome.
     Undo {
-        /// Index from 0.
-        step: usize,
+        /// What is undone.
+        spot: Spot,
     },
     /// Nothing before this time.
     Sleep {
@@ -190,6 +246,7 @@ impl State {
         Self {
             phase: Phase::Empty,
             steps: vec![Record::Pending; plan.playbook.steps.len()],
+            lists: BTreeMap::new(),
             seq: 0,
             last_at: Timestamp::MIN,
             acted: false,
@@ -205,14 +262,18 @@ impl State {
         match &self.phase {
             Phase::Empty | Phase::Observing => RunState::Planned,
             // nothing has begun yet, and nobody has said that it may
-            Phase::Ready { step: 0, attempt: 1, .. } if self.approved_by.is_none() => {
+            Phase::Ready { step: 0, item: None | Some(0), attempt: 1, .. }
+                if self.approved_by.is_none() =>
+            {
                 RunState::Planned
             }
             Phase::AwaitingApproval => RunState::AwaitingApproval,
             Phase::Ready { .. }
             | Phase::InFlight { .. }
             | Phase::Waiting { .. }
+            | Phase::Looking { .. }
             | Phase::ReadingBack { .. } => RunState::Running,
+            Phase::Asking { .. } => RunState::AwaitingAnswer,
             Phase::InDoubt { .. } => RunState::InDoubt,
             Phase::ToVerify | Phase::Verifying { .. } => RunState::Verifying,
             Phase::Undoing { .. } | Phase::UndoInFlight { .. } => RunState::Undoing,
@@ -220,9 +281,32 @@ impl State {
         }
     }
 
-    pub(super) fn record(&mut self, step: usize, record: Record) {
-        if let Some(slot) = self.steps.get_mut(step) {
+    /// What became of a step, or of an item.
+    pub fn record_of(&self, spot: Spot) -> Option<&Record> {
+        match spot.item {
+            None => self.steps.get(spot.step),
+            Some(item) => self.lists.get(&spot.step)?.records.get(item),
+        }
+    }
+
+    pub(super) fn record(&mut self, spot: Spot, record: Record) {
+        let slot = match spot.item {
+            None => self.steps.get_mut(spot.step),
+            Some(item) => self.lists.get_mut(&spot.step).and_then(|it| it.records.get_mut(item)),
+        };
+        if let Some(slot) = slot {
             *slot = record;
         }
+    }
+
+    /// All that happened and was not taken back, in the order in which it was done.
+    pub fn done(&self) -> Vec<Spot> {
+        let spots = (0..self.steps.len()).flat_map(|step| {
+            let items = self.lists.get(&step).map(|list| list.records.len());
+            let items = items.map_or_else(|| vec![None], |count| (0..count).map(Some).collect());
+            items.into_iter().map(move |item| Spot { step, item })
+        });
+        let done = |spot: &Spot| matches!(self.record_of(*spot), Some(Record::Done { .. }));
+        spots.filter(done).collect()
     }
 }

@@ -1,5 +1,7 @@
 //! The run machine, by table and by exhaustion.
 
+mod ask;
+mod each;
 mod exhaustion;
 mod properties;
 mod steps;
@@ -7,6 +9,7 @@ mod stopping;
 mod table;
 mod undo;
 mod verification;
+mod waves;
 
 use std::collections::BTreeMap;
 
@@ -15,11 +18,16 @@ use crate::model::incident::EpisodeId;
 use crate::model::incident::IncidentId;
 use crate::model::labels::Labels;
 use crate::model::playbook::Action;
+use crate::model::playbook::Ask;
+use crate::model::playbook::Between;
 use crate::model::playbook::Command;
+use crate::model::playbook::Each;
+use crate::model::playbook::Items;
 use crate::model::playbook::Playbook;
 use crate::model::playbook::PlaybookLimits;
 use crate::model::playbook::Probe;
 use crate::model::playbook::Retry;
+use crate::model::playbook::Share;
 use crate::model::playbook::Verification;
 use crate::model::run::Intent;
 
@@ -44,6 +52,7 @@ fn action(name: &str) -> Step {
         name: name.to_owned(),
         what: What::Action(command(name)),
         condition: None,
+        each: None,
         timeout: seconds(60),
         retry: Retry::default(),
         on_failure: OnFailure::Abort,
@@ -64,6 +73,23 @@ fn probe(name: &str) -> Step {
 
 fn wait(name: &str, time: Duration) -> Step {
     Step { what: What::Wait(time), undo: None, ..action(name) }
+}
+
+/// Done for each of some items, in waves with so much time between them.
+fn for_each(step: Step, waves: &[Share], bake: Duration) -> Step {
+    let items = Items::Expression("steps.find.output.lines".into());
+    Step { each: Some(Each { items, waves: waves.to_vec(), bake, between: None }), ..step }
+}
+
+/// The same, and what must be healthy between the waves.
+fn guarded(step: Step) -> Step {
+    let between = Some(Between { probe: Probe::Alert, within: seconds(60) });
+    Step { each: step.each.map(|each| Each { between, ..each }), ..step }
+}
+
+fn ask(name: &str, within: Duration) -> Step {
+    let ask = Ask { question: "really?".into(), answers: BTreeMap::new(), tier: 1, within };
+    Step { what: What::Ask(ask), undo: None, ..action(name) }
 }
 
 /// Verified within a minute, holding for half of one.
@@ -147,12 +173,28 @@ impl Run {
 
     fn begin(self, step: usize, attempt: u32) -> Self {
         let effect = self.effect();
-        assert_eq!(effect, Effect::Begin { step, attempt }, "{:?}", self.state.phase);
+        let spot = of_step(step);
+        assert_eq!(effect, Effect::Begin { spot, attempt }, "{:?}", self.state.phase);
         self.then(started(step, attempt))
     }
 
+    /// Begins an item of a `for_each`, and ends it.
+    fn item(self, spot: Spot, outcome: Outcome) -> Self {
+        self.begin_item(spot, 1).then(over(spot, outcome))
+    }
+
+    fn begin_item(self, spot: Spot, attempt: u32) -> Self {
+        assert_eq!(self.effect(), Effect::Begin { spot, attempt }, "{:?}", self.state.phase);
+        self.then(begun(spot, attempt))
+    }
+
+    fn undo_item(self, spot: Spot, outcome: Outcome) -> Self {
+        assert_eq!(self.effect(), Effect::Undo { spot }, "{:?}", self.state.phase);
+        self.then(undo_begun(spot)).then(undo_over(spot, outcome))
+    }
+
     fn undo(self, step: usize, outcome: Outcome) -> Self {
-        assert_eq!(self.effect(), Effect::Undo { step }, "{:?}", self.state.phase);
+        assert_eq!(self.effect(), Effect::Undo { spot: of_step(step) }, "{:?}", self.state.phase);
         self.then(undo_started(step)).then(undo_ended(step, outcome))
     }
 
@@ -195,24 +237,66 @@ fn intent(step: usize) -> Intent {
     Intent { action: None, timeout: seconds(60), key: format!("r-1/{}", step + 1) }
 }
 
+fn item(step: usize, item: usize) -> Spot {
+    Spot { step, item: Some(item) }
+}
+
+fn begun(Spot { step, item }: Spot, attempt: u32) -> Event {
+    Event::StepStarted { step, item, attempt, intent: intent(step) }
+}
+
+fn over(Spot { step, item }: Spot, outcome: Outcome) -> Event {
+    Event::StepEnded { step, item, outcome, jitter: 0 }
+}
+
+fn left_out(Spot { step, item }: Spot) -> Event {
+    Event::StepSkipped { step, item, reason: "if: false".into() }
+}
+
+fn undo_begun(Spot { step, item }: Spot) -> Event {
+    Event::UndoStarted { step, item, intent: intent(step) }
+}
+
+fn undo_over(Spot { step, item }: Spot, outcome: Outcome) -> Event {
+    Event::UndoEnded { step, item, outcome }
+}
+
 fn started(step: usize, attempt: u32) -> Event {
-    Event::StepStarted { step, attempt, intent: intent(step) }
+    begun(of_step(step), attempt)
 }
 
 fn ended(step: usize, outcome: Outcome) -> Event {
-    Event::StepEnded { step, outcome, jitter: 0 }
+    over(of_step(step), outcome)
 }
 
 fn skipped(step: usize) -> Event {
-    Event::StepSkipped { step, reason: "if: false".into() }
+    left_out(of_step(step))
 }
 
 fn undo_started(step: usize) -> Event {
-    Event::UndoStarted { step, intent: intent(step) }
+    undo_begun(of_step(step))
 }
 
 fn undo_ended(step: usize, outcome: Outcome) -> Event {
-    Event::UndoEnded { step, outcome }
+    undo_over(of_step(step), outcome)
+}
+
+fn listed(step: usize, items: &[&str]) -> Event {
+    let items = items.iter().map(|item| Value::from(*item)).collect();
+    Event::Listed { step, items }
+}
+
+fn looked(step: usize, item: usize, outcome: Outcome) -> Event {
+    Event::Looked { step, item, outcome }
+}
+
+fn asked(step: usize) -> Event {
+    Event::Asked { step, question: "really?".into() }
+}
+
+fn answered(yes: bool) -> Event {
+    let answers = BTreeMap::from([(YES.to_owned(), Value::Bool(yes))]);
+    Event::Answered { by: "ada".into(), answers }
 }
 
 fn settled(happened: bool) -> Event {
@@ -248,7 +332,7 @@ fn already_healthy() -> Stop {
 }
 
 fn done() -> Outcome {
-    Outcome::Done { summary: "exit 0".into(), output: serde_json::Value::Null }
+    Outcome::Done { summary: "exit 0".into(), output: Value::Null }
 }
 
 fn failed() -> Outcome {
@@ -269,21 +353,41 @@ fn show(phase: &Phase) -> String {
         Phase::Empty => "empty".into(),
         Phase::AwaitingApproval => "awaiting approval".into(),
         Phase::Observing => "observing".into(),
-        Phase::Ready { step, attempt, .. } => format!("ready {step} try {attempt}"),
-        Phase::InFlight { step, attempt } => format!("in flight {step} try {attempt}"),
+        Phase::Ready { step, item, attempt, .. } => {
+            format!("ready {} try {attempt}", place(*step, *item))
+        }
+        Phase::InFlight { step, item, attempt } => {
+            format!("in flight {} try {attempt}", place(*step, *item))
+        }
+        Phase::Looking { step, item, .. } => format!("looking before {step}.{item}"),
+        Phase::Asking { step, .. } => format!("asking {step}"),
         Phase::Waiting { step, .. } => format!("waiting {step}"),
-        Phase::ReadingBack { step, attempt } => format!("reading back {step} try {attempt}"),
-        Phase::InDoubt { step, attempt } => format!("in doubt {step} try {attempt}"),
+        Phase::ReadingBack { step, item, attempt } => {
+            format!("reading back {} try {attempt}", place(*step, *item))
+        }
+        Phase::InDoubt { step, item, attempt } => {
+            format!("in doubt {} try {attempt}", place(*step, *item))
+        }
         Phase::ToVerify => "to verify".into(),
         Phase::Verifying { healthy_since, last, .. } => {
             let last = last.as_ref().map_or("nothing", |seen| seen.health.as_str());
             let holds = if healthy_since.is_some() { ", holds" } else { "" };
             format!("verifying, saw {last}{holds}")
         }
-        Phase::Undoing { left } => format!("undoing {left:?}"),
-        Phase::UndoInFlight { step, left } => format!("undo of {step} in flight, then {left:?}"),
+        Phase::Undoing { left } => format!("undoing [{}]", places(left)),
+        Phase::UndoInFlight { spot, left } => {
+            format!("undo of {} in flight, then [{}]", places(&[*spot]), places(left))
+        }
         Phase::Final(state) => state.as_str().to_owned(),
     }
+}
+
+fn place(step: usize, item: Option<usize>) -> String {
+    item.map_or_else(|| step.to_string(), |item| format!("{step}.{item}"))
+}
+
+fn places(spots: &[Spot]) -> String {
+    spots.iter().map(|it| place(it.step, it.item)).collect::<Vec<_>>().join(", ")
 }
 
 /// One event of each kind that a two-step run may meet, rightly or wrongly, by name.
@@ -328,5 +432,25 @@ fn every_event() -> Vec<(&'static str, Event)> {
         ("undo unknown 0", undo_ended(0, unknown())),
         ("undo done 1", undo_ended(1, done())),
         ("undo failed 1", undo_ended(1, failed())),
+        ("listed 0", listed(0, &["x", "y"])),
+        ("listed 0, nothing", listed(0, &[])),
+        ("listed 1", listed(1, &["x"])),
+        ("started 0.0 try 1", begun(item(0, 0), 1)),
+        ("started 0.1 try 1", begun(item(0, 1), 1)),
+        ("done 0.0", over(item(0, 0), done())),
+        ("failed 0.0", over(item(0, 0), failed())),
+        ("unknown 0.0", over(item(0, 0), unknown())),
+        ("done 0.1", over(item(0, 1), done())),
+        ("skipped 0.0", left_out(item(0, 0))),
+        ("skipped 0.1", left_out(item(0, 1))),
+        ("looked 0.1 healthy", looked(0, 1, done())),
+        ("looked 0.1 not healthy", looked(0, 1, failed_for_now())),
+        ("undo started 0.0", undo_begun(item(0, 0))),
+        ("undo done 0.0", undo_over(item(0, 0), done())),
+        ("undo failed 0.0", undo_over(item(0, 0), failed())),
+        ("asked 0", asked(0)),
+        ("asked 1", asked(1)),
+        ("answered yes", answered(true)),
+        ("answered no", answered(false)),
     ]
 }

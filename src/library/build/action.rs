@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::probe;
+use super::sealed;
 use super::step::Scope;
 use super::step::ServerUse;
 use super::text;
 use super::text::Names;
 use crate::decide::parameters::is_template;
+use crate::decide::plan;
 use crate::library::codes;
 use crate::library::diagnostic::At;
 use crate::library::diagnostic::Diagnostic;
@@ -25,8 +27,10 @@ use crate::library::raw::playbook::RawRedisFlush;
 use crate::model::playbook::Action;
 use crate::model::playbook::Command;
 use crate::model::playbook::HttpCall;
+use crate::model::playbook::Piece;
 use crate::model::playbook::RedisDelete;
 use crate::model::playbook::RedisFlush;
+use crate::model::playbook::Sealed;
 
 /// An action out of a step or an undo.
 pub(crate) fn action_of(at: At<'_>, found: Found<RawAction>, scope: &mut Scope<'_>) -> Action {
@@ -74,6 +78,10 @@ pub(crate) fn command(at: At<'_>, found: Found<RawCommand>, names: Names<'_>) ->
         let found = found.note("pass it through `env:` and write \"$NAME\" in the script");
         at.report(at.inside(shell.span, &shell.written, offset), found);
     }
+    let (env, named) = texts(at, env, names, "an environment variable", |name| {
+        !name.starts_with(|c: char| c.is_ascii_digit())
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    });
     Command {
         argv: argv
             .map(|argv| argv.value)
@@ -83,32 +91,32 @@ pub(crate) fn command(at: At<'_>, found: Found<RawCommand>, names: Names<'_>) ->
             .map(|it| text::template(at, it, names))
             .collect(),
         shell: shell.map(|shell| shell.value),
-        env: texts(at, env, names, "an environment variable", |name| {
-            !name.starts_with(|c: char| c.is_ascii_digit())
-                && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-        }),
+        env,
+        sealed: Sealed { named, ..Sealed::default() },
         directory: directory.and_then(Field::found).map(|it| text::template(at, it, names)),
     }
 }
 
-/// A mapping of names to templates.
+/// A mapping of names to templates, and those that hold secrets.
 fn texts(
     at: At<'_>,
     entries: Option<Field<Entries<TemplateText>>>,
     names: Names<'_>,
     what: &str,
     is_name: impl Fn(&str) -> bool,
-) -> BTreeMap<String, String> {
-    let mut texts = BTreeMap::new();
+) -> (BTreeMap<String, String>, BTreeMap<String, Vec<Piece>>) {
+    let (mut texts, mut sealed) = (BTreeMap::new(), BTreeMap::new());
     for (key, value) in entries.and_then(Field::found).map(|it| it.value.0).unwrap_or_default() {
         let (Some(key), Some(value)) = (key.found(), value.found()) else { continue };
         if key.value.is_empty() || !is_name(&key.value) {
             let message = format!("`{}` cannot be the name of {what}", key.value);
             at.report(key.span, Diagnostic::error(codes::VALUE, message));
         }
-        texts.insert(key.value, text::template(at, value, names));
+        let (text, pieces) = sealed::template(at, value, names);
+        sealed.extend(pieces.map(|pieces| (key.value.clone(), pieces)));
+        texts.insert(key.value, text);
     }
-    texts
+    (texts, sealed)
 }
 
 fn http(at: At<'_>, raw: RawHttp, span: Span, scope: &mut Scope<'_>) -> HttpCall {
@@ -133,9 +141,17 @@ fn http(at: At<'_>, raw: RawHttp, span: Span, scope: &mut Scope<'_>) -> HttpCall
         let message = "`body` and `json` do not go together";
         at.report(body.span, Diagnostic::error(codes::SHAPE, message).label("keep one"));
     }
+    let mut sealed = Sealed::default();
     if let Some(json) = &json {
-        check_json(at, json.span, &json.value, scope.names);
+        check_json(at, json.span, "", &json.value, scope.names, &mut sealed.json);
     }
+    let (headers, named) = texts(at, headers, scope.names, "a header", is_header_name);
+    sealed.named = named;
+    let body = body.map(|body| {
+        let (text, pieces) = sealed::template(at, body, scope.names);
+        sealed.body = pieces;
+        text
+    });
     let status: Vec<Found<u16>> = status
         .and_then(Field::found)
         .map(|it| it.value.0)
@@ -150,9 +166,10 @@ fn http(at: At<'_>, raw: RawHttp, span: Span, scope: &mut Scope<'_>) -> HttpCall
         server,
         method: method.map_or("", RawMethod::as_str).to_owned(),
         url: url.unwrap_or_default(),
-        headers: texts(at, headers, scope.names, "a header", is_header_name),
-        body: body.map(|body| text::template(at, body, scope.names)),
+        headers,
+        body,
         json: json.map(|json| json.value),
+        sealed,
         status: status.into_iter().map(|status| status.value).collect(),
     }
 }
@@ -162,17 +179,28 @@ pub(crate) fn is_header_name(name: &str) -> bool {
     name.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
 }
 
-fn check_json(at: At<'_>, span: Span, json: &serde_json::Value, names: Names<'_>) {
+fn check_json(
+    at: At<'_>,
+    span: Span,
+    pointer: &str,
+    json: &serde_json::Value,
+    names: Names<'_>,
+    sealed: &mut BTreeMap<String, Vec<Piece>>,
+) {
     match json {
-        serde_json::Value::String(text) => text::check_template(at, span, "", text, names),
+        serde_json::Value::String(text) => {
+            let found = Found { value: TemplateText(text.clone()), span, written: String::new() };
+            let (_, pieces) = sealed::template(at, found, names);
+            sealed.extend(pieces.map(|pieces| (pointer.to_owned(), pieces)));
+        }
         serde_json::Value::Array(items) => {
-            for item in items {
-                check_json(at, span, item, names);
+            for (index, item) in items.iter().enumerate() {
+                check_json(at, span, &format!("{pointer}/{index}"), item, names, sealed);
             }
         }
         serde_json::Value::Object(entries) => {
-            for value in entries.values() {
-                check_json(at, span, value, names);
+            for (name, value) in entries {
+                check_json(at, span, &plan::member(pointer, name), value, names, sealed);
             }
         }
         serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => {}

@@ -136,6 +136,7 @@ pub(crate) fn config(
         config.pause_file = PathBuf::from(file.value);
     }
     config.pause_file = folder.join(config.pause_file);
+    config.secrets = of_playbooks(secrets, raw.secrets);
     if let Some(key) = reveal(secrets, "link_key", raw.link_key) {
         if key.value.len() < 16 {
             let message = "a key that signs links has at least 16 bytes";
@@ -176,6 +177,33 @@ fn entries<T>(field: Opt<Entries<T>>) -> Vec<(Found<String>, Field<T>)> {
 
 fn reveal(secrets: &Secrets<'_>, key: &str, field: Opt<SecretText>) -> Option<Found<String>> {
     field.and_then(Field::found).and_then(|found| secrets.reveal(key, found))
+}
+
+/// Shortest secret, in bytes: a shorter one cannot be told from other text where outputs are masked.
+const SHORTEST: usize = 6;
+
+/// `secrets:`
+fn of_playbooks(
+    secrets: &Secrets<'_>,
+    field: Opt<Entries<SecretText>>,
+) -> BTreeMap<String, Secret> {
+    let mut all = BTreeMap::new();
+    for (key, value) in entries(field) {
+        let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        if key.value.is_empty() || !key.value.chars().all(fits) {
+            let message = "the name of a secret has letters, digits, `-`, `_` and `.`";
+            secrets.at.report(key.span, Diagnostic::error(codes::VALUE, message));
+        }
+        let value = value.found().and_then(|value| secrets.reveal(&key.value, value));
+        let Some(value) = value else { continue };
+        if value.value.trim().len() < SHORTEST {
+            let message = format!("a secret has at least {SHORTEST} bytes");
+            let label = "a shorter one could not be masked in outputs";
+            secrets.at.report(value.span, Diagnostic::error(codes::VALUE, message).label(label));
+        }
+        all.insert(key.value, Secret::new(value.value));
+    }
+    all
 }
 
 fn paths(folder: &Path, field: Opt<List<String>>) -> Option<Vec<(PathBuf, Span)>> {

@@ -1,6 +1,7 @@
 //! Parameters of a playbook.
 
 use crate::decide::parameters;
+use crate::decide::plan;
 use crate::library::codes;
 use crate::library::diagnostic::At;
 use crate::library::diagnostic::Diagnostic;
@@ -21,20 +22,31 @@ pub(crate) const TAKEN: [&str; 4] = ["labels", "annotations", "steps", "run"];
 const RESERVED: [&str; 13] =
     ["true", "false", "none", "null", "and", "or", "not", "in", "is", "if", "else", "for", "self"];
 
-/// The declaration of one parameter.
+/// What a declaration is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Of a playbook: a rule gives its value.
+    Parameter,
+    /// Of an `ask`: a person gives it, and must, unless there is a default.
+    Answer,
+}
+
+/// The declaration of one parameter, or of one answer.
 pub(crate) fn parameter(
     at: At<'_>,
     key: &Found<String>,
     found: Found<RawParameter>,
+    role: Role,
 ) -> Option<Parameter> {
     let name = key.value.as_str();
-    check_name(at, name, key.span);
-    let RawParameter { kind, required, default, pattern, min, max, values, description } =
+    check_name(at, name, key.span, role);
+    let RawParameter { kind, required, default, pattern, min, max, values, secret, description } =
         found.value;
     let refuse = |span: Span, message: String| {
         at.report(span, Diagnostic::error(codes::PARAMETER, message));
     };
-    let raw_kind = kind.need(at, key.span, "a parameter", "type")?.value;
+    let what = if role == Role::Answer { "an answer" } else { "a parameter" };
+    let raw_kind = kind.need(at, key.span, what, "type")?.value;
     let values = values.and_then(Field::found);
     let kind = parameter_kind(raw_kind, values.as_ref(), key.span, &refuse);
 
@@ -59,7 +71,22 @@ pub(crate) fn parameter(
     }
     let default = default.and_then(Field::found);
     let required = required.and_then(Field::found);
-    let wanted = required.as_ref().is_some_and(|it| it.value);
+    let wanted =
+        required.as_ref().is_some_and(|it| it.value) || role == Role::Answer && default.is_none();
+    let secret = secret.and_then(Field::found).filter(|it| it.value);
+    if let Some(secret) = &secret {
+        if role == Role::Answer {
+            refuse(
+                secret.span,
+                "an answer is kept in the journal, so it cannot be a secret".into(),
+            );
+        }
+        if raw_kind != RawKind::String || pattern.is_some() {
+            let message =
+                "a secret is `type: string` without a `pattern`: its value is never looked at";
+            refuse(secret.span, message.to_owned());
+        }
+    }
     match &default {
         None if !wanted => {
             let message = format!("parameter `{name}` may have no value");
@@ -78,13 +105,16 @@ pub(crate) fn parameter(
         pattern: pattern.map(|it| it.value),
         min: min.map(|it| it.value),
         max: max.map(|it| it.value),
+        secret: secret.is_some(),
         description: description.and_then(Field::found).map(|it| it.value).unwrap_or_default(),
     };
     if let Some(default) = default {
         let written = literal(&parameter, &default);
-        match parameters::check(name, &parameter, &written) {
+        match parameters::check_value(&parameter, &written) {
             Ok(value) => parameter.default = Some(value),
             Err(reason) => {
+                let whose = if role == Role::Answer { "answer" } else { "parameter" };
+                let reason = format!("{whose} `{name}`: {reason}");
                 at.report(default.span, Diagnostic::error(codes::PARAMETER_VALUE, reason));
             }
         }
@@ -109,13 +139,13 @@ pub(crate) fn literal(
     }
 }
 
-fn check_name(at: At<'_>, name: &str, span: Span) {
+fn check_name(at: At<'_>, name: &str, span: Span, role: Role) {
+    let what = if role == Role::Answer { "an answer" } else { "a parameter" };
     let starts = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     let message = if !starts || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-        "the name of a parameter has letters, digits and _, and does not begin with a digit"
-            .to_owned()
-    } else if TAKEN.contains(&name) || RESERVED.contains(&name) {
-        format!("a parameter cannot be called `{name}`: templates know that word already")
+        format!("the name of {what} has letters, digits and _, and does not begin with a digit")
+    } else if [&TAKEN[..], &plan::OF_ITEMS, &RESERVED].concat().contains(&name) {
+        format!("{what} cannot be called `{name}`: templates know that word already")
     } else {
         return;
     };

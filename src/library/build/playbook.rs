@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::parameter;
+use super::parameter::Role;
 use super::step;
 use super::step::Scope;
 use super::step::ServerUse;
@@ -29,6 +30,8 @@ pub(crate) struct BuiltPlaybook {
     pub(crate) playbook: Playbook,
     pub(crate) name_span: Span,
     pub(crate) servers: Vec<ServerUse>,
+    /// Secrets that it names itself, as defaults, and their places.
+    pub(crate) secrets: Vec<(serde_json::Value, Span)>,
     /// Whether it has no errors of its own: values for its parameters can be judged.
     pub(crate) sound: bool,
 }
@@ -41,19 +44,31 @@ pub(crate) fn playbook(at: At<'_>, found: Found<RawPlaybook>) -> Option<BuiltPla
     let name = name.and_then(|name| text::name(at, name));
     let mut parameters = BTreeMap::new();
     let mut names = Vec::new();
+    let mut secrets = Vec::new();
+    let mut defaults = Vec::new();
     for (key, value) in
         raw.parameters.and_then(Field::found).map(|it| it.value.0).unwrap_or_default()
     {
         let Some(key) = key.found() else { continue };
         // A parameter whose declaration is wrong is a name all the same.
         names.push(key.value.clone());
-        let value = value.found().and_then(|value| parameter::parameter(at, &key, value));
+        let role = Role::Parameter;
+        let value = value.found().and_then(|value| parameter::parameter(at, &key, value, role));
         if let Some(value) = value {
+            if value.secret {
+                secrets.push(key.value.clone());
+                defaults.extend(value.default.clone().map(|default| (default, key.clone())));
+            }
             parameters.insert(key.value, value);
         }
     }
     let variables: Vec<&str> = names.iter().map(String::as_str).chain(parameter::TAKEN).collect();
-    let mut all = Steps { variables: &variables, lines: BTreeMap::new(), servers: Vec::new() };
+    let mut all = Steps {
+        variables: &variables,
+        secrets: &secrets,
+        lines: BTreeMap::new(),
+        servers: Vec::new(),
+    };
     let steps = raw.steps.need(at, span, "a playbook", "steps");
     if let Some(empty) = steps.as_ref().filter(|steps| steps.value.is_empty()) {
         let message = "a playbook without steps";
@@ -87,6 +102,7 @@ pub(crate) fn playbook(at: At<'_>, found: Found<RawPlaybook>) -> Option<BuiltPla
         },
         name_span: name.span,
         servers: all.servers,
+        secrets: defaults.into_iter().map(|(name, key)| (name, key.span)).collect(),
         sound: at.sink.errors() == before,
     })
 }
@@ -101,6 +117,8 @@ fn limits(at: At<'_>, raw: RawPlaybookLimits) -> PlaybookLimits {
 /// The steps of one playbook.
 struct Steps<'a> {
     variables: &'a [&'a str],
+    /// Parameters that are secrets.
+    secrets: &'a [String],
     /// Line of each name.
     lines: BTreeMap<String, u32>,
     servers: Vec<ServerUse>,
@@ -121,7 +139,8 @@ impl Steps<'_> {
                     self.lines.insert(name.clone(), span.line);
                 }
             }
-            let names = Names { variables: self.variables, steps: Some(&before) };
+            let names =
+                Names { variables: self.variables, steps: Some(&before), secrets: self.secrets };
             let mut scope = Scope { names, servers: Vec::new() };
             steps.extend(step::step(at, found, &mut scope));
             self.servers.append(&mut scope.servers);

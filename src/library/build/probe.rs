@@ -101,7 +101,14 @@ pub(crate) fn probe(
         return Some(Probe::Tcp { address: text::template(at, address, names) });
     }
     if let Some(command) = command.and_then(Field::found) {
-        return Some(Probe::Command(action::command(at, command, names)));
+        let span = command.span;
+        let command = action::command(at, command, names);
+        if !command.sealed.is_empty() {
+            let message = "a probe takes no secrets";
+            let label = "use an action, and read its output in a later step";
+            at.report(span, Diagnostic::error(codes::SECRET_PLACE, message).label(label));
+        }
+        return Some(Probe::Command(command));
     }
     alert.and_then(Field::found).map(|_| Probe::Alert)
 }

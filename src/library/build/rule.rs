@@ -38,7 +38,7 @@ use crate::model::rule::Set;
 use crate::model::rule::is_schedule;
 
 pub(crate) const NAMES: Names<'static> =
-    Names { variables: &["labels", "annotations"], steps: None };
+    Names { variables: &["labels", "annotations"], steps: None, secrets: &[] };
 
 /// A rule, and what is checked when all files are read.
 #[derive(Debug)]

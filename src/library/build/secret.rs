@@ -56,8 +56,17 @@ const HARMLESS: [&str; 39] = [
 ];
 
 /// Keys whose values may be credentials; shown themselves.
-const SECRET: [&str; 8] =
-    ["url", "token", "link_key", "routing_key", "webhook_url", "smtp", "storage", "headers"];
+const SECRET: [&str; 9] = [
+    "secrets",
+    "url",
+    "token",
+    "link_key",
+    "routing_key",
+    "webhook_url",
+    "smtp",
+    "storage",
+    "headers",
+];
 
 /// Stands for a credential that is not read: as long as an integration key, which is the strictest of all.
 const PRETENDED: &str = "pretendpretendpretendpretendpret";
@@ -197,7 +206,7 @@ fn mask_value(at: At<'_>, node: &Node, key: &str, hidden: bool) {
         Value::List(items) => items.iter().for_each(|item| mask_value(at, item, key, hidden)),
         Value::Map(entries) => {
             for (key, value) in entries {
-                let inside = ["webhook", "headers"].contains(&key.text.as_str());
+                let inside = ["webhook", "headers", "secrets"].contains(&key.text.as_str());
                 mask_value(at, value, &key.text, hidden || inside);
             }
         }

@@ -3,9 +3,13 @@
 use std::time::Duration;
 
 use super::action::action_of;
+use super::ask;
+use super::each;
+use super::each::Pace;
 use super::probe;
 use super::text;
 use super::text::Names;
+use crate::decide::plan;
 use crate::library::codes;
 use crate::library::diagnostic::At;
 use crate::library::diagnostic::Diagnostic;
@@ -59,19 +63,34 @@ pub(crate) fn step(at: At<'_>, found: Found<RawStep>, scope: &mut Scope<'_>) -> 
     }
     let [kind] = kinds.as_slice() else {
         let message = match kinds.as_slice() {
-            [] => "a step without an action, a `probe` or a `wait`".to_owned(),
+            [] => "a step without an action, a `probe`, a `wait` or an `ask`".to_owned(),
             many => format!("a step that is more than one thing: {}", many.join(", ")),
         };
-        let label = "expected exactly one of command, http, redis.flush, redis.delete, probe, wait";
+        let label =
+            "expected exactly one of command, http, redis.flush, redis.delete, probe, wait, ask";
         at.report(place, Diagnostic::error(codes::SHAPE, message).label(label));
         return None;
     };
-    let acts = !matches!(*kind, "probe" | "wait");
+    let acts = !matches!(*kind, "probe" | "wait" | "ask");
     misplaced(at, &raw, kind, acts);
+    let items = raw.for_each.and_then(Field::found);
+    let is_each = items.is_some();
+    let pace = Pace { waves: raw.waves, bake: raw.bake, between: raw.between };
+    let each = each::each(at, items, pace, scope.names);
+
+    // what is done for each item may name it
+    let variables = scope.names.variables;
+    let variables =
+        if is_each { [variables, &plan::OF_ITEMS].concat() } else { variables.to_vec() };
+    let outer = scope;
+    let scope =
+        &mut Scope { names: Names { variables: &variables, ..outer.names }, servers: Vec::new() };
 
     let within = text::duration_or(at, raw.within.and_then(Field::found), probe::STEP_WITHIN);
     let what = if let Some(wait) = raw.wait {
         wait.found().and_then(|wait| text::duration(at, &wait)).map(What::Wait)
+    } else if let Some(raw) = raw.ask {
+        raw.found().and_then(|it| ask::ask(at, it, scope.names)).map(What::Ask)
     } else if let Some(raw_probe) = raw.probe {
         raw_probe.found().and_then(|it| {
             let probe = probe::probe(at, "the probe", it.span, it.value, scope.names)?;
@@ -91,7 +110,8 @@ pub(crate) fn step(at: At<'_>, found: Found<RawStep>, scope: &mut Scope<'_>) -> 
     let names = Names { steps: Some(&known), ..scope.names };
     let mut after = Scope { names, servers: Vec::new() };
     let undo = raw.undo.and_then(Field::found).and_then(|it| undo(at, it, kind, &mut after));
-    scope.servers.append(&mut after.servers);
+    outer.servers.append(&mut scope.servers);
+    outer.servers.append(&mut after.servers);
     let what = what?;
     let on_unknown = raw
         .on_unknown
@@ -101,6 +121,7 @@ pub(crate) fn step(at: At<'_>, found: Found<RawStep>, scope: &mut Scope<'_>) -> 
         name: name?.value,
         what,
         condition,
+        each,
         timeout,
         retry,
         on_failure: raw.on_failure.and_then(Field::found).map_or(OnFailure::Abort, |it| it.value),
@@ -118,6 +139,7 @@ fn kinds(raw: &RawStep) -> Vec<&'static str> {
         ("redis.delete", raw.redis_delete.is_some()),
         ("probe", raw.probe.is_some()),
         ("wait", raw.wait.is_some()),
+        ("ask", raw.ask.is_some()),
     ]
     .into_iter()
     .filter_map(|(name, there)| there.then_some(name))
@@ -135,7 +157,12 @@ fn misplaced(at: At<'_>, raw: &RawStep, kind: &str, acts: bool) {
     if kind != "probe" {
         refuse(raw.within.as_ref().map(Field::span), "within", "only a `probe` has it");
     }
-    if kind == "wait" {
+    if matches!(kind, "wait" | "ask") {
+        refuse(
+            raw.for_each.as_ref().map(Field::span),
+            "for_each",
+            "only an action or a `probe` has it",
+        );
         let only = "only an action or a `probe` has it";
         refuse(raw.timeout.as_ref().map(Field::span), "timeout", only);
         refuse(raw.retry.as_ref().map(Field::span), "retry", only);
@@ -157,7 +184,8 @@ fn default_on_unknown(what: &What) -> OnUnknown {
         }
         What::Action(Action::Http(_) | Action::RedisFlush(_) | Action::RedisDelete(_))
         | What::Probe { .. }
-        | What::Wait(_) => OnUnknown::Retry,
+        | What::Wait(_)
+        | What::Ask(_) => OnUnknown::Retry,
     }
 }
 

@@ -11,6 +11,7 @@ use crate::library::diagnostic::Span;
 use crate::library::field::Found;
 use crate::library::raw::ConditionText;
 use crate::library::raw::DurationText;
+use crate::library::raw::ListText;
 use crate::library::raw::RateText;
 use crate::library::raw::TemplateText;
 use crate::library::suggest::did_you_mean;
@@ -26,12 +27,14 @@ pub(crate) struct Names<'a> {
     pub(crate) variables: &'a [&'a str],
     /// Names of the steps whose output is known, in a playbook.
     pub(crate) steps: Option<&'a [String]>,
+    /// Parameters that are secrets.
+    pub(crate) secrets: &'a [String],
 }
 
 impl<'a> Names<'a> {
     /// Outside a playbook.
     pub(crate) fn of(variables: &'a [&'a str]) -> Self {
-        Self { variables, steps: None }
+        Self { variables, steps: None, secrets: &[] }
     }
 }
 
@@ -82,13 +85,42 @@ pub(crate) fn template(at: At<'_>, found: Found<TemplateText>, names: Names<'_>)
     found.value.0
 }
 
-/// Reports a template that does not parse or names something unknown.
+/// Reports a template that does not parse, or names something unknown or a secret.
 pub(crate) fn check_template(at: At<'_>, span: Span, written: &str, text: &str, names: Names<'_>) {
-    if let Err((reason, offset)) = render::check(text, names.variables) {
-        at.report(at.inside(span, written, offset), Diagnostic::error(codes::TEMPLATE, reason));
-        return;
+    if let Some(paths) = references(at, span, written, text, names) {
+        no_secret(at, span, &paths, names);
     }
-    let (Some(steps), Ok(paths)) = (names.steps, render::references(text)) else { return };
+}
+
+/// What a template reads, if it parses and names nothing unknown.
+pub(crate) fn references(
+    at: At<'_>,
+    span: Span,
+    written: &str,
+    text: &str,
+    names: Names<'_>,
+) -> Option<Vec<String>> {
+    if let Err((reason, offset)) = render::check(text, names.variables) {
+        let found = Diagnostic::error(codes::TEMPLATE, reason).label(in_brackets(text, names));
+        at.report(at.inside(span, written, offset), found);
+        return None;
+    }
+    let paths = render::references(text).unwrap_or_default();
+    steps_before(at, span, &paths, names, codes::TEMPLATE);
+    Some(paths)
+}
+
+/// What to write where the name of a step is no single word: `steps.my-step` takes `step` away from `steps.my`.
+fn in_brackets(text: &str, names: Names<'_>) -> String {
+    let word = |name: &&String| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let mut odd = names.steps.unwrap_or_default().iter().filter(|name| !word(name));
+    odd.find(|name| text.contains(&format!("steps.{name}")))
+        .map_or_else(String::new, |name| format!("write `steps[\"{name}\"]`"))
+}
+
+/// Reports what reads a step that does not come before.
+fn steps_before(at: At<'_>, span: Span, paths: &[String], names: Names<'_>, code: &'static str) {
+    let Some(steps) = names.steps else { return };
     for path in paths {
         let Some(path) = path.strip_prefix("steps.") else { continue };
         let is_step = |name: &&String| {
@@ -98,18 +130,53 @@ pub(crate) fn check_template(at: At<'_>, span: Span, written: &str, text: &str, 
             let name = path.split('.').next().unwrap_or_default();
             let message = format!("no step `{}` comes before this one", short(name));
             let label = did_you_mean(name, steps.iter().map(String::as_str));
-            at.report(span, Diagnostic::error(codes::TEMPLATE, message).label(label));
+            at.report(span, Diagnostic::error(code, message).label(label));
         }
+    }
+}
+
+/// Reports a secret where its value could be seen.
+pub(crate) fn no_secret(at: At<'_>, span: Span, paths: &[String], names: Names<'_>) {
+    let named = paths.iter().filter_map(|path| path.split('.').next());
+    for name in named.filter(|name| names.secrets.iter().any(|secret| secret == name)) {
+        let message = format!("the secret `{name}` cannot stand here");
+        let label = "only in `env` of a command, and in `headers`, `body` and `json` of `http`";
+        at.report(span, Diagnostic::error(codes::SECRET_PLACE, message).label(label));
     }
 }
 
 /// CEL over `variables`.
 pub(crate) fn condition(at: At<'_>, found: Found<ConditionText>, names: Names<'_>) -> String {
-    if let Err((reason, offset)) = condition::check(&found.value.0, names.variables) {
-        let span = at.inside(found.span, &found.written, offset);
-        at.report(span, Diagnostic::error(codes::CONDITION, reason));
+    expression(at, found.map(|it| it.0), names, condition::check)
+}
+
+/// CEL that gives a list, over `variables`.
+pub(crate) fn list(at: At<'_>, found: Found<ListText>, names: Names<'_>) -> String {
+    expression(at, found.map(|it| it.0), names, condition::check_list)
+}
+
+/// What is wrong, and where.
+type Wrong = (String, Option<usize>);
+
+fn expression(
+    at: At<'_>,
+    found: Found<String>,
+    names: Names<'_>,
+    check: fn(&str, &[&str]) -> Result<(), Wrong>,
+) -> String {
+    match check(&found.value, names.variables) {
+        Ok(()) => {
+            let paths = condition::names(&found.value);
+            steps_before(at, found.span, &paths, names, codes::CONDITION);
+            no_secret(at, found.span, &paths, names);
+        }
+        Err((reason, offset)) => {
+            let span = at.inside(found.span, &found.written, offset);
+            let label = in_brackets(&found.value, names);
+            at.report(span, Diagnostic::error(codes::CONDITION, reason).label(label));
+        }
     }
-    found.value.0
+    found.value
 }
 
 /// A name that people choose: not empty, on one line.

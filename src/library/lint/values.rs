@@ -132,6 +132,7 @@ mod tests {
 
     fn parameter(kind: ParameterKind, pattern: Option<&str>) -> Parameter {
         Parameter {
+            secret: false,
             kind,
             required: true,
             default: None,

@@ -69,6 +69,9 @@ pub(crate) struct RawConfig {
     /// While this file exists, nothing acts. A relative one is beside quell.yml.
     #[schemars(extend("default" = "quell.pause"))]
     pub(crate) pause_file: Opt<String>,
+    /// Credentials that playbooks use, by name: a rule gives the name to a parameter with `secret: true`.
+    #[schemars(extend("examples" = [{"deploy-token": "${env:QUELL_DEPLOY_TOKEN}"}]))]
+    pub(crate) secrets: Opt<Entries<SecretText>>,
     /// Signs the links in messages, at least 16 bytes. A key beside the SQLite database when silent; replicas on one
     /// PostgreSQL need the same.
     #[schemars(extend("examples" = ["${file:/etc/quell/link.key}"]))]

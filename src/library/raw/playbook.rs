@@ -1,13 +1,20 @@
 //! `playbooks/*.yml`.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde::Deserializer;
+use serde::de;
+use serde::de::Visitor;
 
 use super::ConditionText;
 use super::DurationText;
 use super::List;
+use super::ListText;
 use super::Opt;
 use super::RateText;
+use super::ShareText;
 use super::TemplateText;
 use super::probe::RawProbe;
 use crate::library::field::Entries;
@@ -82,6 +89,10 @@ pub(crate) struct RawParameter {
     /// The words of an `enum`.
     #[schemars(extend("examples" = [["soft", "hard"]]))]
     pub(crate) values: Opt<List<String>>,
+    /// Its value is the name of an entry of `secrets:` in quell.yml. What that stands for is put in when an action is performed,
+    /// and can be used in `env` of a command and in `headers`, `body` and `json` of `http` only.
+    #[schemars(extend("default" = false))]
+    pub(crate) secret: Opt<bool>,
     /// What it is, for people.
     pub(crate) description: Opt<String>,
 }
@@ -104,16 +115,20 @@ pub(crate) enum RawKind {
     Enum,
 }
 
-/// One step: exactly one action, a `probe` or a `wait`.
+/// One step: exactly one action, a `probe`, a `wait` or an `ask`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename = "a step")]
-#[schemars(extend("allOf" = [exactly_one(&["command", "http", "redis.flush", "redis.delete", "probe", "wait"])]))]
+#[schemars(extend("allOf" = [exactly_one(&["command", "http", "redis.flush", "redis.delete", "probe", "wait", "ask"])]))]
 #[schemars(extend("dependencies" = {
     "within": ["probe"],
-    "timeout": without(&["wait"]),
-    "retry": without(&["wait"]),
-    "undo": without(&["probe", "wait"]),
-    "on_unknown": without(&["probe", "wait"]),
+    "timeout": without(&["wait", "ask"]),
+    "retry": without(&["wait", "ask"]),
+    "undo": without(&["probe", "wait", "ask"]),
+    "on_unknown": without(&["probe", "wait", "ask"]),
+    "for_each": without(&["wait", "ask"]),
+    "waves": ["for_each"],
+    "bake": ["waves"],
+    "between": ["waves"],
 }))]
 pub(crate) struct RawStep {
     /// Unique name in the playbook. Later steps read `steps.<name>.output`.
@@ -137,6 +152,21 @@ pub(crate) struct RawStep {
     /// Waits this long; survives restarts of quell.
     #[schemars(extend("examples" = ["30s"]))]
     pub(crate) wait: Opt<DurationText>,
+    /// A question to an operator; the run waits for the answer, which later steps read as `steps.NAME.output.ANSWER`.
+    #[schemars(extend("examples" = [{"question": "shall it go on?"}]))]
+    pub(crate) ask: Opt<RawAsk>,
+    /// Do an action or a probe once for each item, one after another: a list of texts, or an expression that gives a list of
+    /// texts or numbers, such as `steps.find.output.lines`. Templates and `if` see `item` and `index`, which counts from 0.
+    #[schemars(extend("examples" = ["steps.find.output.lines"]))]
+    pub(crate) for_each: Opt<RawItems>,
+    /// How many items are done, in all, at the end of each wave, as counts or parts: `[1, 25%, 100%]`. One wave when silent.
+    #[schemars(extend("examples" = [[1, "25%", "100%"]]))]
+    pub(crate) waves: Opt<List<ShareText>>,
+    /// Time between two waves, which survives restarts.
+    #[schemars(extend("default" = "0s"))]
+    pub(crate) bake: Opt<DurationText>,
+    /// What must be healthy between two waves, after `bake`; else the step fails and no more items are touched.
+    pub(crate) between: Opt<RawBetween>,
     /// Condition (CEL) over the parameters, `labels`, `annotations`, `steps` and `run`. False skips the step, an
     /// error fails it.
     #[schemars(extend("examples" = ["labels.env == 'prod'"]))]
@@ -156,6 +186,61 @@ pub(crate) struct RawStep {
     pub(crate) on_unknown: Opt<OnUnknown>,
     /// The action that takes this one back, run when a later step fails or the remedy did not help.
     pub(crate) undo: Opt<RawUndo>,
+}
+
+/// `ask: { question, answers, tier, within }`
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename = "`ask`")]
+pub(crate) struct RawAsk {
+    /// The question, as people read it; a template.
+    #[schemars(extend("examples" = ["restart {{ service }}?"]))]
+    pub(crate) question: Field<TemplateText>,
+    /// What must be answered, declared as parameters of a playbook are. Silent means yes or no; no fails the step.
+    pub(crate) answers: Opt<Entries<RawParameter>>,
+    /// The tier, from 1 to 4, that an operator needs to answer. 1 when silent.
+    pub(crate) tier: Opt<u8>,
+    /// How long the run waits for the answer, 24h at most; then the step fails. 1h when silent.
+    pub(crate) within: Opt<DurationText>,
+}
+
+/// A list of templates, or an expression.
+#[derive(Debug)]
+pub(crate) enum RawItems {
+    List(List<TemplateText>),
+    Expression(ListText),
+}
+
+impl<'de> Deserialize<'de> for RawItems {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct ItemsVisitor;
+        impl<'de> Visitor<'de> for ItemsVisitor {
+            type Value = RawItems;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list, or an expression that gives one")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<RawItems, E> {
+                Ok(RawItems::Expression(ListText(text.to_owned())))
+            }
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut items: A) -> Result<RawItems, A::Error> {
+                let mut list = Vec::new();
+                while let Some(item) = items.next_element()? {
+                    list.push(item);
+                }
+                Ok(RawItems::List(list))
+            }
+        }
+        from.deserialize_any(ItemsVisitor)
+    }
+}
+
+/// `between: { probe, within }`
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename = "`between`")]
+pub(crate) struct RawBetween {
+    /// What to observe.
+    pub(crate) probe: Field<RawProbe>,
+    /// How long it may take to become healthy. 5m when silent.
+    pub(crate) within: Opt<DurationText>,
 }
 
 /// Tries after one that failed.

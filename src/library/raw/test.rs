@@ -184,6 +184,11 @@ pub(crate) struct RawWord {
     pub(crate) reason: Opt<String>,
     /// Whether the step happened, of an `answer`.
     pub(crate) happened: Opt<bool>,
+    /// Answers to what a step asks, by name, of an `answer`; `{ answer: true }` is a yes.
+    #[schemars(extend("examples" = [{"replicas": 3}]))]
+    pub(crate) answers: Opt<Entries<serde_json::Value>>,
+    /// The step that asks, of an `answer`; needed when the playbook asks more than once.
+    pub(crate) step: Opt<String>,
 }
 
 /// What must hold: `at`, `rule`, `alert`, `target`, `playbook` and `remedy` say of what, the other keys say what.
@@ -215,7 +220,7 @@ pub(crate) struct RawExpect {
     pub(crate) steps: Opt<List<String>>,
     /// What the latest run is planned to do, one action a line, rendered as far as it can be known before.
     pub(crate) plan: Opt<List<String>>,
-    /// Where the latest run stands: awaiting approval, running, verifying, fixed, failed …
+    /// Where the latest run stands: awaiting approval, awaiting answer, running, verifying, fixed, failed …
     #[schemars(extend("anyOf" = spelled(&RunState::ALL.map(RunState::as_str))))]
     pub(crate) run: Opt<String>,
     /// Text in what people are told of the latest run.

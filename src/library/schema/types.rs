@@ -13,12 +13,15 @@ use crate::library::field::Field;
 use crate::library::raw::ConditionText;
 use crate::library::raw::DurationText;
 use crate::library::raw::InstantText;
+use crate::library::raw::ListText;
 use crate::library::raw::MatcherText;
 use crate::library::raw::RateText;
 use crate::library::raw::ScheduleText;
 use crate::library::raw::SecretText;
+use crate::library::raw::ShareText;
 use crate::library::raw::SizeText;
 use crate::library::raw::TemplateText;
+use crate::library::raw::playbook::RawItems;
 use crate::library::raw::probe::RawAlert;
 use crate::library::raw::test::RawNothing;
 
@@ -154,6 +157,26 @@ texts! {
     }
     ConditionText {
         json_schema!({ "type": ["string", "boolean"] })
+    }
+    ListText {
+        json_schema!({ "type": "string" })
+    }
+    ShareText {
+        let message = "expected a count, or a part such as 25%";
+        json_schema!({
+            "type": ["string", "integer"],
+            "anyOf": [
+                form("^([1-9][0-9]*|([1-9][0-9]?|100)%)$", message),
+                { "minimum": 1, "errorMessage": message },
+            ],
+        })
+    }
+    RawItems {
+        json_schema!({
+            "type": ["string", "array"],
+            "minItems": 1,
+            "items": { "type": ["string", "number", "boolean"] },
+        })
     }
     TemplateText {
         json_schema!({ "type": "string" })

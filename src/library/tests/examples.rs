@@ -28,7 +28,7 @@ fn the_shipped_set_loads_without_error_or_warning() {
     assert_eq!(library.files.len(), loaded.counts.files);
     for rule in library.rules.rules() {
         for remedy in &rule.response {
-            let context = serde_json::json!({ "labels": { "service": "shop" }, "annotations": {} });
+            let context = serde_json::json!({ "labels": { "service": "shop", "address": "shop:8000" }, "annotations": {} });
             let playbook = &library.playbooks[&remedy.playbook];
             let resolved = resolve(playbook, &remedy.with, &context);
             assert!(resolved.is_ok(), "{}: {resolved:?}", rule.name);

@@ -337,11 +337,11 @@ steps: [{ name: w, wait: 1s }]
     10 │   span: { type: duration, default: 5m, min: 10m, max: 1m }
        │                                                       ^^
 
-    error[Q0105]: `secret` is not supported yet
+    error[Q0108]: expected string, integer, number, boolean, duration or enum, got `secret`
        ┌─ playbooks/a.yml:11:19
        │
     11 │   sealed: { type: secret, required: true }
-       │                   ^^^^^^ remove it: it would do nothing
+       │                   ^^^^^^
 
     1 file, 0 rules, 1 playbook: 11 errors
     ");

@@ -442,7 +442,7 @@ fn plan_lines(run: RunId, plan: &Plan) -> Vec<String> {
                 Ok(action) => tell::action_line(&action),
                 Err(_) => tell::action_line(action),
             }),
-            What::Probe { .. } | What::Wait(_) => None,
+            What::Probe { .. } | What::Wait(_) | What::Ask(_) => None,
         })
         .collect()
 }

@@ -174,11 +174,9 @@ async fn things_that_are_not_there() {
       = `quell runs` lists those there are
     exit 1
     $ quell answer r-7 maybe
-    error: invalid value 'maybe' for '<HAPPENED>'
-      [possible values: happened, did-not-happen]
-
-    For more information, try '--help'.
-    exit 2
+    error[Q0415]: `maybe` is no answer
+      = write NAME=VALUE, yes, no, happened or did-not-happen
+    exit 1
     $ quell cancel r-7
     error[Q0408]: there is no run r-7
       = `quell runs` lists those there are

@@ -31,6 +31,18 @@ steps:
     timeout: 20s
 "#;
 
+const EACH: &str = "
+playbook: restart
+steps:
+  - name: restart
+    for_each: [x, y, z]
+    waves: [1, 100%]
+    bake: 2s
+    http: { method: POST, url: SHOP/restart }
+    timeout: 20s
+    on_unknown: ask
+";
+
 /// A rule with this one remedy, for the fault that a restart mends.
 async fn story(playbook: &str) -> Story {
     let story = Story::new("retry").await;
@@ -110,6 +122,41 @@ async fn a_step_that_may_not_is_asked_about() {
         assert_eq!(again.code, 1, "{again:#?}");
         assert_eq!(again.err, "error[Q0408]: r-1 is fixed, not in doubt\n");
     }
+}
+
+#[tokio::test]
+async fn a_crash_between_two_items_or_inside_one_repeats_none() {
+    let mut story = story(EACH).await;
+    story.shop.inject(Fault::Unfixable);
+    story.quell.serve().await;
+    // the first item is over, and its wave bakes
+    story.shop.affected(1).await;
+    wait::until("the first item is over", wait::PATIENCE, async || {
+        let journal = story.journal("r-1").await;
+        let over = journal.iter().any(|event| event["step_ended"]["item"] == 0);
+        if over { Ok(()) } else { Err(journal) }
+    })
+    .await;
+    story.quell.kill9();
+    story.shop.gate().shut();
+    // a reload in between changes nothing: the list is written
+    story.quell.write(
+        "playbooks/restart.yml",
+        &EACH.replace("x, y, z", "a, b").replace("SHOP", &story.shop.url("")),
+    );
+    story.quell.serve().await;
+    story.shop.affected(2).await;
+    story.quell.kill9();
+    story.shop.gate().open();
+    story.quell.serve().await;
+    until_run_is(&story, "in doubt").await;
+    let notice = until_told(&story, "needs_you").await;
+    insta::assert_snapshot!(notice["headline"].as_str().unwrap(), @"restart on process/shop: in doubt: step 1 (restart, y): quell stopped while the step was in flight; a person must say whether it happened: quell answer r-1 happened|did-not-happen");
+    let said = story.quell.cli(&["answer", "r-1", "happened"]).await;
+    assert_eq!(said.code, 0, "{said:#?}");
+    until_run_is(&story, "failed").await;
+    let once = |key: &str| (key.to_owned(), 1);
+    assert_eq!(story.effects(), [once("r-1/1.1"), once("r-1/1.2"), once("r-1/1.3")].into());
 }
 
 #[tokio::test]

@@ -19,12 +19,12 @@ on_each_engine!(
 fn started() -> Event {
     let intent =
         Intent { action: None, timeout: Duration::from_millis(1_500), key: "r-1/1".into() };
-    Event::StepStarted { step: 0, attempt: 1, intent }
+    Event::StepStarted { step: 0, item: None, attempt: 1, intent }
 }
 
 fn unknown() -> Event {
     let outcome = Outcome::Unknown { reason: "connection “reset” \\ by \u{1f4a5}".into() };
-    Event::StepEnded { step: 0, outcome, jitter: 999 }
+    Event::StepEnded { step: 0, item: None, outcome, jitter: 999 }
 }
 
 /// Two runs with five entries each.

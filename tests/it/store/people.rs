@@ -1,8 +1,10 @@
 //! What people say about runs: approve, reject, settle, cancel; and what they are told when they cannot.
 
 use futures_util::future::join_all;
+use quell::model::playbook::Ask;
 use quell::model::run::Intent;
 use quell::model::run::Outcome;
+use quell::store::people::Speaker;
 use quell::store::people::Word;
 use quell::store::runs::RunRow;
 
@@ -13,6 +15,7 @@ on_each_engine!(
     an_approval_of_another_plan_is_refused,
     a_rejection_ends_the_run,
     of_two_who_speak_at_once_one_is_heard,
+    of_two_who_answer_at_once_neither_answers_the_next_question,
     a_doubt_is_settled_either_way,
     a_word_that_nobody_waits_for_is_refused_and_fences_nobody,
     a_word_that_comes_too_late_fences_nobody,
@@ -23,6 +26,10 @@ on_each_engine!(
     a_resolution_while_a_worker_lets_go_is_not_lost,
     a_run_that_has_ended_cannot_be_cancelled,
 );
+
+fn speaker(name: &str) -> Speaker<'_> {
+    Speaker { name, tier: 2 }
+}
 
 fn approve(row: &RunRow) -> Word {
     Word::Approve { digest: row.digest.clone() }
@@ -43,7 +50,7 @@ async fn proposal(store: &Store) -> RunRow {
 
 fn started() -> Event {
     let intent = Intent { action: None, timeout: LEASE, key: "r-1/1".into() };
-    Event::StepStarted { step: 0, attempt: 1, intent }
+    Event::StepStarted { step: 0, item: None, attempt: 1, intent }
 }
 
 /// A run whose only step is in doubt, as the worker leaves it.
@@ -51,7 +58,7 @@ async fn in_doubt(store: &Store, number: i64) -> RunRow {
     let run = create_for(store, number).await;
     let mut claim = store.claim_run("worker", LEASE).await.unwrap().unwrap();
     let outcome = Outcome::Unknown { reason: "timed out".into() };
-    let ended = Event::StepEnded { step: 0, outcome, jitter: 0 };
+    let ended = Event::StepEnded { step: 0, item: None, outcome, jitter: 0 };
     append(store, &mut claim, started(), RunState::Running).await.unwrap();
     append(store, &mut claim, ended, RunState::InDoubt).await.unwrap();
     store.release_run(&claim, None).await.unwrap();
@@ -69,7 +76,7 @@ async fn an_approval_starts_the_run_at_once(db: Database) {
     let store = db.store().await;
     let waits = proposal(&store).await;
     assert_eq!(waits.state, RunState::AwaitingApproval);
-    let row = store.say(waits.id, "ada", approve(&waits)).await.unwrap();
+    let row = store.say(waits.id, speaker("ada"), approve(&waits)).await.unwrap();
     assert_eq!(row.state, RunState::Running);
     let claim = store.claim_run("worker", LEASE).await.unwrap().unwrap();
     let expected = Event::Approved { by: "ada".into(), digest: waits.digest };
@@ -80,21 +87,22 @@ async fn an_approval_starts_the_run_at_once(db: Database) {
 async fn an_approval_of_another_plan_is_refused(db: Database) {
     let store = db.store().await;
     let waits = proposal(&store).await;
-    let said = store.say(waits.id, "ada", Word::Approve { digest: "another".into() }).await;
+    let said =
+        store.say(waits.id, speaker("ada"), Word::Approve { digest: "another".into() }).await;
     assert_conflict(said, "the plan of r-1 is not the one that was looked at; look again");
     assert_eq!(store.journal(waits.id).await.unwrap().len(), 1);
-    store.say(waits.id, "ada", approve(&waits)).await.unwrap();
+    store.say(waits.id, speaker("ada"), approve(&waits)).await.unwrap();
 }
 
 async fn a_rejection_ends_the_run(db: Database) {
     let store = db.store().await;
     let waits = proposal(&store).await;
     db.advance(8);
-    let row = store.say(waits.id, "ada", reject()).await.unwrap();
+    let row = store.say(waits.id, speaker("ada"), reject()).await.unwrap();
     assert_eq!((row.state, row.ended_at), (RunState::Rejected, Some(at(8))));
     assert!(row.outcome.contains("rejected by ada: not now"), "{}", row.outcome);
     assert_conflict(
-        store.say(waits.id, "bob", approve(&waits)).await,
+        store.say(waits.id, speaker("bob"), approve(&waits)).await,
         "r-1 is rejected, not awaiting approval",
     );
     assert!(store.claim_run("worker", LEASE).await.unwrap().is_none());
@@ -106,7 +114,7 @@ async fn of_two_who_speak_at_once_one_is_heard(db: Database) {
     let waits = proposal(&stores[0]).await;
     let all = (0..6).map(|number| {
         let word = if number % 2 == 0 { approve(&waits) } else { reject() };
-        stores[number % 2].say(waits.id, "ada", word)
+        stores[number % 2].say(waits.id, speaker("ada"), word)
     });
     let said = join_all(all).await;
     assert_eq!(said.iter().filter(|it| it.is_ok()).count(), 1, "{said:?}");
@@ -116,18 +124,64 @@ async fn of_two_who_speak_at_once_one_is_heard(db: Database) {
     assert_eq!(stores[0].journal(waits.id).await.unwrap().len(), 2);
 }
 
+/// A run of two yes-or-no questions that asks the first, as the worker leaves it.
+async fn asking(store: &Store) -> RunId {
+    let mut plan = plan("t", IncidentId(1), EpisodeId(1));
+    let ask = |name: &str| Step {
+        name: name.into(),
+        what: What::Ask(Ask {
+            question: format!("{name}?"),
+            answers: BTreeMap::new(),
+            tier: 2,
+            within: Duration::from_hours(1),
+        }),
+        undo: None,
+        ..plan.playbook.steps[0].clone()
+    };
+    plan.playbook.steps = vec![ask("first"), ask("second")];
+    let run = create(store, &plan).await;
+    asks(store, 0).await;
+    run
+}
+
+/// The worker asks the question of this step.
+async fn asks(store: &Store, step: usize) {
+    let mut claim = store.claim_run("worker", LEASE).await.unwrap().unwrap();
+    let asked = Event::Asked { step, question: "?".into() };
+    append(store, &mut claim, asked, RunState::AwaitingAnswer).await.unwrap();
+    store.release_run(&claim, None).await.unwrap();
+}
+
+async fn of_two_who_answer_at_once_neither_answers_the_next_question(db: Database) {
+    let stores = [db.store().await, db.store().await];
+    let run = asking(&stores[0]).await;
+    let yes = |step: &str| Word::Answer {
+        step: Some(step.into()),
+        answers: BTreeMap::from([("answer".into(), true.into())]),
+    };
+    let all = stores.iter().map(|store| store.say(run, speaker("ada"), yes("first")));
+    let said = join_all(all).await;
+    assert_eq!(said.iter().filter(|it| it.is_ok()).count(), 1, "{said:?}");
+    assert_eq!(stores[0].journal(run).await.unwrap().len(), 3);
+    asks(&stores[0], 1).await;
+    let late = stores[1].say(run, speaker("bob"), yes("first")).await;
+    assert_conflict(late, "r-1 asks `second` now, not `first`; look again");
+    let row = stores[1].say(run, speaker("bob"), yes("second")).await.unwrap();
+    assert_eq!(row.state, RunState::Fixed);
+}
+
 async fn a_doubt_is_settled_either_way(db: Database) {
     let store = db.store().await;
     let waits = in_doubt(&store, 1).await;
     assert_conflict(
-        store.say(waits.id, "ada", approve(&waits)).await,
+        store.say(waits.id, speaker("ada"), approve(&waits)).await,
         "r-1 is in doubt, not awaiting approval",
     );
-    let row = store.say(waits.id, "ada", Word::Settle { happened: true }).await.unwrap();
+    let row = store.say(waits.id, speaker("ada"), Word::Settle { happened: true }).await.unwrap();
     assert_eq!((row.state, row.ended_at), (RunState::Fixed, Some(at(0))));
 
     let waits = in_doubt(&store, 2).await;
-    let row = store.say(waits.id, "ada", Word::Settle { happened: false }).await.unwrap();
+    let row = store.say(waits.id, speaker("ada"), Word::Settle { happened: false }).await.unwrap();
     assert_eq!((row.state, row.ended_at), (RunState::Running, None));
     assert!(store.claim_run("worker", LEASE).await.unwrap().is_some());
 }
@@ -138,11 +192,11 @@ async fn a_word_that_nobody_waits_for_is_refused_and_fences_nobody(db: Database)
     let mut claim = store.claim_run("worker", LEASE).await.unwrap().unwrap();
     append(&store, &mut claim, started(), RunState::Running).await.unwrap();
     for word in [reject(), Word::Settle { happened: true }] {
-        let refused = store.say(run, "ada", word).await;
+        let refused = store.say(run, speaker("ada"), word).await;
         assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
     }
     store.renew_run(&claim, LEASE).await.unwrap();
-    let nobody = store.say(RunId(99), "ada", reject()).await;
+    let nobody = store.say(RunId(99), speaker("ada"), reject()).await;
     assert!(matches!(nobody, Err(StoreError::Missing(_))), "{nobody:?}");
 }
 
@@ -150,7 +204,7 @@ async fn a_word_that_nobody_waits_for_is_refused_and_fences_nobody(db: Database)
 async fn a_word_that_comes_too_late_fences_nobody(db: Database) {
     let store = db.store().await;
     let waits = proposal(&store).await;
-    store.say(waits.id, "ada", approve(&waits)).await.unwrap();
+    store.say(waits.id, speaker("ada"), approve(&waits)).await.unwrap();
     let mut claim = store.claim_run("worker", LEASE).await.unwrap().unwrap();
     append(&store, &mut claim, started(), RunState::Running).await.unwrap();
     assert_conflict(
@@ -212,7 +266,7 @@ async fn a_resolution_while_a_worker_lets_go_is_not_lost(db: Database) {
 async fn a_run_that_has_ended_cannot_be_cancelled(db: Database) {
     let store = db.store().await;
     let waits = proposal(&store).await;
-    store.say(waits.id, "ada", reject()).await.unwrap();
+    store.say(waits.id, speaker("ada"), reject()).await.unwrap();
     assert_conflict(store.cancel_run(waits.id, "ada").await, "r-1 has ended: rejected");
     let nobody = store.cancel_run(RunId(99), "ada").await;
     assert!(matches!(nobody, Err(StoreError::Missing(_))), "{nobody:?}");

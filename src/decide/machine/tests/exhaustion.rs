@@ -20,16 +20,21 @@ const MOST_TRIES: u32 = 7;
 /// Most entries that a run without a crash or a person may need before it ends or asks.
 const LONGEST: usize = 60;
 
+/// Of every `for_each`.
+const ITEMS: [&str; 2] = ["x", "y"];
+
 /// What happened in the world, as far as the journal says.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 #[expect(clippy::struct_excessive_bools, reason = "independent memories, not a state")]
 struct Ghost {
     /// A step or an undo that was begun and not ended.
     in_flight: bool,
-    /// Steps that happened and were not taken back, in order.
-    done: Vec<usize>,
-    /// Steps that happened, ever.
-    ever_done: Vec<usize>,
+    /// What happened and was not taken back, in order.
+    done: Vec<Spot>,
+    /// What happened, ever.
+    ever_done: Vec<Spot>,
+    /// Between two waves: the item for which it was seen to be healthy.
+    cleared: Option<usize>,
     /// A person said no, or the run was stopped.
     stopped: bool,
     /// For another reason than that the alert resolved.
@@ -43,43 +48,70 @@ struct Ghost {
 impl Ghost {
     /// Takes note of an event that the machine accepted, and checks that it might happen.
     fn after(mut self, plan: &Plan, before: &State, event: &Event, after: &State) -> Self {
-        let can_undo = |step: &usize| plan.playbook.steps[*step].undo.is_some();
+        let can_undo = |spot: &&Spot| plan.playbook.steps[spot.step].undo.is_some();
         match event {
-            Event::StepStarted { step, .. } => {
+            Event::StepStarted { step, item, .. } => {
+                let spot = Spot { step: *step, item: *item };
                 assert!(!self.in_flight, "two effects in flight");
                 assert!(!self.stopped, "a step after a stop or a refusal");
                 assert!(!self.undoing, "a step after an undo");
-                assert!(!self.ever_done.contains(step), "a step that was done is begun again");
-                assert!(!matches!(before.phase, Phase::AwaitingApproval | Phase::Observing));
+                assert!(!self.ever_done.contains(&spot), "what was done is begun again");
+                assert!(!matches!(
+                    before.phase,
+                    Phase::AwaitingApproval | Phase::Observing | Phase::Asking { .. }
+                ));
+                let waits = matches!(plan.playbook.steps[*step].what, What::Wait(_));
+                let each = plan.playbook.steps[*step].each.as_ref();
+                if let (Some(each), Some(item)) = (each, item) {
+                    let ends = wave_ends(&each.waves, ITEMS.len());
+                    if each.between.is_some() && ends.contains(item) {
+                        assert_eq!(self.cleared, Some(*item), "a wave that nothing cleared");
+                    }
+                }
                 // waiting is no effect: it may be stopped at any time
-                self.in_flight = !matches!(plan.playbook.steps[*step].what, What::Wait(_));
+                self.in_flight = !waits;
             }
-            Event::UndoStarted { step, .. } => {
+            Event::Listed { step, .. } => {
+                assert!(!before.lists.contains_key(step), "listed twice");
+            }
+            Event::Looked { item, outcome, .. } => match outcome {
+                Outcome::Done { .. } => self.cleared = Some(*item),
+                Outcome::Failed { .. } | Outcome::Unknown { .. } => assert!(
+                    matches!(after.phase, Phase::Undoing { .. } | Phase::Final(RunState::Failed)),
+                    "it goes on when something is worse"
+                ),
+            },
+            Event::UndoStarted { step, item, .. } => {
                 assert!(!self.in_flight, "two effects in flight");
                 assert!(!self.abandoned, "an undo after a stop or a refusal");
-                let last = self.done.iter().rev().find(|step| can_undo(step));
-                assert_eq!(last, Some(step), "undone in another order than the reverse");
+                let last = self.done.iter().rev().find(can_undo);
+                let spot = Spot { step: *step, item: *item };
+                assert_eq!(last, Some(&spot), "undone in another order than the reverse");
                 (self.in_flight, self.undoing) = (true, true);
             }
-            Event::StepEnded { step, outcome, .. } => {
+            Event::StepEnded { step, item, outcome, .. } => {
                 self.in_flight = false;
                 if matches!(outcome, Outcome::Done { .. }) {
-                    self.happened(*step);
+                    self.happened(Spot { step: *step, item: *item });
                 }
             }
-            Event::UndoEnded { step, outcome } => {
+            Event::UndoEnded { step, item, outcome } => {
                 self.in_flight = false;
+                let spot = Spot { step: *step, item: *item };
                 match outcome {
-                    Outcome::Done { .. } => self.done.retain(|done| done != step),
+                    Outcome::Done { .. } => self.done.retain(|done| *done != spot),
                     Outcome::Failed { .. } | Outcome::Unknown { .. } => self.undo_failed = true,
                 }
             }
             Event::Interrupted => {
                 self.in_flight = false;
-                if let Phase::UndoInFlight { step, .. } = &before.phase {
-                    let repeats = plan.playbook.steps[*step].on_unknown == OnUnknown::Retry;
+                if let Phase::UndoInFlight { spot, .. } = &before.phase {
+                    let repeats = plan.playbook.steps[spot.step].on_unknown == OnUnknown::Retry;
                     self.undo_failed = !repeats;
                 }
+            }
+            Event::Answered { .. } => {
+                assert!(!self.stopped && !self.in_flight, "an answer that nobody waits for");
             }
             Event::ReadBack { seen } if seen.health == Health::Healthy => self.doubtless(before),
             Event::Verified { seen } if seen.health == Health::Unknown => {
@@ -95,6 +127,7 @@ impl Ghost {
             }
             Event::Planned { .. }
             | Event::Approved { .. }
+            | Event::Asked { .. }
             | Event::StepSkipped { .. }
             | Event::ReadBack { .. }
             | Event::Settled { .. }
@@ -105,15 +138,17 @@ impl Ghost {
         self
     }
 
-    fn happened(&mut self, step: usize) {
-        self.done.push(step);
-        self.ever_done.push(step);
+    fn happened(&mut self, spot: Spot) {
+        self.done.push(spot);
+        self.ever_done.push(spot);
     }
 
-    /// The step in doubt happened.
+    /// What is in doubt happened.
     fn doubtless(&mut self, before: &State) {
-        if let Phase::InDoubt { step, .. } | Phase::ReadingBack { step, .. } = &before.phase {
-            self.happened(*step);
+        if let Phase::InDoubt { step, item, .. } | Phase::ReadingBack { step, item, .. } =
+            &before.phase
+        {
+            self.happened(Spot { step: *step, item: *item });
         }
     }
 
@@ -125,7 +160,7 @@ impl Ghost {
             self.undo_failed,
             "stuck if and only if an undo failed"
         );
-        let undoable = self.done.iter().any(|step| plan.playbook.steps[*step].undo.is_some());
+        let undoable = self.done.iter().any(|it| plan.playbook.steps[it.step].undo.is_some());
         match end {
             RunState::Failed if after.inconclusive => {
                 assert!(!self.undoing, "undone on no evidence");
@@ -141,6 +176,7 @@ impl Ghost {
             RunState::Planned
             | RunState::AwaitingApproval
             | RunState::Running
+            | RunState::AwaitingAnswer
             | RunState::InDoubt
             | RunState::Verifying
             | RunState::Undoing => panic!("{end:?} is no end"),
@@ -154,14 +190,18 @@ fn canonical(mut state: State) -> State {
     let past = |then: Timestamp| before_start(since(last, then).min(seconds(2 * TICK)));
     let future = |then: Timestamp| after(at(0), since(then, last));
     state.phase = match state.phase {
-        Phase::Ready { step, attempt, at } => {
-            Phase::Ready { step, attempt: attempt.min(MOST_TRIES), at: future(at) }
+        Phase::Ready { step, item, attempt, at } => {
+            Phase::Ready { step, item, attempt: attempt.min(MOST_TRIES), at: future(at) }
         }
-        Phase::InFlight { step, attempt } => {
-            Phase::InFlight { step, attempt: attempt.min(MOST_TRIES) }
+        Phase::InFlight { step, item, attempt } => {
+            Phase::InFlight { step, item, attempt: attempt.min(MOST_TRIES) }
         }
-        Phase::InDoubt { step, attempt } => {
-            Phase::InDoubt { step, attempt: attempt.min(MOST_TRIES) }
+        Phase::InDoubt { step, item, attempt } => {
+            Phase::InDoubt { step, item, attempt: attempt.min(MOST_TRIES) }
+        }
+        Phase::Looking { step, item, at } => Phase::Looking { step, item, at: future(at) },
+        Phase::Asking { step, question, until } => {
+            Phase::Asking { step, question, until: future(until) }
         }
         Phase::Waiting { step, until } => Phase::Waiting { step, until: future(until) },
         Phase::Verifying { started_at, healthy_since, last } => Phase::Verifying {
@@ -171,9 +211,13 @@ fn canonical(mut state: State) -> State {
         },
         phase => phase,
     };
-    for record in &mut state.steps {
+    let items = state.lists.values_mut().flat_map(|list| &mut list.records);
+    for record in state.steps.iter_mut().chain(items) {
         match record {
-            Record::Done { summary, .. } => summary.clear(),
+            Record::Done { summary, output } => {
+                summary.clear();
+                *output = Value::Null;
+            }
             Record::Failed { reason }
             | Record::Skipped { reason }
             | Record::UndoFailed { reason } => {
@@ -191,7 +235,7 @@ fn before_start(age: Duration) -> Timestamp {
 }
 
 /// Everything that could be written next: each kind, each step, each outcome, right and wrong tries.
-fn every_event_of(state: &State, steps: usize) -> Vec<Event> {
+fn every_event_of(state: &State, plan: &Plan) -> Vec<Event> {
     let mut events = vec![
         planned(),
         approved(DIGEST),
@@ -202,6 +246,8 @@ fn every_event_of(state: &State, steps: usize) -> Vec<Event> {
         Event::Interrupted,
         settled(true),
         settled(false),
+        answered(true),
+        answered(false),
         stopped(Stop::Resolved),
         stopped(already_healthy()),
         stopped(refused()),
@@ -215,15 +261,22 @@ fn every_event_of(state: &State, steps: usize) -> Vec<Event> {
         Phase::Ready { attempt, .. } => attempt,
         _ => 1,
     };
-    for step in 0..=steps {
-        events.extend([
-            started(step, attempt),
-            started(step, attempt + 1),
-            skipped(step),
-            undo_started(step),
-        ]);
-        for outcome in [done(), failed(), failed_for_now(), unknown()] {
-            events.extend([ended(step, outcome.clone()), undo_ended(step, outcome)]);
+    for step in 0..=plan.playbook.steps.len() {
+        let each = plan.playbook.steps.get(step).is_some_and(|step| step.each.is_some());
+        let items = if each { ITEMS.len() + 1 } else { 0 };
+        events.extend([listed(step, &ITEMS), listed(step, &[]), asked(step)]);
+        let spots = (0..items).map(|at| item(step, at));
+        for spot in std::iter::once(of_step(step)).chain(spots) {
+            events.extend([
+                begun(spot, attempt),
+                begun(spot, attempt + 1),
+                left_out(spot),
+                undo_begun(spot),
+            ]);
+            for outcome in [done(), failed(), failed_for_now(), unknown()] {
+                events.extend([over(spot, outcome.clone()), undo_over(spot, outcome.clone())]);
+                events.extend(spot.item.map(|item| looked(step, item, outcome)));
+            }
         }
     }
     events
@@ -238,12 +291,17 @@ fn own_events(plan: &Plan, state: &State) -> Vec<(u64, Event)> {
         // how often a process dies is not the machine's to bound
         Effect::Over | Effect::AskPerson | Effect::Write(Event::Interrupted) => {}
         Effect::Write(event) => events.push((0, event)),
-        Effect::Begin { step, attempt } => {
-            events.extend([
-                (0, started(step, attempt)),
-                (0, skipped(step)),
-                (0, ended(step, failed())),
-            ]);
+        Effect::Begin { spot, attempt } => {
+            let definition = &plan.playbook.steps[spot.step];
+            let begins = match (&definition.what, &definition.each, spot.item) {
+                (What::Ask(_), ..) => asked(spot.step),
+                (_, Some(_), None) => listed(spot.step, &ITEMS),
+                _ => begun(spot, attempt),
+            };
+            events.extend([(0, begins), (0, left_out(spot)), (0, over(spot, failed()))]);
+        }
+        Effect::Look { step, item } => {
+            events.extend(outcomes().map(|outcome| (0, looked(step, item, outcome))));
         }
         Effect::ReadBack => {
             for health in [Health::Healthy, Health::Unhealthy, Health::Unknown] {
@@ -264,8 +322,8 @@ fn own_events(plan: &Plan, state: &State) -> Vec<(u64, Event)> {
                 }
             }
         }
-        Effect::Undo { step } => {
-            events.extend([(0, undo_started(step)), (0, undo_ended(step, failed()))]);
+        Effect::Undo { spot } => {
+            events.extend([(0, undo_begun(spot)), (0, undo_over(spot, failed()))]);
         }
         Effect::Sleep { until } => {
             let ticks = since(until, now).as_secs().div_ceil(TICK);
@@ -283,12 +341,14 @@ fn own_events(plan: &Plan, state: &State) -> Vec<(u64, Event)> {
     }
     // a worker that is alive ends what it has in flight
     match state.phase {
-        Phase::InFlight { step, .. } => {
-            events.extend(outcomes().map(|outcome| (0, ended(step, outcome))));
+        Phase::InFlight { step, item, .. } => {
+            events.extend(outcomes().map(|outcome| (0, over(Spot { step, item }, outcome))));
         }
-        Phase::UndoInFlight { step, .. } => {
-            events.extend(outcomes().map(|outcome| (0, undo_ended(step, outcome))));
+        Phase::UndoInFlight { spot, .. } => {
+            events.extend(outcomes().map(|outcome| (0, undo_over(spot, outcome))));
         }
+        // a person may answer, and nothing depends on it
+        Phase::Asking { .. } => events.extend([true, false].map(|yes| (0, answered(yes)))),
         _ => {}
     }
     events
@@ -335,9 +395,12 @@ fn explore(plan: &Plan) -> HashSet<&'static str> {
         if let Phase::Final(end) = state.phase {
             ends.insert(end.as_str());
         }
-        let waits = matches!(state.phase, Phase::Waiting { .. } | Phase::Verifying { .. });
+        let waits = matches!(
+            state.phase,
+            Phase::Waiting { .. } | Phase::Verifying { .. } | Phase::Asking { .. }
+        );
         let ticks = if waits { 0..=2 } else { 0..=0 };
-        for event in every_event_of(&state, plan.playbook.steps.len()) {
+        for event in every_event_of(&state, plan) {
             for ticks in ticks.clone() {
                 let Some(then) = write(plan, &state, ticks, event.clone()) else { continue };
                 assert!(!matches!(state.phase, Phase::Final(_)), "{event:?} after the end");
@@ -354,10 +417,20 @@ fn explore(plan: &Plan) -> HashSet<&'static str> {
 
 /// An action, a step between, an action; in each variant of what a failure, a doubt and the mode mean.
 fn check(mode: Mode, between: Step, on_unknown: OnUnknown, on_failure: OnFailure, verify: bool) {
+    check_steps(mode, vec![action("a"), between, action("c")], on_unknown, on_failure, verify);
+}
+
+fn check_steps(
+    mode: Mode,
+    steps: Vec<Step>,
+    on_unknown: OnUnknown,
+    on_failure: OnFailure,
+    verify: bool,
+) {
     let retry = Retry { times: 1, backoff: seconds(2 * TICK) };
     let step = |step: Step| Step { retry, on_failure, on_unknown, ..step };
-    let steps = vec![step(action("a")), step(between), step(action("c"))];
-    let mut plan = in_mode(mode, plan(steps));
+    let guarded = steps.iter().any(|it| it.each.as_ref().is_some_and(|it| it.between.is_some()));
+    let mut plan = in_mode(mode, plan(steps.into_iter().map(step).collect()));
     plan.verify = plan.verify.filter(|_| verify).map(|verification| Verification {
         within: seconds(2 * TICK),
         hold: seconds(TICK),
@@ -371,8 +444,8 @@ fn check(mode: Mode, between: Step, on_unknown: OnUnknown, on_failure: OnFailure
     expects("fixed", acts);
     expects("cancelled", acts);
     expects("superseded", acts);
-    // where failures may be, only a verification fails a run
-    let fails = acts && (verify || on_failure == OnFailure::Abort);
+    // where failures may be, only a verification, or what is seen between waves, fails a run
+    let fails = acts && (verify || guarded || on_failure == OnFailure::Abort);
     expects("failed", fails);
     expects("stuck", fails);
     for end in ["rejected", "expired"] {
@@ -403,6 +476,39 @@ fn promises_hold_from_every_state_when_a_doubt_reads_back() {
 #[test]
 fn promises_hold_from_every_state_when_a_doubt_asks() {
     check_each(OnUnknown::Ask);
+}
+
+#[test]
+fn promises_hold_from_every_state_when_a_person_is_asked() {
+    let between = ask("b", seconds(TICK));
+    check(Mode::Auto, between.clone(), OnUnknown::Retry, OnFailure::Abort, false);
+    check(Mode::Auto, between, OnUnknown::Retry, OnFailure::Continue, true);
+}
+
+/// Two items in two waves with time between them.
+fn check_items(on_unknown: OnUnknown) {
+    let waves = [Share::Count(1), Share::Percent(100)];
+    let items = || for_each(action("a"), &waves, seconds(TICK));
+    for on_failure in [OnFailure::Abort, OnFailure::Continue] {
+        for (first, verify) in [(items(), true), (guarded(items()), false)] {
+            check_steps(Mode::Auto, vec![first], on_unknown, on_failure, verify);
+        }
+    }
+}
+
+#[test]
+fn promises_hold_from_every_state_of_items_when_a_doubt_repeats() {
+    check_items(OnUnknown::Retry);
+}
+
+#[test]
+fn promises_hold_from_every_state_of_items_when_a_doubt_reads_back() {
+    check_items(OnUnknown::Probe);
+}
+
+#[test]
+fn promises_hold_from_every_state_of_items_when_a_doubt_asks() {
+    check_items(OnUnknown::Ask);
 }
 
 #[test]

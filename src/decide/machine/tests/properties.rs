@@ -9,12 +9,16 @@ use proptest::prelude::*;
 use super::*;
 
 fn any_plan() -> impl Strategy<Value = Plan> {
-    let step = (0..3_usize, 0..3_usize, any::<bool>(), any::<bool>(), 0..3_u32).prop_map(
+    let step = (0..6_usize, 0..3_usize, any::<bool>(), any::<bool>(), 0..3_u32).prop_map(
         |(kind, doubt, goes_on, can_undo, times)| {
+            let waves = [Share::Count(1), Share::Percent(100)];
             let step = match kind {
                 0 => action("a"),
                 1 => probe("p"),
-                _ => wait("w", seconds(5)),
+                2 => wait("w", seconds(5)),
+                3 => ask("q", seconds(5)),
+                4 => for_each(action("e"), &waves, seconds(5)),
+                _ => guarded(for_each(probe("g"), &waves, seconds(5))),
             };
             let undo = step.undo.clone().filter(|_| can_undo);
             let on_unknown = [OnUnknown::Retry, OnUnknown::Probe, OnUnknown::Ask][doubt];
@@ -38,17 +42,27 @@ fn any_plan() -> impl Strategy<Value = Plan> {
 
 fn any_event() -> impl Strategy<Value = Event> {
     let step = || 0..5_usize;
+    let spot =
+        || (0..5_usize, prop::option::of(0..3_usize)).prop_map(|(step, item)| Spot { step, item });
     let outcome = prop::sample::select(vec![done(), failed(), failed_for_now(), unknown()]);
     let health = || prop::sample::select(vec![Health::Healthy, Health::Unhealthy, Health::Unknown]);
     let named: Vec<Event> = every_event().into_iter().map(|(_, event)| event).collect();
     prop_oneof![
         prop::sample::select(named),
-        (step(), 1..6_u32).prop_map(|(step, attempt)| started(step, attempt)),
-        (step(), outcome.clone(), any::<u16>())
-            .prop_map(|(step, outcome, jitter)| Event::StepEnded { step, outcome, jitter }),
-        (step(), outcome).prop_map(|(step, outcome)| undo_ended(step, outcome)),
-        step().prop_map(undo_started),
-        step().prop_map(skipped),
+        (spot(), 1..6_u32).prop_map(|(spot, attempt)| begun(spot, attempt)),
+        (spot(), outcome.clone(), any::<u16>()).prop_map(
+            |(Spot { step, item }, outcome, jitter)| Event::StepEnded {
+                step,
+                item,
+                outcome,
+                jitter
+            }
+        ),
+        (spot(), outcome.clone()).prop_map(|(spot, outcome)| undo_over(spot, outcome)),
+        (step(), 0..3_usize, outcome).prop_map(|(step, item, outcome)| looked(step, item, outcome)),
+        spot().prop_map(undo_begun),
+        spot().prop_map(left_out),
+        step().prop_map(asked),
         health().prop_map(verified),
         health().prop_map(read_back),
     ]
@@ -63,8 +77,16 @@ fn journal(plan: &Plan, choices: &[(u16, Vec<Event>)]) -> Vec<Entry> {
         // what the machine asks for comes first, so that journals get far
         let own = match run.effect() {
             Effect::Write(event) => Some(event),
-            Effect::Begin { step, attempt } => Some(started(step, attempt)),
-            Effect::Undo { step } => Some(undo_started(step)),
+            Effect::Begin { spot, attempt } => {
+                let step = &plan.playbook.steps[spot.step];
+                Some(match (&step.what, &step.each, spot.item) {
+                    (What::Ask(_), ..) => asked(spot.step),
+                    (_, Some(_), None) => listed(spot.step, &["x", "y", "z"]),
+                    _ => begun(spot, attempt),
+                })
+            }
+            Effect::Look { step, item } => Some(looked(step, item, done())),
+            Effect::Undo { spot } => Some(undo_begun(spot)),
             _ => None,
         };
         let own = own.filter(|event| *event != Event::Interrupted);
@@ -107,17 +129,38 @@ proptest! {
     #[test]
     fn undos_are_the_reverse_of_what_succeeded(plan in any_plan(), choices in choices()) {
         let entries = journal(&plan, &choices);
-        let begun: Vec<usize> = entries.iter().filter_map(|entry| match entry.event {
-            Event::UndoStarted { step, .. } => Some(step),
+        let begun: Vec<Spot> = entries.iter().filter_map(|entry| match entry.event {
+            Event::UndoStarted { step, item, .. } => Some(Spot { step, item }),
             _ => None,
         }).collect();
         // the same step again only after a crash
         prop_assert!(begun.is_sorted_by(|a, b| a >= b), "{:?}", begun);
         let state = fold(&plan, &entries).unwrap();
         if state.phase == Phase::Final(RunState::Failed) && !state.inconclusive {
-            for (record, step) in state.steps.iter().zip(&plan.playbook.steps) {
-                let left = step.undo.is_some() && matches!(record, Record::Done { .. });
-                prop_assert!(!left, "{:?}", state.steps);
+            for spot in state.done() {
+                let step = &plan.playbook.steps[spot.step];
+                prop_assert!(step.undo.is_none(), "{:?} {:?}", state.steps, state.lists);
+            }
+        }
+    }
+
+    #[test]
+    fn no_item_is_begun_twice_at_one_try_and_none_after_a_stop(
+        plan in any_plan(), choices in choices(),
+    ) {
+        let entries = journal(&plan, &choices);
+        let mut begun: Vec<(Spot, u32)> = Vec::new();
+        let mut stopped = false;
+        for entry in &entries {
+            match &entry.event {
+                Event::StepStarted { step, item, attempt, .. } => {
+                    let this = (Spot { step: *step, item: *item }, *attempt);
+                    prop_assert!(!stopped, "{:?} after a stop", this);
+                    prop_assert!(!begun.contains(&this), "{:?} twice", this);
+                    begun.push(this);
+                }
+                Event::Stopped { .. } => stopped = true,
+                _ => {}
             }
         }
     }

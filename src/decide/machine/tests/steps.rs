@@ -19,7 +19,7 @@ fn a_step_is_tried_again_after_a_growing_delay_and_then_fails() {
         assert_eq!(run.effect(), Effect::Sleep { until });
         assert_eq!(
             next(&run.plan, &run.state, until),
-            Effect::Begin { step: 0, attempt: attempt + 1 }
+            Effect::Begin { spot: of_step(0), attempt: attempt + 1 }
         );
     }
     run.at(200)
@@ -68,7 +68,7 @@ fn on_unknown_retry_repeats_a_bounded_number_of_times() {
         Run::planned(plan(vec![on_unknown(OnUnknown::Retry, retrying(1, 0, action("a")))]));
     for attempt in 1..=4 {
         run = run.begin(0, attempt).then(ended(0, unknown()));
-        assert_eq!(run.effect(), Effect::Begin { step: 0, attempt: attempt + 1 });
+        assert_eq!(run.effect(), Effect::Begin { spot: of_step(0), attempt: attempt + 1 });
     }
     let run = run.begin(0, 5).then(ended(0, unknown()));
     run.ends(RunState::Failed, "step 1 (a) failed: timed out, 5 times in a row");
@@ -88,7 +88,7 @@ fn crashes_while_an_action_is_repeated_are_bounded_as_well() {
 fn a_bound_of_tries_without_end_does_not_overflow() {
     let step = on_unknown(OnUnknown::Retry, retrying(u32::MAX, 0, action("a")));
     let run = Run::planned(plan(vec![step])).step(0, unknown());
-    assert_eq!(run.effect(), Effect::Begin { step: 0, attempt: 2 });
+    assert_eq!(run.effect(), Effect::Begin { spot: of_step(0), attempt: 2 });
 }
 
 #[test]
@@ -103,12 +103,9 @@ fn on_unknown_probe_takes_a_healthy_answer_for_done() {
         let run = run.then(read_back(Health::Healthy));
         assert_eq!(
             run.state.steps[0],
-            Record::Done {
-                summary: "read back: looks healthy".into(),
-                output: serde_json::Value::Null
-            }
+            Record::Done { summary: "read back: looks healthy".into(), output: Value::Null }
         );
-        assert_eq!(run.effect(), Effect::Begin { step: 1, attempt: 1 });
+        assert_eq!(run.effect(), Effect::Begin { spot: of_step(1), attempt: 1 });
     }
 }
 
@@ -143,7 +140,7 @@ fn on_unknown_ask_waits_for_a_person_who_says_that_it_happened() {
         "quell stopped while the step was in flight; its command may still be running"
     );
     let run = run.then(settled(true));
-    assert_eq!(run.effect(), Effect::Begin { step: 1, attempt: 1 });
+    assert_eq!(run.effect(), Effect::Begin { spot: of_step(1), attempt: 1 });
     assert!(
         matches!(&run.state.steps[0], Record::Done { summary, .. } if summary == "ada says that it happened")
     );
@@ -163,7 +160,7 @@ fn a_failure_that_may_be_is_noted_and_the_run_goes_on() {
     let steps = vec![Step { on_failure: OnFailure::Continue, ..action("a") }, action("b")];
     let run = Run::planned(plan(steps)).step(0, failed());
     assert_eq!(run.state.steps[0], Record::Failed { reason: "exit 1".into() });
-    assert_eq!(run.effect(), Effect::Begin { step: 1, attempt: 1 });
+    assert_eq!(run.effect(), Effect::Begin { spot: of_step(1), attempt: 1 });
 }
 
 #[test]
@@ -182,7 +179,7 @@ fn a_skipped_step_is_neither_done_nor_acted() {
     let run = Run::planned(plan(vec![action("a"), action("b")])).then(skipped(0));
     assert_eq!(run.state.steps[0], Record::Skipped { reason: "if: false".into() });
     assert!(!run.state.acted);
-    assert_eq!(run.effect(), Effect::Begin { step: 1, attempt: 1 });
+    assert_eq!(run.effect(), Effect::Begin { spot: of_step(1), attempt: 1 });
 }
 
 #[test]

@@ -15,7 +15,7 @@ fn an_approval_is_bound_to_the_plan_that_was_looked_at() {
     }
     let run = run.then(approved(DIGEST));
     assert_eq!(run.state.approved_by.as_deref(), Some("ada"));
-    assert_eq!(run.effect(), Effect::Begin { step: 0, attempt: 1 });
+    assert_eq!(run.effect(), Effect::Begin { spot: of_step(0), attempt: 1 });
     run.refuses(&approved(DIGEST));
     run.refuses(&rejected());
     run.refuses(&Event::Expired);

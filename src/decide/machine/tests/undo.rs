@@ -9,9 +9,9 @@ fn check(steps: Vec<Step>, outcomes: &[Outcome], expected: &[usize]) {
         run = run.step(step, outcome.clone());
     }
     let mut undone = Vec::new();
-    while let Effect::Undo { step } = run.effect() {
-        run = run.undo(step, done());
-        undone.push(step);
+    while let Effect::Undo { spot } = run.effect() {
+        run = run.undo(spot.step, done());
+        undone.push(spot.step);
     }
     assert_eq!(undone, expected);
     assert_eq!(run.state.phase, Phase::Final(RunState::Failed));
@@ -44,7 +44,7 @@ fn what_has_no_undo_failed_or_was_skipped_is_left_out() {
     check(vec![action("a"), probe("b"), action("c")], &[done(), done(), failed()], &[0]);
     let run = Run::planned(plan(vec![action("a"), action("b"), action("c")]));
     let run = run.then(skipped(0)).step(1, done()).step(2, failed());
-    assert_eq!(run.state.phase, Phase::Undoing { left: vec![1] });
+    assert_eq!(run.state.phase, Phase::Undoing { left: vec![of_step(1)] });
 }
 
 #[test]

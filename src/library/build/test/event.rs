@@ -1,9 +1,11 @@
 //! What happens in a test.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Names;
 use super::labels;
+use crate::library::field::Entries;
 use crate::library::field::Field;
 use crate::library::field::Found;
 use crate::library::raw::Opt;
@@ -175,6 +177,11 @@ fn says(names: Names<'_>, found: Found<RawSays>) -> Option<Deed> {
     Some(Deed::Alertmanager { of, says: Some(says) })
 }
 
+fn answers(entries: Entries<serde_json::Value>) -> BTreeMap<String, serde_json::Value> {
+    let entries = entries.0.into_iter();
+    entries.filter_map(|(key, value)| Some((key.found()?.value, value.found()?.value))).collect()
+}
+
 fn word(names: Names<'_>, found: Found<RawWord>, key: &str) -> Option<Deed> {
     let Found { value: raw, span, .. } = found;
     let reason = text(raw.reason);
@@ -182,22 +189,29 @@ fn word(names: Names<'_>, found: Found<RawWord>, key: &str) -> Option<Deed> {
     if reason.is_some() && key != "reject" {
         names.wrong_keys(span, "`reason` goes with `reject`", "remove it");
     }
-    if happened.is_some() && key != "answer" {
-        names.wrong_keys(span, "`happened` goes with `answer`", "remove it");
+    let answers = raw.answers.and_then(Field::found).map(|it| answers(it.value));
+    let step = raw.step.and_then(Field::found).map(|it| it.value);
+    for (there, it) in
+        [(happened.is_some(), "happened"), (answers.is_some(), "answers"), (step.is_some(), "step")]
+    {
+        if there && key != "answer" {
+            names.wrong_keys(span, format!("`{it}` goes with `answer`"), "remove it");
+        }
     }
     let word = match key {
         "approve" => Spoken::Approve,
         "reject" => Spoken::Reject(reason.unwrap_or_else(|| "no reason given".to_owned())),
         "ack" => Spoken::Acknowledge,
         "cancel" => Spoken::Cancel,
-        _ => {
-            let Some(happened) = happened else {
-                let label = "write `answer: { happened: true }`";
-                names.wrong_keys(span, "did the step happen?", label);
+        _ => match (happened, answers, step) {
+            (Some(happened), None, None) => Spoken::Answer(happened),
+            (None, Some(answers), step) => Spoken::Reply { step, answers },
+            _ => {
+                let label = "write `answer: { happened: true }`, or `answer: { answers: { replicas: 3 } }` for a question";
+                names.wrong_keys(span, "did the step happen, or what is the answer?", label);
                 return None;
-            };
-            Spoken::Answer(happened)
-        }
+            }
+        },
     };
     Some(Deed::Word {
         by: names.operator(raw.by),

@@ -28,10 +28,11 @@ use crate::model::run::RunState;
 /// What `rule` says when no rule took the alert.
 const NONE: &str = "none";
 
-const STATES: [RunState; 14] = [
+const STATES: [RunState; 15] = [
     RunState::Planned,
     RunState::AwaitingApproval,
     RunState::Running,
+    RunState::AwaitingAnswer,
     RunState::InDoubt,
     RunState::Verifying,
     RunState::Undoing,

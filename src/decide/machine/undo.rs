@@ -1,0 +1,51 @@
+//! Undo: what was done is taken back, the last first.
+
+use super::Phase;
+use super::Record;
+use super::Spot;
+use super::State;
+use super::each;
+use super::of_step;
+use crate::model::run::Outcome;
+use crate::model::run::Plan;
+use crate::model::run::RunState;
+
+/// Undoes what was done, the last first; or ends, when nothing can be undone.
+pub(super) fn undo_or(plan: &Plan, state: &State, end: RunState) -> Phase {
+    let undoable =
+        |spot: &Spot| plan.playbook.steps.get(spot.step).is_some_and(|step| step.undo.is_some());
+    let left: Vec<Spot> = state.done().into_iter().rev().filter(undoable).collect();
+    if left.is_empty() { Phase::Final(end) } else { Phase::Undoing { left } }
+}
+
+pub(super) fn undone(state: &mut State, spot: Spot, left: Vec<Spot>, outcome: &Outcome) -> Phase {
+    match outcome {
+        Outcome::Done { .. } => {
+            state.record(spot, Record::Undone);
+            conclude(state, spot);
+            if left.is_empty() { Phase::Final(RunState::Failed) } else { Phase::Undoing { left } }
+        }
+        Outcome::Failed { reason, .. } | Outcome::Unknown { reason } => {
+            let item = each::item_of(state, spot).map(|words| format!(", {words},"));
+            state.reason = format!(
+                "{}; undoing step {}{} failed: {reason}",
+                state.reason,
+                spot.step + 1,
+                item.unwrap_or_default()
+            );
+            state.record(spot, Record::UndoFailed { reason: reason.clone() });
+            Phase::Final(RunState::Stuck)
+        }
+    }
+}
+
+/// A `for_each` of which nothing stands any more is undone itself.
+fn conclude(state: &mut State, spot: Spot) {
+    let stands = |record: &Record| matches!(record, Record::Done { .. });
+    let list = state.lists.get(&spot.step);
+    if list.is_some_and(|list| !list.records.iter().any(stands))
+        && state.steps.get(spot.step).is_some_and(stands)
+    {
+        state.record(of_step(spot.step), Record::Undone);
+    }
+}
