@@ -6,7 +6,7 @@
 //! decode     tree → raw types, every error recorded; field is what they are made of
 //! raw        the files as written
 //! build      raw types → model, each value checked
-//! link       what spans files
+//! link       what spans files; shadow finds rules that never match
 //! diagnostic, codes, suggest    how errors look
 //! ```
 //!
@@ -37,6 +37,7 @@ mod files;
 mod later;
 mod link;
 mod raw;
+mod shadow;
 mod suggest;
 mod yaml;
 

@@ -6,6 +6,8 @@ pub mod decision;
 pub mod incident;
 pub mod labels;
 pub mod matcher;
+pub mod memo;
+pub mod pattern;
 pub mod playbook;
 pub mod re2;
 pub mod rule;

@@ -13,6 +13,7 @@ use super::diagnostic::At;
 use super::diagnostic::Diagnostic;
 use super::diagnostic::Sink;
 use super::diagnostic::Span;
+use super::shadow;
 use super::suggest::did_you_mean;
 use super::suggest::short;
 use crate::decide::parameters;
@@ -256,34 +257,17 @@ fn never_binds(rate: Rate, global: Rate) -> bool {
 
 /// Reports rules after a rule that takes every alert that they could.
 fn shadowed(sink: &Sink, rules: &[BuiltRule]) {
-    // Earlier rules that let nothing through, by one of their matchers.
-    let mut takers: BTreeMap<String, Vec<&BuiltRule>> = BTreeMap::new();
-    let mut takes_all: Option<&BuiltRule> = None;
-    for rule in rules.iter().filter(|rule| rule.selects) {
-        let all = &rule.rule.matchers;
-        let mut candidates = all.iter().filter_map(|it| takers.get(&it.to_string())).flatten();
-        let taker = takes_all.or_else(|| {
-            candidates
-                .find(|it| it.rule.matchers.iter().all(|matcher| all.contains(matcher)))
-                .copied()
-        });
-        if let Some(taker) = taker {
-            let message = format!(
-                "this rule can never match: rule `{}` ({}) takes every alert before it",
-                taker.rule.name, taker.rule.place
-            );
-            let label = "put it first, or let the other say `continue: true`";
-            let found = Diagnostic::warning(codes::NEVER_MATCHES, message).label(label);
-            At { file: &rule.file, text: "", sink }.report(rule.name_span, found);
-            continue;
-        }
-        if rule.rule.go_on || rule.rule.when.is_some() {
-            continue;
-        }
-        match all.first() {
-            None => takes_all = Some(rule),
-            Some(first) => takers.entry(first.to_string()).or_default().push(rule),
-        }
+    let rules: Vec<&BuiltRule> = rules.iter().filter(|it| it.selects).collect();
+    let plain: Vec<&Rule> = rules.iter().map(|it| &it.rule).collect();
+    for (dead, taker) in shadow::shadowed(&plain) {
+        let (Some(rule), Some(taker)) = (rules.get(dead), plain.get(taker)) else { continue };
+        let message = format!(
+            "this rule can never match: rule `{}` ({}) takes every alert before it",
+            taker.name, taker.place
+        );
+        let label = "put it first, or let the other say `continue: true`";
+        let found = Diagnostic::warning(codes::NEVER_MATCHES, message).label(label);
+        At { file: &rule.file, text: "", sink }.report(rule.name_span, found);
     }
 }
 

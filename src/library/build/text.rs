@@ -84,7 +84,9 @@ pub(crate) fn template(at: At<'_>, found: Found<TemplateText>, names: Names<'_>)
 
 /// Reports a template that does not parse or names something unknown.
 pub(crate) fn check_template(at: At<'_>, span: Span, written: &str, text: &str, names: Names<'_>) {
-    if let Err((reason, offset)) = render::check(text, names.variables) {
+    let check = || render::check(text, names.variables);
+    let key = format!("template {:?} {text}", names.variables);
+    if let Err((reason, offset)) = at.sink.once(key, check) {
         at.report(at.inside(span, written, offset), Diagnostic::error(codes::TEMPLATE, reason));
         return;
     }
@@ -105,7 +107,9 @@ pub(crate) fn check_template(at: At<'_>, span: Span, written: &str, text: &str, 
 
 /// CEL over `variables`.
 pub(crate) fn condition(at: At<'_>, found: Found<ConditionText>, names: Names<'_>) -> String {
-    if let Err((reason, offset)) = condition::check(&found.value.0, names.variables) {
+    let check = || condition::check(&found.value.0, names.variables);
+    let key = format!("condition {:?} {}", names.variables, found.value.0);
+    if let Err((reason, offset)) = at.sink.once(key, check) {
         let span = at.inside(found.span, &found.written, offset);
         at.report(span, Diagnostic::error(codes::CONDITION, reason));
     }
