@@ -1,5 +1,7 @@
 //! Finding and reading files, and telling what each is.
 
+mod ahead;
+
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -101,11 +103,7 @@ impl<'a> Reader<'a> {
         } else {
             files.push(path.to_owned());
         }
-        for file in &files {
-            if let Some((name, text)) = self.text(file, named_at) {
-                self.any_text(file, &name, &text);
-            }
-        }
+        self.all(&files, named_at);
         files.len()
     }
 

@@ -90,7 +90,7 @@ pub(crate) fn link(sink: &Sink, config: Option<&Config>, gathered: Gathered) -> 
             }
             rule.response.push(remedy(at, it, playbook));
         }
-        linked_rules.push(Arc::new(rule));
+        linked_rules.push(Arc::from(rule));
     }
     Linked {
         rules: linked_rules,
@@ -258,7 +258,7 @@ fn never_binds(rate: Rate, global: Rate) -> bool {
 /// Reports rules after a rule that takes every alert that they could.
 fn shadowed(sink: &Sink, rules: &[BuiltRule]) {
     let rules: Vec<&BuiltRule> = rules.iter().filter(|it| it.selects).collect();
-    let plain: Vec<&Rule> = rules.iter().map(|it| &it.rule).collect();
+    let plain: Vec<&Rule> = rules.iter().map(|it| &*it.rule).collect();
     for (dead, taker) in shadow::shadowed(&plain) {
         let (Some(rule), Some(taker)) = (rules.get(dead), plain.get(taker)) else { continue };
         let message = format!(

@@ -44,7 +44,7 @@ const NAMES: Names<'static> = Names { variables: &["labels", "annotations"], ste
 /// A rule, and what is checked when all files are read.
 #[derive(Debug)]
 pub(crate) struct BuiltRule {
-    pub(crate) rule: Rule,
+    pub(crate) rule: Box<Rule>,
     pub(crate) file: String,
     pub(crate) name_span: Span,
     pub(crate) remedies: Vec<BuiltRemedy>,
@@ -115,7 +115,7 @@ pub(crate) fn rule(at: At<'_>, found: Found<RawRule>) -> Option<BuiltRule> {
     };
     let file = at.file.to_owned();
     Some(BuiltRule {
-        rule,
+        rule: Box::new(rule),
         file,
         name_span: name.span,
         remedies,
