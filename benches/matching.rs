@@ -188,6 +188,7 @@ fn rule(number: usize, matchers: &Matchers) -> Arc<Rule> {
         response: Vec::new(),
         verify: None,
         limits: RuleLimits::default(),
+        page: None,
         mode: Set::default_of(Mode::Auto),
         go_on: false,
         place: Place::default(),

@@ -53,6 +53,8 @@ CREATE TABLE incidents (
   resolved_at BIGINT NOT NULL,
   acked_by TEXT NOT NULL,
   acked_at BIGINT NOT NULL,
+  held_until BIGINT NOT NULL DEFAULT 0,
+  ack_within BIGINT NOT NULL DEFAULT 0,
   due_at BIGINT NOT NULL,
   attempt BIGINT NOT NULL,
   leased BIGINT NOT NULL DEFAULT 0
@@ -156,6 +158,20 @@ CREATE TABLE checks (
   is_blind BIGINT NOT NULL,
   measured TEXT NOT NULL,
   at BIGINT NOT NULL
+);
+
+-- The next slot of each schedule, and when it begins: later by its jitter, or by the end of the lease of whoever begins it.
+CREATE TABLE schedules (
+  name TEXT PRIMARY KEY NOT NULL,
+  cron TEXT NOT NULL,
+  slot BIGINT NOT NULL,
+  waits BIGINT NOT NULL,
+  due_at BIGINT NOT NULL,
+  attempt BIGINT NOT NULL,
+  last_slot BIGINT NOT NULL,
+  skipped BIGINT NOT NULL,
+  note TEXT NOT NULL,
+  leased BIGINT NOT NULL DEFAULT 0
 );
 
 CREATE TABLE used_links (

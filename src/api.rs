@@ -76,6 +76,7 @@ pub fn router(state: State) -> Router {
         .route("/api/v1/rules", get(read::rules))
         .route("/api/v1/playbooks", get(read::playbooks))
         .route("/api/v1/checks", get(read::checks))
+        .route("/api/v1/schedules", get(read::schedules))
         .route("/api/v1/notifications", get(read::notifications))
         .route("/api/v1/audit", get(read::audit))
         .route("/api/v1/pause", get(read::pauses).post(act::pause))

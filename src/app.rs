@@ -224,10 +224,11 @@ async fn reload(engine: &Engine) -> Reloaded {
     now.listen = then.listen;
     now.storage.clone_from(&then.storage);
     let mut words = format!(
-        "{} rules, {} playbooks, {} checks are in force",
+        "{} rules, {} playbooks, {} checks, {} schedules are in force",
         library.rules.rules().len(),
         library.playbooks.len(),
-        library.checks.len()
+        library.checks.len(),
+        library.schedules.len()
     );
     if !fixed.is_empty() {
         words = format!("{words}; {} changes only with a restart", fixed.join(" and "));

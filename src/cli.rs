@@ -5,6 +5,7 @@ mod explain;
 mod list;
 mod output;
 mod people;
+mod schedules;
 mod send;
 mod serve;
 
@@ -65,6 +66,8 @@ enum Command {
     Incidents(list::Incidents),
     /// List runs, or show one with its journal.
     Runs(list::Runs),
+    /// List schedules: when each runs next, and what was left out.
+    Schedules,
     /// List notifications that reached nobody, or those in another state.
     Notifications(list::Notifications),
     /// Acknowledge an incident: "mine". Stops escalation, and is told to all channels.
@@ -126,6 +129,7 @@ async fn run(cli: Cli) -> Result<(), Error> {
         Command::Send(options) => send::run(&at, &options).await,
         Command::Incidents(options) => list::incidents(&at, &options).await,
         Command::Runs(options) => list::runs(&at, &options).await,
+        Command::Schedules => schedules::list(&at).await,
         Command::Notifications(options) => list::notifications(&at, &options).await,
         Command::Ack(options) => people::ack(&at, &options).await,
         Command::Approve(options) => people::approve(&at, &options).await,

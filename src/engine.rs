@@ -11,6 +11,7 @@ pub mod facts;
 pub mod intake;
 pub mod judge;
 pub mod people;
+pub mod schedules;
 pub mod worker;
 
 use std::sync::Arc;
@@ -65,6 +66,7 @@ impl Engine {
         self.supervise("worker", |engine| async move { worker::run(engine).await });
         self.supervise("deliver", |engine| async move { deliver::run(engine).await });
         self.supervise("checks", |engine| async move { checks::run(engine).await });
+        self.supervise("schedules", |engine| async move { schedules::run(engine).await });
         self.supervise("escalate", |engine| async move { escalate::run(engine).await });
     }
 

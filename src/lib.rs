@@ -5,6 +5,7 @@
 //! main → cli → app                  start, wire, stop          demo: a shop to try it on
 //! engine             api            joins I/O with decisions │ the HTTP edge: JSON API, links
 //! library  store  act  probe  notify     one outside thing each; they do not know one another
+//! history  webhook                  alerts of the past, and bodies of senders
 //! decide                            pure functions: no await, clock, randomness or logging
 //! model                             pure data
 //! clock, error, telemetry, exec, net, wake, crash    leaves: time, errors, metrics, processes, HTTP client, signals
@@ -23,6 +24,7 @@ pub mod demo;
 pub mod engine;
 pub mod error;
 pub mod exec;
+pub mod history;
 pub mod library;
 pub mod model;
 pub mod net;
@@ -31,3 +33,4 @@ pub mod probe;
 pub mod store;
 pub mod telemetry;
 pub mod wake;
+pub mod webhook;

@@ -27,6 +27,7 @@ use crate::decide::matching::Index;
 use crate::model::config::Config;
 use crate::model::playbook::Playbook;
 use crate::model::rule::Check;
+use crate::model::rule::Schedule;
 
 mod build;
 pub mod codes;
@@ -57,6 +58,8 @@ pub struct Library {
     pub rules: Arc<Index>,
     /// Checks in the same order.
     pub checks: Vec<Arc<Check>>,
+    /// Schedules in the same order.
+    pub schedules: Vec<Arc<Schedule>>,
     /// Playbooks by name.
     pub playbooks: BTreeMap<String, Arc<Playbook>>,
     /// SHA-256 over all files read, in hex. Values behind `${env:…}` and `${file:…}` do not count.
@@ -134,6 +137,7 @@ fn finish(reader: Reader<'_>) -> Loaded {
         config: config.unwrap_or_default(),
         rules: Arc::new(Index::new(linked.rules)),
         checks: linked.checks,
+        schedules: linked.schedules,
         playbooks: linked.playbooks,
         digest: digest(&digests),
         files: digests.into_keys().collect(),

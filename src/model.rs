@@ -13,3 +13,4 @@ pub mod re2;
 pub mod rule;
 pub mod run;
 pub mod time;
+pub mod window;

@@ -15,6 +15,7 @@ pub mod outbox;
 pub mod pauses;
 pub mod people;
 pub mod runs;
+pub mod schedules;
 
 use std::borrow::Cow;
 use std::io::ErrorKind;

@@ -64,6 +64,12 @@ pub struct Notified {
     result: String,
 }
 
+/// The label of a schedule.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BySchedule {
+    schedule: String,
+}
+
 /// Two labels of a check.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Checked {
@@ -90,6 +96,7 @@ pub struct Metrics {
     effects: Family<By, Counter>,
     notifications: Family<Notified, Counter>,
     checks: Family<Checked, Counter>,
+    slots_skipped: Family<BySchedule, Counter>,
     events: Counter,
     /// Failures of the store, each tried again.
     pub store_errors: Counter,
@@ -120,6 +127,7 @@ impl Default for Metrics {
             effects: Family::default(),
             notifications: Family::default(),
             checks: Family::default(),
+            slots_skipped: Family::default(),
             events: Counter::default(),
             store_errors: Counter::default(),
             loop_restarts: Counter::default(),
@@ -152,6 +160,11 @@ impl Metrics {
             self.notifications_dead.clone(),
         );
         r.register("checks", "Observations of checks by health", self.checks.clone());
+        r.register(
+            "schedule_slots_skipped",
+            "Slots of schedules that were left out",
+            self.slots_skipped.clone(),
+        );
         r.register("journal_events", "Entries written to journals", self.events.clone());
         r.register("store_errors", "Failures of the store", self.store_errors.clone());
         r.register(
@@ -235,6 +248,12 @@ impl Metrics {
     pub fn checked(&self, check: &str, health: &str) {
         let labels = Checked { check: check.to_owned(), health: health.to_owned() };
         self.checks.get_or_create(&labels).inc();
+    }
+
+    /// A slot of a schedule that is left out.
+    pub fn slot_skipped(&self, schedule: &str) {
+        let labels = BySchedule { schedule: schedule.to_owned() };
+        self.slots_skipped.get_or_create(&labels).inc();
     }
 
     /// The page that Prometheus scrapes, in `OpenMetrics` text.

@@ -23,6 +23,7 @@ use crate::api::problem::Problem;
 use crate::api::views::CheckView;
 use crate::api::views::PlaybookView;
 use crate::api::views::RuleView;
+use crate::api::views::ScheduleView;
 use crate::decide::machine;
 use crate::decide::tell;
 use crate::model::decision::Decision;
@@ -269,6 +270,16 @@ pub(super) async fn checks(_: Reading, With(api): With<State>) -> Answer<Page<Ch
         states.into_iter().map(|state| (state.name.clone(), state)).collect();
     let library = api.library.load();
     let shown = library.checks.iter().map(|it| CheckView::new(it, states.remove(&it.name)));
+    Ok(Page::all(shown.collect()))
+}
+
+/// `GET /api/v1/schedules`: those in force, each with its next slot.
+pub(super) async fn schedules(_: Reading, With(api): With<State>) -> Answer<Page<ScheduleView>> {
+    let states = api.store.schedules().await?;
+    let mut states: BTreeMap<_, _> =
+        states.into_iter().map(|state| (state.name.clone(), state)).collect();
+    let library = api.library.load();
+    let shown = library.schedules.iter().map(|it| ScheduleView::new(it, states.remove(&it.name)));
     Ok(Page::all(shown.collect()))
 }
 

@@ -285,6 +285,7 @@ fn incident(labels: Labels) -> Incident {
         resolved_at: None,
         acked_by: String::new(),
         acked_at: None,
+        held_until: None,
     }
 }
 

@@ -12,9 +12,13 @@ use crate::model::playbook::Rate;
 use crate::model::playbook::Step;
 use crate::model::playbook::What;
 use crate::model::rule::Check;
+use crate::model::rule::Missed;
+use crate::model::rule::Overlap;
 use crate::model::rule::Rule;
+use crate::model::rule::Schedule;
 use crate::model::time::show_duration;
 use crate::store::checks::CheckState;
+use crate::store::schedules::ScheduleState;
 
 /// A rule.
 #[derive(Debug, Serialize)]
@@ -30,6 +34,8 @@ pub(super) struct RuleView {
     verify: Option<VerifyView>,
     limits: BTreeMap<&'static str, String>,
     r#continue: bool,
+    /// `unless fixed within 10m`, when the page is held.
+    page: Option<String>,
     place: String,
 }
 
@@ -82,6 +88,48 @@ pub(super) struct CheckView {
     state: Option<CheckState>,
 }
 
+/// A schedule, with its next slot once a server knows it.
+#[derive(Debug, Serialize)]
+pub(super) struct ScheduleView {
+    name: String,
+    description: String,
+    cron: String,
+    timezone: String,
+    target: String,
+    mode: &'static str,
+    response: Vec<RemedyView>,
+    verify: Option<VerifyView>,
+    overlap: Overlap,
+    missed: Missed,
+    jitter: String,
+    labels: Labels,
+    place: String,
+    state: Option<ScheduleState>,
+}
+
+impl ScheduleView {
+    /// A schedule and its state, if it is known to the store.
+    pub(super) fn new(schedule: &Schedule, state: Option<ScheduleState>) -> Self {
+        let rule = RuleView::from(&*schedule.rule);
+        Self {
+            name: schedule.name.clone(),
+            description: rule.description,
+            cron: schedule.cron.clone(),
+            timezone: schedule.timezone.clone(),
+            target: rule.target,
+            mode: rule.mode,
+            response: rule.response,
+            verify: rule.verify,
+            overlap: schedule.overlap,
+            missed: schedule.missed,
+            jitter: show_duration(schedule.jitter),
+            labels: schedule.labels.clone(),
+            place: rule.place,
+            state,
+        }
+    }
+}
+
 impl From<&Rule> for RuleView {
     fn from(rule: &Rule) -> Self {
         let limits = &rule.limits;
@@ -115,6 +163,10 @@ impl From<&Rule> for RuleView {
             }),
             limits: given(set),
             r#continue: rule.go_on,
+            page: rule
+                .page
+                .as_ref()
+                .map(|page| format!("unless fixed within {}", show_duration(page.value))),
             place: rule.place.to_string(),
         }
     }

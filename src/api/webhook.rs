@@ -3,7 +3,6 @@
 //! Alertmanager retries 5xx and nothing else, and what it was told with 2xx it never sends again
 //! (`protocols.md §1`, Retry): so whatever may pass is 503, and 200 is said only after the commit.
 
-mod parse;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +23,8 @@ use crate::api::problem::Problem;
 use crate::store::alerts::Accepted;
 use crate::store::alerts::NotAccepted;
 use crate::telemetry::Metrics;
+use crate::webhook;
+use crate::webhook::Refused;
 
 /// What became of a delivery, by alert.
 #[derive(Serialize)]
@@ -95,7 +96,12 @@ async fn take(api: &State, request: Request) -> Result<Accepted, Problem> {
     if waiting >= most && waiting > 0 {
         return Err(overloaded(waiting, most));
     }
-    let delivery = parse::delivery(&bytes, source, api.clock.now())?;
+    let delivery =
+        webhook::delivery(&bytes, source, api.clock.now()).map_err(|refused| match refused {
+            Refused::NotJson(words) => body::not_json(webhook::without_mark(&bytes))
+                .unwrap_or_else(|| Problem::new(problem::NOT_JSON, words)),
+            Refused::NotAWebhook(words) => Problem::new(problem::NOT_A_WEBHOOK, words),
+        })?;
     drop(bytes);
     api.intake.accept(delivery).await.map_err(|refused| match refused {
         NotAccepted::Overloaded { waiting, limit } => overloaded(waiting, limit),

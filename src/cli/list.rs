@@ -148,6 +148,14 @@ async fn incident(at: &Place, store: &Store, id: IncidentId) -> Result<(), Error
         shown(incident.opened_at),
         show_duration(since(now, incident.opened_at))
     ));
+    if let Some(until) = incident.held_until.filter(|until| *until > incident.opened_at) {
+        let words = match incident.status {
+            IncidentStatus::Resolved => "was never sent: fixed in time".to_owned(),
+            _ if until > now => format!("held until {} unless fixed", shown(until)),
+            _ => "held: fixed in time, as far as was seen".to_owned(),
+        };
+        output::line(&format!("  page       {words}"));
+    }
     if let (Some(acked), by) = (incident.acked_at, &incident.acked_by) {
         output::line(&format!("  acked      {} by {by}", shown(acked)));
     }

@@ -14,6 +14,7 @@ mod settle;
 mod silence;
 mod stale;
 mod target_free;
+mod window;
 
 use std::time::Duration;
 
@@ -96,6 +97,7 @@ pub use crate::decide::guard::kill_switch::pause;
 pub use crate::decide::guard::mode::lowest as lowest_mode;
 pub use crate::decide::guard::silence::NAME as SILENCE;
 pub use crate::decide::guard::stale::NAME as STALE;
+pub use crate::decide::guard::window::NAME as WINDOW;
 
 type Guard = fn(&Subject, &Facts, Timestamp) -> Ruling;
 
@@ -107,6 +109,7 @@ const ALL: &[Guard] = &[
     stale::judge,
     evidence::judge,
     silence::judge,
+    window::judge,
     settle::judge,
     target_free::judge,
     cooldown::judge,
@@ -117,7 +120,8 @@ const ALL: &[Guard] = &[
 ];
 
 /// Guards asked again before each step of a run.
-const STILL_TRUE: &[Guard] = &[kill_switch::judge, firing::judge, evidence::judge, silence::judge];
+const STILL_TRUE: &[Guard] =
+    &[kill_switch::judge, firing::judge, evidence::judge, silence::judge, window::before_step];
 
 /// Every guard's ruling.
 pub fn judge(subject: &Subject, facts: &Facts, now: Timestamp) -> Vec<Ruling> {
@@ -192,4 +196,4 @@ impl Ruling {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -31,6 +31,7 @@ use crate::model::playbook::Verification;
 use crate::model::rule::Remedy;
 use crate::model::rule::Rule;
 use crate::model::rule::Set;
+use crate::model::rule::is_schedule;
 use crate::model::run::Plan;
 use crate::model::time::after;
 
@@ -149,7 +150,8 @@ pub fn plan(
         parameters,
         labels: episode.labels.clone(),
         annotations: episode.annotations.clone(),
-        verify: Some(verify),
+        // a schedule without verification has run when its steps are done
+        verify: (rule.verify.is_some() || !is_schedule(&rule.name)).then_some(verify),
         approve_until: (mode == Mode::Approve).then(|| after(now, APPROVAL_LASTS)),
     })
 }

@@ -31,7 +31,14 @@ pub enum Next {
         until: Timestamp,
     },
     /// It was planned and told: mode observe.
-    Observed,
+    Observed {
+        /// When.
+        at: Timestamp,
+        /// Which remedy, from 1.
+        remedy: u32,
+        /// How often it was begun for this trouble and did nothing.
+        round: u32,
+    },
     /// People take over, for this reason.
     People(String),
     /// The rule has no response: people only.
@@ -66,11 +73,11 @@ pub fn next(
         | RunState::InDoubt
         | RunState::Verifying
         | RunState::Undoing => Next::Busy,
-        RunState::Superseded => {
-            let round = mine.iter().filter(|run| run.remedy == last.remedy).count();
-            Next::Remedy { remedy: last.remedy, round: u32::try_from(round).unwrap_or(u32::MAX) }
+        RunState::Superseded => Next::Remedy { remedy: last.remedy, round: rounds(&mine, last) },
+        RunState::Observed => {
+            let round = rounds(&mine, last);
+            Next::Observed { at: last.started_at, remedy: last.remedy, round }
         }
-        RunState::Observed => Next::Observed,
         RunState::Fixed => {
             let until = after(last.ended_at.unwrap_or(last.started_at), DECAY);
             if now < until {
@@ -96,6 +103,12 @@ pub fn next(
         RunState::Expired => words("was not approved in time"),
         RunState::Rejected => words("was rejected"),
     }
+}
+
+/// How often a remedy was begun.
+fn rounds(mine: &[&PastRun], remedy: &PastRun) -> u32 {
+    let begun = mine.iter().filter(|run| run.remedy == remedy.remedy).count();
+    u32::try_from(begun).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -133,7 +146,8 @@ mod tests {
         check(&[failed(1)], &Next::Remedy { remedy: 2, round: 0 });
         check(&[failed(1), failed(2)], &Next::People("none of 2 remedies helped".into()));
         check(&[run(1, RunState::Fixed, 50)], &Next::Fixed { until: after(at(50), DECAY) });
-        check(&[run(1, RunState::Observed, 50)], &Next::Observed);
+        let observed = Next::Observed { at: at(45), remedy: 1, round: 1 };
+        check(&[run(1, RunState::Observed, 50)], &observed);
     }
 
     #[test]

@@ -11,8 +11,10 @@ use crate::model::incident::Episode;
 use crate::model::incident::Incident;
 use crate::model::incident::Notice;
 use crate::model::incident::NoticeKind;
+use crate::model::incident::RunId;
 use crate::model::playbook::Action;
 use crate::model::playbook::What;
+use crate::model::rule::is_schedule;
 use crate::model::run::Event;
 use crate::model::run::Outcome;
 use crate::model::run::Plan;
@@ -117,6 +119,14 @@ pub fn escalated(incident: &Incident, reason: &str, tried: Vec<String>, now: Tim
     notice
 }
 
+/// A page that was held is sent: it was not verified fixed, or nothing is tried any more.
+pub fn paged(incident: &Incident, reason: &str, tried: Vec<String>, now: Timestamp) -> Notice {
+    let headline = format!("{reason}: a person must look");
+    let mut notice = notice(incident, NoticeKind::NeedsYou, headline, now);
+    notice.tried = tried;
+    notice
+}
+
 /// Nobody acknowledged in time.
 pub fn unanswered(incident: &Incident, after: Duration, now: Timestamp) -> Notice {
     let headline = format!("nobody has acknowledged it within {}", show_duration(after));
@@ -139,6 +149,9 @@ pub fn resolved(
 ) -> Notice {
     let took = show_duration(since(now, incident.opened_at));
     let headline = match fixed_by {
+        Some(playbook) if is_schedule(&incident.rule) => {
+            format!("resolved after {took}: {playbook} ran again")
+        }
         Some(playbook) => format!("resolved after {took}: {playbook} helped"),
         None if tried.is_empty() => format!("resolved after {took} by itself: quell did nothing"),
         None => format!("resolved after {took}; nothing that quell tried was seen to help"),
@@ -163,6 +176,7 @@ pub fn outcome_line(plan: &Plan, state: &State) -> String {
         RunState::Fixed if plan.remedy == 0 => {
             format!("{what}: temporary measures taken back")
         }
+        RunState::Fixed if plan.verify.is_none() => format!("{what}: done"),
         RunState::Fixed => format!("{what}: verified: {reason}"),
         RunState::Failed if plan.remedy == 0 => {
             format!("{what}: temporary measures still stand: {reason}")
@@ -186,6 +200,47 @@ pub fn outcome_line(plan: &Plan, state: &State) -> String {
         | RunState::Verifying
         | RunState::Undoing => format!("{what}: {}", state.summary().as_str()),
     }
+}
+
+/// A run, as far as people are told of it afterwards.
+#[derive(Debug, Clone, Copy)]
+pub struct Try<'a> {
+    /// The run.
+    pub run: RunId,
+    /// Its playbook.
+    pub playbook: &'a str,
+    /// What it acts on.
+    pub target: &'a str,
+    /// Which remedy, from 1; 0 takes temporary measures back.
+    pub remedy: u32,
+    /// Where it stands.
+    pub state: RunState,
+    /// In words, once it has ended or waits for a person.
+    pub outcome: &'a str,
+    /// When it was created.
+    pub started_at: Timestamp,
+}
+
+/// What was tried, one line a run, and the playbook that was verified to help, if one was; runs in order of start.
+pub fn tried<'a>(runs: impl Iterator<Item = Try<'a>>) -> (Vec<String>, Option<String>) {
+    let (mut lines, mut fixed_by) = (Vec::new(), None);
+    for run in runs.filter(|run| run.remedy > 0) {
+        // nothing was done for these: they are decisions, not tries
+        if matches!(run.state, RunState::Superseded | RunState::Observed) {
+            continue;
+        }
+        if run.state == RunState::Fixed {
+            fixed_by = Some(run.playbook.to_owned());
+        }
+        let outcome = if run.outcome.is_empty() {
+            format!("{} on {}: {}", run.playbook, run.target, run.state.as_str())
+        } else {
+            run.outcome.to_owned()
+        };
+        let at = run.started_at.strftime("%H:%M:%S UTC");
+        lines.push(format!("{outcome} ({}, {at})", run.run));
+    }
+    (lines, fixed_by)
 }
 
 /// One line a step: what it is and what came of it.

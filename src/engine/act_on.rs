@@ -2,25 +2,21 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use crate::act;
-use crate::decide::condition;
 use crate::decide::guard;
 use crate::decide::machine::State;
 use crate::decide::plan;
+use crate::decide::stepping;
+use crate::decide::stepping::Begin;
+use crate::decide::stepping::Recheck;
+use crate::decide::stepping::StillTrue;
 use crate::engine::Engine;
 use crate::engine::facts;
 use crate::engine::worker::write;
-use crate::model::decision::Verdict;
 use crate::model::playbook::Probe;
-use crate::model::playbook::Step;
-use crate::model::playbook::What;
 use crate::model::run::Event;
-use crate::model::run::Health;
 use crate::model::run::Intent;
 use crate::model::run::Outcome;
-use crate::model::run::Stop;
 use crate::model::time::since;
 use crate::store::Result;
 use crate::store::StoreError;
@@ -31,26 +27,7 @@ const LEASE_MARGIN: Duration = Duration::from_secs(20);
 /// Time between observations of a probe step.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Whether a step may begin.
-#[derive(Debug)]
-pub enum StillTrue {
-    /// Yes.
-    Go,
-    /// Not now.
-    Hold {
-        /// Until.
-        until: Timestamp,
-        /// The guard.
-        guard: String,
-        /// Why.
-        reason: String,
-    },
-    /// Never: the run stops here.
-    Stop(Stop),
-}
-
-/// Asks again, immediately before a step: kill switch, alert still firing, silence, and before the first action the
-/// precheck.
+/// Asks again, immediately before a step, whether it may begin.
 pub async fn still_true(engine: &Engine, claim: &Claim, state: &State) -> Result<StillTrue> {
     let now = engine.clock.now();
     let library = engine.library.load_full();
@@ -59,40 +36,17 @@ pub async fn still_true(engine: &Engine, claim: &Claim, state: &State) -> Result
         return Err(StoreError::Corrupt(format!("{} has no episode", claim.run)));
     };
     let subject = plan::subject_of(plan, &library.config.limits, episode.opened_at);
-    let mut facts = crate::model::decision::Facts {
-        version: 0,
-        pauses: facts::pauses(engine, &library).await?,
-        firing: episode.open,
-        firing_for: since(now, episode.opened_at),
-        evidence_age: since(now, episode.seen_at),
-        truncated: episode.truncated,
-        standing: crate::model::decision::Standing::NotAsked,
-        precheck: None,
-        runs: Vec::new(),
-    };
-    if episode.open && plan.remedy > 0 && guard::pause(&subject, &facts.pauses).is_none() {
+    let pauses = facts::pauses(engine, &library).await?;
+    let windows = &library.config.windows;
+    let Recheck { mut facts, standing, precheck } =
+        stepping::recheck(plan, &subject, state, &episode, windows, pauses, now);
+    if standing {
         facts.standing = facts::standing(&library, &episode.source, &episode.labels).await;
-        if let (Some(verify), false) = (&plan.verify, state.acted) {
-            facts.precheck = Some(facts::observe(engine, &library, &verify.probe, &episode).await);
-        }
     }
-    let rulings = guard::still_true(&subject, &facts, now);
-    let (verdict, _) = guard::conclude(&rulings);
-    let deciding = rulings.into_iter().find(|it| it.verdict.caution() == verdict.caution());
-    let Some(ruling) = deciding else { return Ok(StillTrue::Go) };
-    Ok(match ruling.verdict {
-        Verdict::Proceed | Verdict::Ask => StillTrue::Go,
-        Verdict::Hold { until } => match facts.precheck {
-            Some(seen) if seen.health == Health::Healthy && ruling.guard == guard::EVIDENCE => {
-                StillTrue::Stop(Stop::AlreadyHealthy { measured: seen.measured })
-            }
-            _ => StillTrue::Hold { until, guard: ruling.guard, reason: ruling.reason },
-        },
-        Verdict::Refuse if ruling.guard == guard::FIRING => StillTrue::Stop(Stop::Resolved),
-        Verdict::Refuse => {
-            StillTrue::Stop(Stop::Refused { guard: ruling.guard, reason: ruling.reason })
-        }
-    })
+    if let Some(probe) = &precheck {
+        facts.precheck = Some(facts::observe(engine, &library, probe, &episode).await);
+    }
+    Ok(stepping::still_true(&subject, &facts, now))
 }
 
 /// Renders a step, writes its intent, does it, writes the outcome.
@@ -103,57 +57,25 @@ pub async fn begin(
     step: usize,
     attempt: u32,
 ) -> Result<()> {
-    let Some(definition) = claim.plan.playbook.steps.get(step).cloned() else {
-        return Err(StoreError::Corrupt(format!("{} has no step {}", claim.run, step + 1)));
+    let run = claim.run.to_string();
+    let Some(begin) = stepping::begin(&claim.plan, &run, state, step, attempt) else {
+        return Err(StoreError::Corrupt(format!("{run} has no step {}", step + 1)));
     };
-    let context = plan::step_context(&claim.plan, &claim.run.to_string(), state);
-    if let Some(source) = &definition.condition {
-        let event = match condition::evaluate_json(source, &context) {
-            Ok(true) => None,
-            Ok(false) => {
-                Some(Event::StepSkipped { step, reason: format!("if: {source} is false") })
-            }
-            Err(error) => Some(failed(step, format!("if: {source}: {error}"))),
-        };
-        if let Some(event) = event {
-            return write(engine, claim, state, event, LEASE_MARGIN).await;
+    let started = |intent: &Intent| Event::StepStarted { step, attempt, intent: intent.clone() };
+    let outcome = match begin {
+        Begin::Write(event) => return write(engine, claim, state, event, LEASE_MARGIN).await,
+        Begin::Act(intent) => {
+            let lease = intent.timeout + LEASE_MARGIN;
+            write(engine, claim, state, started(&intent), lease).await?;
+            perform(engine, &intent).await
         }
-    }
-    let key = format!("{}/{}", claim.run, step + 1);
-    match &definition.what {
-        What::Wait(_) => {
-            let intent = Intent { action: None, timeout: Duration::ZERO, key };
-            let started = Event::StepStarted { step, attempt, intent };
-            write(engine, claim, state, started, LEASE_MARGIN).await
+        Begin::Look { intent, probe, within } => {
+            write(engine, claim, state, started(&intent), within + LEASE_MARGIN).await?;
+            look(engine, claim, step, &probe, within).await?
         }
-        What::Action(action) => {
-            let action = match plan::render_action(action, &context) {
-                Ok(action) => action,
-                Err(error) => {
-                    return write(engine, claim, state, failed(step, error), LEASE_MARGIN).await;
-                }
-            };
-            let intent = Intent { action: Some(action), timeout: definition.timeout, key };
-            let lease = definition.timeout + LEASE_MARGIN;
-            let started = Event::StepStarted { step, attempt, intent: intent.clone() };
-            write(engine, claim, state, started, lease).await?;
-            let outcome = perform(engine, &intent).await;
-            ended(engine, claim, state, step, outcome).await
-        }
-        What::Probe { probe, within } => {
-            let probe = match plan::render_probe(probe, &context) {
-                Ok(probe) => probe,
-                Err(error) => {
-                    return write(engine, claim, state, failed(step, error), LEASE_MARGIN).await;
-                }
-            };
-            let intent = Intent { action: None, timeout: *within, key };
-            let started = Event::StepStarted { step, attempt, intent };
-            write(engine, claim, state, started, *within + LEASE_MARGIN).await?;
-            let outcome = look(engine, claim, &definition, &probe, *within).await?;
-            ended(engine, claim, state, step, outcome).await
-        }
-    }
+    };
+    let jitter = engine.clock.jitter();
+    write(engine, claim, state, Event::StepEnded { step, outcome, jitter }, LEASE_MARGIN).await
 }
 
 /// Renders the undo of a step, writes its intent, does it, writes the outcome.
@@ -163,19 +85,13 @@ pub async fn undo(
     state: &mut State,
     step: usize,
 ) -> Result<()> {
-    let definition = claim.plan.playbook.steps.get(step).cloned();
-    let Some((undo, timeout)) = definition.and_then(|it| it.undo.map(|undo| (undo, it.timeout)))
-    else {
-        return Err(StoreError::Corrupt(format!("{} has no undo of step {}", claim.run, step + 1)));
+    let run = claim.run.to_string();
+    let Some(begin) = stepping::begin_undo(&claim.plan, &run, state, step) else {
+        return Err(StoreError::Corrupt(format!("{run} has no undo of step {}", step + 1)));
     };
-    let context = plan::step_context(&claim.plan, &claim.run.to_string(), state);
-    let action = match plan::render_action(&undo, &context) {
-        Ok(action) => action,
-        Err(reason) => {
-            let outcome = Outcome::Failed { reason, retryable: false };
-            return write(engine, claim, state, Event::UndoEnded { step, outcome }, LEASE_MARGIN)
-                .await;
-        }
+    let intent = match begin {
+        Begin::Write(event) => return write(engine, claim, state, event, LEASE_MARGIN).await,
+        Begin::Act(intent) | Begin::Look { intent, .. } => intent,
     };
     // the kill switch stops undos too: nothing begins while it is set
     let library = engine.library.load_full();
@@ -185,10 +101,8 @@ pub async fn undo(
         engine.store.renew_run(claim, LEASE_MARGIN).await?;
         return Ok(());
     }
-    let key = format!("{}/{}/undo", claim.run, step + 1);
-    let intent = Intent { action: Some(action), timeout, key };
     let started = Event::UndoStarted { step, intent: intent.clone() };
-    write(engine, claim, state, started, timeout + LEASE_MARGIN).await?;
+    write(engine, claim, state, started, intent.timeout + LEASE_MARGIN).await?;
     let outcome = perform(engine, &intent).await;
     write(engine, claim, state, Event::UndoEnded { step, outcome }, LEASE_MARGIN).await
 }
@@ -202,32 +116,18 @@ async fn perform(engine: &Engine, intent: &Intent) -> Outcome {
     outcome
 }
 
-async fn ended(
-    engine: &Engine,
-    claim: &mut Claim,
-    state: &mut State,
-    step: usize,
-    outcome: Outcome,
-) -> Result<()> {
-    let jitter = engine.clock.jitter();
-    write(engine, claim, state, Event::StepEnded { step, outcome, jitter }, LEASE_MARGIN).await
-}
-
-fn failed(step: usize, reason: String) -> Event {
-    Event::StepEnded { step, outcome: Outcome::Failed { reason, retryable: false }, jitter: 0 }
-}
-
 /// Observes until healthy, for at most `within`.
 async fn look(
     engine: &Engine,
     claim: &Claim,
-    step: &Step,
+    step: usize,
     probe: &Probe,
     within: Duration,
 ) -> Result<Outcome> {
     let Some(episode) = engine.store.episode(claim.plan.episode).await? else {
         return Err(StoreError::Corrupt(format!("{} has no episode", claim.run)));
     };
+    let name = claim.plan.playbook.steps.get(step).map_or("?", |step| step.name.as_str());
     let library = engine.library.load_full();
     let began = engine.clock.now();
     let mut tries = 0_u32;
@@ -235,23 +135,8 @@ async fn look(
         let seen = facts::observe(engine, &library, probe, &episode).await;
         tries += 1;
         let took = since(engine.clock.now(), began);
-        if seen.health == Health::Healthy {
-            let again = if tries == 1 { String::new() } else { format!(" after {tries} tries") };
-            return Ok(Outcome::Done {
-                summary: format!("{} healthy{again}: {}", probe.kind(), seen.measured),
-                output: serde_json::json!({ "measured": seen.measured }),
-            });
-        }
-        if took >= within {
-            return Ok(Outcome::Failed {
-                reason: format!(
-                    "{} not healthy within {}: {}",
-                    step.name,
-                    crate::model::time::show_duration(within),
-                    seen.measured
-                ),
-                retryable: true,
-            });
+        if let Some(outcome) = stepping::looked(name, probe, &seen, tries, took, within) {
+            return Ok(outcome);
         }
         engine.pause(LOOK_EVERY.min(within)).await;
     }

@@ -11,8 +11,6 @@ use crate::decide::check::Raise;
 use crate::engine::Engine;
 use crate::engine::facts;
 use crate::library::Library;
-use crate::model::alert::Alert;
-use crate::model::alert::AlertStatus;
 use crate::model::alert::Delivery;
 use crate::model::incident::Episode;
 use crate::model::labels::Labels;
@@ -98,25 +96,7 @@ async fn look(
     let mut state = before;
     (state.health, state.streak, state.at) = (seen.health, streak, now);
     state.measured.clone_from(&seen.measured);
-    let (firing, resolved) = (AlertStatus::Firing, AlertStatus::Resolved);
-    let alert = match raise {
-        Raise::Nothing => None,
-        Raise::Fire => Some((firing, labels)),
-        Raise::Resolve => Some((resolved, labels)),
-        Raise::Blind => Some((firing, check::blind_labels(check))),
-        Raise::Sighted => Some((resolved, check::blind_labels(check))),
-    };
-    if let Some((status, labels)) = alert {
-        let mut annotations = check.annotations.clone();
-        annotations.set("summary", check::summary(check, status, &seen));
-        let alert = Alert {
-            status,
-            labels,
-            annotations,
-            starts_at: (status == firing && !(state.firing && raise == Raise::Fire)).then_some(now),
-            ends_at: (status == resolved).then_some(now),
-            generator_url: String::new(),
-        };
+    if let Some(alert) = check::alert(check, raise, state.firing, &seen, now) {
         let source = format!("{SOURCE}{}", check.name);
         let delivery =
             Delivery { source, receiver: String::new(), truncated: 0, alerts: vec![alert] };

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::decide::guard::Subject;
+use crate::decide::respond;
+use crate::decide::respond::Candidate;
+use crate::decide::respond::Case;
 use crate::engine::Engine;
 use crate::library::Library;
 use crate::model::decision::Facts;
@@ -11,10 +13,10 @@ use crate::model::decision::Standing;
 use crate::model::incident::Episode;
 use crate::model::labels::Labels;
 use crate::model::playbook::Probe;
+use crate::model::rule::is_schedule;
 use crate::model::run::Health;
 use crate::model::run::Observation;
 use crate::model::time::before;
-use crate::model::time::since;
 use crate::probe;
 use crate::probe::Sources;
 use crate::store::Result;
@@ -26,35 +28,16 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(10);
 pub async fn from_store(
     engine: &Engine,
     library: &Library,
-    episode: &Episode,
-    subject: &Subject,
+    case: Case<'_>,
+    candidate: &Candidate,
 ) -> Result<Facts> {
-    let now = engine.clock.now();
-    let version = engine.store.facts_version().await?;
-    let limits = &subject.limits;
-    let window = [
-        limits.cooldown.value,
-        limits.global_rate.value.per,
-        limits.rule_rate.as_ref().map_or(Duration::ZERO, |rate| rate.value.per),
-        limits.playbook_rate.map_or(Duration::ZERO, |rate| rate.per),
-    ]
-    .into_iter()
-    .max()
-    .unwrap_or_default();
+    let from = before(case.now, candidate.look_back());
     Ok(Facts {
-        version,
+        // before the facts: what changes after it is noticed when the run is created
+        version: engine.store.facts_version().await?,
         pauses: pauses(engine, library).await?,
-        firing: episode.open,
-        firing_for: since(now, episode.starts_at.min(episode.opened_at)),
-        evidence_age: since(now, episode.seen_at),
-        truncated: episode.truncated,
-        standing: Standing::NotAsked,
-        precheck: None,
-        // a run may last long beyond its start: look back twice as far as the longest window
-        runs: engine
-            .store
-            .past_runs(before(now, window.saturating_mul(2)), subject.incident)
-            .await?,
+        runs: engine.store.past_runs(from, case.incident.id).await?,
+        ..respond::facts(&library.config.windows, case.episode, case.now)
     })
 }
 
@@ -74,9 +57,9 @@ pub async fn pauses(engine: &Engine, library: &Library) -> Result<Vec<Pause>> {
     Ok(pauses)
 }
 
-/// What Alertmanager says of the alert now. Alerts of checks never went through it.
+/// What Alertmanager says of the alert now. Alerts of checks and slots of schedules never went through it.
 pub async fn standing(library: &Library, episode_source: &str, labels: &Labels) -> Standing {
-    if episode_source.starts_with(crate::engine::checks::SOURCE) {
+    if episode_source.starts_with(crate::engine::checks::SOURCE) || is_schedule(episode_source) {
         return Standing::NotAsked;
     }
     let asked = probe::standing(labels, library.config.alertmanager.as_ref());
@@ -111,18 +94,12 @@ pub async fn observe(
     })
 }
 
-/// Whether the alert has gone: by its resolution, else by Alertmanager's list, else by what was said last.
+/// Whether the alert has gone; Alertmanager is asked only about one that has not resolved.
 async fn alert_probe(library: &Library, episode: &Episode) -> Observation {
-    let seen = |health, measured: &str| Observation { health, measured: measured.to_owned() };
-    if !episode.open {
-        return seen(Health::Healthy, "the alert has resolved");
-    }
-    match standing(library, &episode.source, &episode.labels).await {
-        Standing::Active => seen(Health::Unhealthy, "the alert still fires"),
-        Standing::Silenced { .. } => seen(Health::Unhealthy, "the alert still fires, silenced"),
-        Standing::Inhibited => seen(Health::Unhealthy, "the alert still fires, inhibited"),
-        Standing::Gone => seen(Health::Healthy, "Alertmanager no longer lists the alert"),
-        Standing::NotAsked => seen(Health::Unhealthy, "the alert has not resolved"),
-        Standing::Unknown { reason } => Observation { health: Health::Unknown, measured: reason },
-    }
+    let standing = if episode.open {
+        standing(library, &episode.source, &episode.labels).await
+    } else {
+        Standing::NotAsked
+    };
+    respond::alert_seen(episode.open, &standing)
 }

@@ -7,23 +7,29 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
 use crate::decide::audience;
-use crate::decide::guard;
+use crate::decide::page;
 use crate::decide::plan;
-use crate::decide::response;
-use crate::decide::response::Next;
+use crate::decide::respond;
+use crate::decide::respond::Asks;
+use crate::decide::respond::Candidate;
+use crate::decide::respond::Case;
+use crate::decide::respond::Conclusion;
+use crate::decide::respond::Then;
+use crate::decide::schedule;
 use crate::decide::tell;
 use crate::engine::Engine;
 use crate::engine::judge;
 use crate::engine::people;
+use crate::engine::schedules;
 use crate::library::Library;
-use crate::model::decision::Verdict;
+use crate::model::decision::Decision;
 use crate::model::incident::Episode;
 use crate::model::incident::Incident;
-use crate::model::incident::IncidentId;
 use crate::model::incident::IncidentStatus;
 use crate::model::rule::Rule;
-use crate::model::run::Health;
+use crate::model::rule::is_schedule;
 use crate::model::time::after;
+use crate::model::time::earlier;
 use crate::store::Result;
 use crate::store::StoreError;
 use crate::store::episodes::DueEpisode;
@@ -83,10 +89,12 @@ async fn put_back(engine: &Engine, due: &DueEpisode, error: &StoreError) {
 /// Judges an open episode under each rule that takes it; returns when to judge it again.
 async fn firing(engine: &Engine, episode: &Episode) -> Result<Option<Timestamp>> {
     let library = engine.library.load_full();
+    if let Some(name) = schedule::name_of(&episode.source) {
+        return schedules::judge(engine, &library, name, episode).await;
+    }
     let selection = library.rules.select(&episode.labels, &episode.annotations);
     for (rule, why) in &selection.unknown {
-        let reason = format!("`when` of rule {} is unknown, so it does not act: {why}", rule.name);
-        note(engine, episode, None, &rule.name, "", reason).await?;
+        note(engine, episode, None, &rule.name, "", respond::when_unknown(rule, why)).await?;
     }
     if selection.rules.is_empty() {
         unmatched(engine, &library, episode).await?;
@@ -95,21 +103,17 @@ async fn firing(engine: &Engine, episode: &Episode) -> Result<Option<Timestamp>>
     let mut again: Option<Timestamp> = None;
     for rule in &selection.rules {
         let at = under_rule(engine, &library, rule, episode).await?;
-        again = match (again, at) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
+        again = earlier(again, at);
     }
     Ok(again)
 }
 
 async fn unmatched(engine: &Engine, library: &Library, episode: &Episode) -> Result<()> {
     let now = engine.clock.now();
-    let reason = "no rule matches this alert".to_owned();
-    if !library.config.unmatched.is_empty() {
-        let new = new_incident("", &episode.fingerprint, episode, "", now);
+    let reason = respond::NO_RULE.to_owned();
+    if let Some(new) = respond::unmatched(&library.config, episode, now) {
         let opened = |incident: &Incident| {
-            audience::owed(&library.config, &tell::opened(incident, episode, 0, now), true)
+            respond::opened_unmatched(&library.config, incident, episode, now)
         };
         let (incident, _) = engine.store.incident_for(&new, episode.id, None, opened).await?;
         engine.wake.deliver.notify_one();
@@ -125,23 +129,18 @@ async fn under_rule(
     episode: &Episode,
 ) -> Result<Option<Timestamp>> {
     let now = engine.clock.now();
-    let target = plan::target(rule, episode);
-    let group_target = target.as_deref().unwrap_or_default();
-    let group = plan::group_key(rule, episode, group_target);
-    let new = new_incident(&rule.name, &group, episode, group_target, now);
-    let severity = audience::severity(&library.config, &new.severity);
-    let ack_within = severity.and_then(|severity| severity.ack_within);
-    let remedies = rule.response.len();
-    let opened = |incident: &Incident| {
-        audience::owed(&library.config, &tell::opened(incident, episode, remedies, now), false)
-    };
-    let (incident, is_new) =
-        engine.store.incident_for(&new, episode.id, ack_within, opened).await?;
+    let opening = respond::opening(&library.config, rule, episode, now);
+    let opened =
+        |incident: &Incident| respond::opened(&library.config, rule, incident, episode, now);
+    let (incident, is_new) = engine
+        .store
+        .incident_for(&opening.incident, episode.id, opening.ack_within, opened)
+        .await?;
     if is_new {
         tracing::info!(incident = %incident.id, rule = rule.name, title = incident.title, "incident opened");
         engine.wake.deliver.notify_one();
     }
-    let target = match target {
+    let target = match opening.target {
         Ok(target) => target,
         Err(error) => {
             people::escalate(engine, library, &incident, &error).await?;
@@ -150,7 +149,12 @@ async fn under_rule(
         }
     };
     for _ in 0..TRIES {
-        match respond(engine, library, rule, episode, &incident, &target).await {
+        let now = engine.clock.now();
+        let config = &library.config;
+        let (incident, target) = (&incident, target.as_str());
+        match under_case(engine, library, Case { config, rule, episode, incident, target, now })
+            .await
+        {
             Err(StoreError::Changed) => {}
             done => return done,
         }
@@ -159,126 +163,90 @@ async fn under_rule(
 }
 
 /// Does what the response asks for now.
-async fn respond(
+async fn under_case(
     engine: &Engine,
     library: &Library,
-    rule: &Rule,
-    episode: &Episode,
-    incident: &Incident,
-    target: &str,
+    case: Case<'_>,
 ) -> Result<Option<Timestamp>> {
-    let now = engine.clock.now();
-    let runs = engine.store.past_runs(Timestamp::MAX, incident.id).await?;
-    let mine: Vec<_> = runs.into_iter().filter(|run| run.rule == rule.name).collect();
-    let next =
-        response::next(rule.response.len(), incident.id, target, episode.opened_at, &mine, now);
-    match next {
-        Next::Busy | Next::Observed => Ok(None),
-        Next::Fixed { until } => Ok(Some(until)),
-        Next::NoResponse => {
-            let reason = format!("rule {} has no remedy: people only", rule.name);
-            note(engine, episode, Some(incident), &rule.name, target, reason).await?;
+    let runs = engine.store.past_runs(Timestamp::MAX, case.incident.id).await?;
+    match respond::asks(case, &library.playbooks, &runs) {
+        Asks::Nothing { until } => Ok(until),
+        Asks::Page { reason, until } => {
+            people::page(engine, library, case.incident, &reason).await?;
+            Ok(until)
+        }
+        Asks::Note(reason) => {
+            note_case(engine, case, reason).await?;
             Ok(None)
         }
-        Next::People(reason) => {
-            people::escalate(engine, library, incident, &reason).await?;
-            note(engine, episode, Some(incident), &rule.name, target, reason).await?;
-            Ok(None)
-        }
-        Next::Remedy { remedy, round } => {
-            try_remedy(engine, library, rule, episode, incident, target, (remedy, round)).await
-        }
+        Asks::People(reason) => give_to_people(engine, library, case, reason).await,
+        Asks::Remedy(candidate) => try_remedy(engine, library, case, &candidate).await,
     }
 }
 
-async fn try_remedy(
+pub(super) async fn try_remedy(
     engine: &Engine,
     library: &Library,
-    rule: &Rule,
-    episode: &Episode,
-    incident: &Incident,
-    target: &str,
-    (remedy, round): (u32, u32),
+    case: Case<'_>,
+    candidate: &Candidate,
 ) -> Result<Option<Timestamp>> {
-    let now = engine.clock.now();
-    let judged =
-        match judge::judge(engine, library, rule, remedy, episode, incident, target).await? {
-            Ok(judged) => judged,
-            Err(reason) => {
-                people::escalate(engine, library, incident, &reason).await?;
-                note(engine, episode, Some(incident), &rule.name, target, reason).await?;
-                return Ok(None);
-            }
-        };
-    let owed = if tells(&judged) {
-        let notice = tell::refused(incident, &judged.decision.reason, now);
-        audience::owed(&library.config, &notice, false)
-    } else {
-        Vec::new()
-    };
-    let news = engine.store.decide_and_tell(&judged.decision, owed).await?;
-    engine.metrics.decided(judged.decision.verdict.as_str());
+    let (facts, rulings) = judge::judge(engine, library, case, candidate).await?;
+    let Conclusion { decision, owed, page, then } =
+        respond::conclude(case, candidate, &facts, rulings);
+    let owed = people::held(engine, library, case.incident, owed).await?;
+    let news = engine.store.decide_and_tell(&decision, owed).await?;
+    engine.metrics.decided(decision.verdict.as_str());
     if news {
-        log_decision(episode, &judged.decision);
+        log_decision(case.episode, &decision);
         engine.wake.deliver.notify_one();
     }
-    match &judged.decision.verdict {
-        Verdict::Hold { until } => Ok(Some(*until)),
-        Verdict::Refuse => Ok(Some(after(now, guard::AGAIN_AFTER))),
-        Verdict::Proceed | Verdict::Ask => {
-            let Some(playbook) = library.playbooks.get(&judged.subject.playbook) else {
-                return Ok(None);
-            };
-            let plan = match plan::plan(rule, &judged.subject, playbook, episode, now) {
-                Ok(plan) => plan,
-                Err(errors) => {
-                    let reason = errors.join("; ");
-                    people::escalate(engine, library, incident, &reason).await?;
-                    note(engine, episode, Some(incident), &rule.name, target, reason).await?;
-                    return Ok(None);
-                }
-            };
-            let asks = judged.decision.verdict == Verdict::Ask;
-            let run = engine
-                .store
-                .create_run(judged.facts.version, &plan, round, |run| {
-                    if asks {
-                        let notice = tell::asks_approval(incident, &run.to_string(), &plan, now);
-                        audience::owed(&library.config, &notice, false)
-                    } else {
-                        Vec::new()
-                    }
-                })
-                .await?;
-            tracing::info!(%run, incident = %incident.id, rule = rule.name, playbook = plan.playbook.name,
-                target, remedy, mode = plan.mode.as_str(), "run created");
-            engine.wake.work.notify_one();
-            engine.wake.deliver.notify_one();
-            // the end of the run makes the episode due again
-            Ok(None)
-        }
+    if let Some(why) = page {
+        people::page(engine, library, case.incident, &why).await?;
     }
+    let plan = match then {
+        Then::Again(at) => return Ok(Some(at)),
+        Then::People(reason) => return give_to_people(engine, library, case, reason).await,
+        Then::Create(plan) => plan,
+    };
+    let Case { config, incident, now, .. } = case;
+    let words = people::words_of_hold(engine, incident, now).await?;
+    let owed = |run| {
+        let mut owed = respond::created(config, incident, run, &plan, &decision.verdict, now);
+        page::explain(&mut owed, words.as_deref());
+        owed
+    };
+    let run = engine.store.create_run(facts.version, &plan, candidate.round, owed).await?;
+    tracing::info!(%run, incident = %incident.id, rule = plan.rule, playbook = plan.playbook.name,
+        target = plan.target, remedy = plan.remedy, mode = plan.mode.as_str(), "run created");
+    engine.wake.work.notify_one();
+    engine.wake.deliver.notify_one();
+    // the end of the run makes the episode due again
+    Ok(None)
 }
 
-/// A person is told of a refusal that they would want to know of: not of waiting, nor of their own silence.
-fn tells(judged: &judge::Judged) -> bool {
-    let evidence = judged
-        .decision
-        .rulings
-        .iter()
-        .find(|ruling| ruling.guard == guard::EVIDENCE && ruling.verdict.caution() >= 2);
-    let already_healthy =
-        judged.facts.precheck.as_ref().is_some_and(|seen| seen.health == Health::Healthy);
-    evidence.is_some() && !already_healthy
+pub(super) async fn give_to_people(
+    engine: &Engine,
+    library: &Library,
+    case: Case<'_>,
+    reason: String,
+) -> Result<Option<Timestamp>> {
+    people::escalate(engine, library, case.incident, &reason).await?;
+    note_case(engine, case, reason).await?;
+    Ok(None)
 }
 
-fn log_decision(episode: &Episode, decision: &crate::model::decision::Decision) {
+fn log_decision(episode: &Episode, decision: &Decision) {
     tracing::info!(episode = %episode.id, alert = %episode.labels, rule = decision.rule,
         verdict = decision.verdict.as_str(), reason = decision.reason, "decided");
 }
 
+async fn note_case(engine: &Engine, case: Case<'_>, reason: String) -> Result<()> {
+    let Case { rule, episode, incident, target, .. } = case;
+    note(engine, episode, Some(incident), &rule.name, target, reason).await
+}
+
 /// Stores a decision that no guard made.
-async fn note(
+pub(super) async fn note(
     engine: &Engine,
     episode: &Episode,
     incident: Option<&Incident>,
@@ -286,35 +254,12 @@ async fn note(
     target: &str,
     reason: String,
 ) -> Result<()> {
-    let decision =
-        judge::without_guards(episode, incident, rule, target, reason, engine.clock.now());
+    let now = engine.clock.now();
+    let decision = respond::without_guards(episode, incident, rule, target, reason, now);
     if engine.store.decide(&decision).await? {
         log_decision(episode, &decision);
     }
     Ok(())
-}
-
-fn new_incident(
-    rule: &str,
-    group_key: &str,
-    episode: &Episode,
-    target: &str,
-    now: Timestamp,
-) -> Incident {
-    Incident {
-        id: IncidentId(0),
-        rule: rule.to_owned(),
-        group_key: group_key.to_owned(),
-        title: plan::title(episode, target),
-        severity: episode.labels.get("severity").to_owned(),
-        labels: episode.labels.clone(),
-        status: IncidentStatus::Open,
-        escalated: false,
-        opened_at: now,
-        resolved_at: None,
-        acked_by: String::new(),
-        acked_at: None,
-    }
 }
 
 /// A closed episode: runs that wait for a person learn of it, and incidents whose episodes are all closed resolve.
@@ -335,13 +280,20 @@ async fn closed(engine: &Engine, episode: &Episode) -> Result<Option<Timestamp>>
 }
 
 /// Resolves an incident unless something of it goes on; says whether it did.
-async fn resolve(engine: &Engine, incident: &Incident) -> Result<bool> {
+pub(super) async fn resolve(engine: &Engine, incident: &Incident) -> Result<bool> {
     // a run that is at work makes the episode due again when it ends; one in doubt keeps the incident open
     if engine.store.is_at_work(incident.id).await? {
         return Ok(false);
     }
     let library = engine.library.load_full();
+    if schedules::stays_open(engine, &library, incident).await? {
+        return Ok(false);
+    }
     let (tried, fixed_by) = engine.store.tried(incident.id).await?;
+    if !tried.is_empty() && fixed_by.is_none() && !is_schedule(&incident.rule) {
+        let reason = "the alert has resolved, and nothing that quell tried was seen to help";
+        people::page(engine, &library, incident, reason).await?;
+    }
     let now = engine.clock.now();
     let notice = tell::resolved(incident, tried, fixed_by.as_deref(), now);
     let told = engine.store.channels_told(incident.id).await?;

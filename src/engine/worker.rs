@@ -11,22 +11,23 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
 use crate::decide::audience;
+use crate::decide::guard;
 use crate::decide::machine;
 use crate::decide::machine::Effect;
 use crate::decide::machine::Phase;
 use crate::decide::machine::State;
-use crate::decide::tell;
+use crate::decide::stepping;
+use crate::decide::stepping::StillTrue;
 use crate::engine::Engine;
 use crate::engine::WORKERS;
 use crate::engine::act_on;
-use crate::engine::act_on::StillTrue;
 use crate::engine::facts;
+use crate::engine::people;
 use crate::model::incident::Owed;
 use crate::model::run::Entry;
 use crate::model::run::Event;
 use crate::model::run::Health;
 use crate::model::run::Observation;
-use crate::model::run::RunState;
 use crate::model::run::Stop;
 use crate::model::time::after;
 use crate::store::Result;
@@ -38,8 +39,6 @@ use crate::store::runs::Row;
 const LEASE: Duration = Duration::from_secs(30);
 /// Time between observations while verification watches.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
-/// A hold before a step that lasts longer than this gives the run up: what it was planned for is old.
-const GIVE_UP_AFTER: Duration = Duration::from_mins(15);
 
 /// The loop.
 pub async fn run(engine: Engine) {
@@ -86,7 +85,7 @@ async fn advance(engine: &Engine, claim: &mut Claim) -> Result<()> {
     loop {
         let now = engine.clock.now();
         let effect = machine::next(&claim.plan, &state, now);
-        if may_stop(&state)
+        if stepping::may_stop(&state)
             && let Some(by) = engine.store.cancel_requested(claim.run).await?
         {
             let why = Stop::Cancelled { by };
@@ -118,13 +117,14 @@ async fn advance(engine: &Engine, claim: &mut Claim) -> Result<()> {
                         write(engine, claim, &mut state, Event::Stopped { why }, LEASE).await?;
                     }
                     StillTrue::Hold { until, guard, reason } => {
-                        let held_for = crate::model::time::since(now, state.last_at);
-                        if held_for >= GIVE_UP_AFTER && guard != crate::decide::guard::KILL_SWITCH {
-                            let why = Stop::Refused { guard, reason };
+                        if let Some(why) = stepping::gives_up(&state, &guard, &reason, now) {
                             write(engine, claim, &mut state, Event::Stopped { why }, LEASE).await?;
                             continue;
                         }
                         tracing::debug!(run = %claim.run, guard, reason, "held before a step");
+                        if guard == guard::KILL_SWITCH {
+                            page(engine, claim, &reason).await?;
+                        }
                         return engine.store.release_run(claim, Some(until)).await;
                     }
                 }
@@ -143,29 +143,9 @@ async fn advance(engine: &Engine, claim: &mut Claim) -> Result<()> {
     }
 }
 
-/// Between steps a run may be stopped; while something is in flight, or being undone, it may not.
-fn may_stop(state: &State) -> bool {
-    match state.phase {
-        Phase::AwaitingApproval
-        | Phase::Ready { .. }
-        | Phase::Waiting { .. }
-        | Phase::InDoubt { .. }
-        | Phase::ToVerify
-        | Phase::Verifying { .. } => true,
-        Phase::Empty
-        | Phase::Observing
-        | Phase::InFlight { .. }
-        | Phase::ReadingBack { .. }
-        | Phase::Undoing { .. }
-        | Phase::UndoInFlight { .. }
-        | Phase::Final(_) => false,
-    }
-}
-
 /// A run that waits for a person or a time stops waiting when its alert has resolved; says whether it did.
 async fn waits_on(engine: &Engine, claim: &mut Claim, state: &mut State) -> Result<bool> {
-    let waits = matches!(state.phase, Phase::AwaitingApproval);
-    if !waits || claim.plan.remedy == 0 {
+    if !stepping::waits_for_alert(&claim.plan, state) {
         return Ok(false);
     }
     let resolved =
@@ -222,15 +202,9 @@ pub(super) async fn write(
     let after_event = machine::apply(&claim.plan, state.clone(), &entry)
         .map_err(|illegal| StoreError::Corrupt(illegal.to_string()))?;
     let summary = after_event.summary();
-    let waits_or_ended =
-        summary.is_final() || matches!(summary, RunState::InDoubt | RunState::AwaitingApproval);
     let row = Row {
         state: summary,
-        outcome: if waits_or_ended {
-            tell::outcome_line(&claim.plan, &after_event)
-        } else {
-            String::new()
-        },
+        outcome: stepping::outcome(&claim.plan, &after_event),
         inconclusive: after_event.inconclusive,
         due_at: (!summary.is_final()).then(|| after(now, lease)),
     };
@@ -254,33 +228,23 @@ async fn owed(
     state: &State,
     now: Timestamp,
 ) -> Result<Vec<Owed>> {
-    let summary = state.summary();
-    if summary == before.summary() {
-        return Ok(Vec::new());
-    }
-    let tells = match summary {
-        RunState::InDoubt
-        | RunState::Fixed
-        | RunState::Failed
-        | RunState::Stuck
-        | RunState::Cancelled
-        | RunState::Expired
-        | RunState::Rejected
-        | RunState::Observed => true,
-        RunState::Planned
-        | RunState::AwaitingApproval
-        | RunState::Running
-        | RunState::Verifying
-        | RunState::Undoing
-        | RunState::Superseded => false,
-    };
-    if !tells {
+    if !stepping::is_news(before, state) {
         return Ok(Vec::new());
     }
     let Some(incident) = engine.store.incident(claim.plan.incident).await? else {
         return Ok(Vec::new());
     };
+    let run = claim.run.to_string();
+    let notice = stepping::news(&incident, &run, &claim.plan, before, state, now);
+    let Some(notice) = notice else { return Ok(Vec::new()) };
     let library = engine.library.load_full();
-    let notice = tell::run_ended(&incident, &claim.run.to_string(), &claim.plan, state, now);
-    Ok(audience::owed(&library.config, &notice, false))
+    let owed = audience::owed(&library.config, &notice, false);
+    people::held(engine, &library, &incident, owed).await
+}
+
+/// Sends the page of the run's incident, if it is held: automation is paused, so nothing is tried.
+async fn page(engine: &Engine, claim: &Claim, reason: &str) -> Result<()> {
+    let Some(incident) = engine.store.incident(claim.plan.incident).await? else { return Ok(()) };
+    let library = engine.library.load_full();
+    people::page(engine, &library, &incident, &format!("quell does not act: {reason}")).await
 }

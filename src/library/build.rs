@@ -7,6 +7,8 @@ pub(crate) mod parameter;
 pub(crate) mod playbook;
 pub(crate) mod probe;
 pub(crate) mod rule;
+pub(crate) mod schedule;
 pub(crate) mod secret;
 pub(crate) mod step;
 pub(crate) mod text;
+pub(crate) mod window;

@@ -313,6 +313,8 @@ pub struct Counts {
     pub rules: usize,
     /// Checks in them.
     pub checks: usize,
+    /// Schedules in them.
+    pub schedules: usize,
     /// Playbooks in them.
     pub playbooks: usize,
 }
@@ -326,6 +328,9 @@ pub fn summary(counts: Counts, diagnostics: &[Diagnostic]) -> String {
     let mut text = format!("{}, {}", many(counts.files, "file"), many(counts.rules, "rule"));
     if counts.checks > 0 {
         text = format!("{text}, {}", many(counts.checks, "check"));
+    }
+    if counts.schedules > 0 {
+        text = format!("{text}, {}", many(counts.schedules, "schedule"));
     }
     let (errors, warnings) = (of(Severity::Error), of(Severity::Warning));
     let verdict = match (errors, warnings) {
@@ -378,7 +383,7 @@ mod tests {
 
     #[test]
     fn the_summary_counts_and_uses_the_singular() {
-        let counts = Counts { files: 2, rules: 41, checks: 0, playbooks: 1 };
+        let counts = Counts { files: 2, rules: 41, checks: 0, schedules: 0, playbooks: 1 };
         assert_eq!(summary(counts, &[]), "2 files, 41 rules, 1 playbook: no problems");
         let found = [Diagnostic::error("Q0101", "x"), Diagnostic::warning("Q0311", "y")];
         assert_eq!(

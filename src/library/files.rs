@@ -272,6 +272,12 @@ impl<'a> Reader<'a> {
         for check in checks.into_iter().filter_map(Field::found) {
             self.gathered.checks.extend(build::rule::check(at, check));
         }
+        let schedules = raw.value.schedules.and_then(Field::found).map(|it| it.value);
+        let schedules = schedules.unwrap_or_default();
+        self.counts.schedules += schedules.len();
+        for schedule in schedules.into_iter().filter_map(Field::found) {
+            self.gathered.schedules.extend(build::schedule::schedule(at, schedule));
+        }
     }
 }
 
@@ -298,11 +304,10 @@ fn not_one(at: At<'_>, documents: &[&Node]) {
     }
 }
 
-const EXPECTED: &str =
-    "rules have `rules:` or `checks:` at the top of their file, a playbook has `playbook:`";
+const EXPECTED: &str = "rules have `rules:`, `checks:` or `schedules:` at the top of their file, a playbook has `playbook:`";
 
 /// Keys that tell what a file is.
-const TELLING: [&str; 4] = ["rules", "checks", "playbook", "listen"];
+const TELLING: [&str; 5] = ["rules", "checks", "schedules", "playbook", "listen"];
 
 fn unknown(at: At<'_>, node: &Node) {
     let message = format!("{} is neither rules nor a playbook", at.file);
@@ -318,7 +323,7 @@ fn unknown(at: At<'_>, node: &Node) {
 }
 
 fn kind(node: &Node) -> Option<Kind> {
-    const SETTINGS: [&str; 16] = [
+    const SETTINGS: [&str; 17] = [
         "listen",
         "external_url",
         "storage",
@@ -332,6 +337,7 @@ fn kind(node: &Node) -> Option<Kind> {
         "channels",
         "severities",
         "unmatched",
+        "windows",
         "limits",
         "pause_file",
         "link_key",

@@ -8,6 +8,7 @@ use super::build::parameter::literal;
 use super::build::playbook::BuiltPlaybook;
 use super::build::rule::BuiltRemedy;
 use super::build::rule::BuiltRule;
+use super::build::schedule::BuiltSchedule;
 use super::codes;
 use super::diagnostic::At;
 use super::diagnostic::Diagnostic;
@@ -26,6 +27,7 @@ use crate::model::rule::Check;
 use crate::model::rule::Place;
 use crate::model::rule::Remedy;
 use crate::model::rule::Rule;
+use crate::model::rule::Schedule;
 use crate::model::time::show_duration;
 
 /// Everything read from rule and playbook files.
@@ -33,6 +35,7 @@ use crate::model::time::show_duration;
 pub(crate) struct Gathered {
     pub(crate) rules: Vec<BuiltRule>,
     pub(crate) checks: Vec<(Check, Span)>,
+    pub(crate) schedules: Vec<BuiltSchedule>,
     pub(crate) playbooks: Vec<BuiltPlaybook>,
 }
 
@@ -41,12 +44,13 @@ pub(crate) struct Gathered {
 pub(crate) struct Linked {
     pub(crate) rules: Vec<Arc<Rule>>,
     pub(crate) checks: Vec<Arc<Check>>,
+    pub(crate) schedules: Vec<Arc<Schedule>>,
     pub(crate) playbooks: BTreeMap<String, Arc<Playbook>>,
 }
 
 /// Joins what was read. Without a `config`, its servers and limits are not looked at.
 pub(crate) fn link(sink: &Sink, config: Option<&Config>, gathered: Gathered) -> Linked {
-    let Gathered { rules, checks, playbooks } = gathered;
+    let Gathered { rules, checks, schedules, playbooks } = gathered;
     duplicates(
         sink,
         "playbook",
@@ -56,6 +60,9 @@ pub(crate) fn link(sink: &Sink, config: Option<&Config>, gathered: Gathered) -> 
     duplicates(sink, "rule", rule_names);
     let check_names = checks.iter().map(|(it, span)| (&it.name, it.place.file.as_str(), *span));
     duplicates(sink, "check", check_names);
+    let schedule_names =
+        schedules.iter().map(|it| (&it.schedule.name, it.file.as_str(), it.name_span));
+    duplicates(sink, "schedule", schedule_names);
     if let Some(config) = config {
         for playbook in &playbooks {
             servers(sink, config, playbook);
@@ -65,7 +72,8 @@ pub(crate) fn link(sink: &Sink, config: Option<&Config>, gathered: Gathered) -> 
     for playbook in &playbooks {
         by_name.entry(&playbook.playbook.name).or_insert(playbook);
     }
-    if playbooks.is_empty() && config.is_none() && rules.iter().any(|it| !it.remedies.is_empty()) {
+    let names_playbooks = !schedules.is_empty() || rules.iter().any(|it| !it.remedies.is_empty());
+    if playbooks.is_empty() && config.is_none() && names_playbooks {
         let remark = "no playbook was read, so the playbooks that rules name were not looked up";
         sink.push(Diagnostic::remark(remark));
     }
@@ -76,30 +84,52 @@ pub(crate) fn link(sink: &Sink, config: Option<&Config>, gathered: Gathered) -> 
         let at = At { file: &built.file, text: "", sink };
         if let Some(config) = config {
             looser(at, config, &built);
+            patient(at, config, &built);
         }
         let mut rule = built.rule;
         for it in built.remedies {
-            let playbook = by_name.get(it.remedy.playbook.as_str()).copied();
-            if playbook.is_none() && look_up {
-                unknown_playbook(at, &it, by_name.keys().copied());
-            }
-            if let Some(playbook) = playbook
-                && rule.verify.is_none()
-            {
-                unverified(at, it.playbook_span, &playbook.playbook);
-            }
-            rule.response.push(remedy(at, it, playbook));
+            respond(at, &mut rule, it, &by_name, look_up);
         }
         linked_rules.push(Arc::from(rule));
     }
+    let mut linked_schedules = Vec::new();
+    for built in schedules {
+        let at = At { file: &built.file, text: "", sink };
+        let mut schedule = built.schedule;
+        let mut rule = Rule::clone(&schedule.rule);
+        respond(at, &mut rule, built.remedy, &by_name, look_up);
+        schedule.rule = Arc::new(rule);
+        linked_schedules.push(Arc::new(schedule));
+    }
     Linked {
         rules: linked_rules,
+        schedules: linked_schedules,
         checks: checks.into_iter().map(|(check, _)| Arc::new(check)).collect(),
         playbooks: playbooks
             .into_iter()
             .map(|it| (it.playbook.name.clone(), Arc::new(it.playbook)))
             .collect(),
     }
+}
+
+/// Adds a remedy, whose playbook is looked up, to the response of a rule.
+fn respond(
+    at: At<'_>,
+    rule: &mut Rule,
+    it: BuiltRemedy,
+    by_name: &BTreeMap<&str, &BuiltPlaybook>,
+    look_up: bool,
+) {
+    let playbook = by_name.get(it.remedy.playbook.as_str()).copied();
+    if playbook.is_none() && look_up {
+        unknown_playbook(at, &it, by_name.keys().copied());
+    }
+    if let Some(playbook) = playbook
+        && rule.verify.is_none()
+    {
+        unverified(at, it.playbook_span, &playbook.playbook);
+    }
+    rule.response.push(remedy(at, it, playbook));
 }
 
 fn duplicates<'a>(
@@ -245,6 +275,30 @@ fn looser(at: At<'_>, config: &Config, built: &BuiltRule) {
             let found = Diagnostic::warning(codes::LOOSER, message).label(label);
             at.report(built.rate_span, found);
         }
+    }
+}
+
+/// Reports a page that is held in vain: for nothing to try, without a channel that pages, or beyond the time in which
+/// somebody would have to answer.
+fn patient(at: At<'_>, config: &Config, built: &BuiltRule) {
+    let Some(page) = &built.rule.page else { return };
+    let report = |message: &str, label: String| {
+        let found = Diagnostic::warning(codes::HELD_PAGE, message).label(label);
+        at.report(built.page_span, found);
+    };
+    if built.remedies.is_empty() {
+        let label = "without `response`, the page is sent at once".to_owned();
+        return report("this page waits for a remedy, and the rule has none", label);
+    }
+    let told = || config.severities.values().flat_map(|it| it.notify.iter().chain(&it.escalate_to));
+    if !config.severities.is_empty() && !told().any(|name| config.paging.contains(name)) {
+        let label = "of the channels that `severities` name, none has `pages: true`".to_owned();
+        return report("this page is held, and no channel pages", label);
+    }
+    let mut sooner = config.severities.iter().filter_map(|(name, it)| Some((name, it.ack_within?)));
+    if let Some((name, within)) = sooner.find(|(_, within)| *within < page.value) {
+        let label = format!("`{name}` wants an answer within {}", show_duration(within));
+        report("this page is held for longer than a severity gives people to answer", label);
     }
 }
 

@@ -37,6 +37,8 @@ texts! {
     TemplateText "text"
     /// Cron.
     ScheduleText "a schedule such as 0 2 * * *"
+    /// An instant such as `2026-01-05T10:00:00Z`.
+    InstantText "an instant such as 2026-01-05T10:00:00Z"
     /// Text with `${env:…}` and `${file:…}`.
     SecretText "text"
     /// `32MiB`

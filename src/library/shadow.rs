@@ -218,6 +218,7 @@ mod tests {
             response: Vec::new(),
             verify: None,
             limits: RuleLimits::default(),
+            page: None,
             mode: Set::default_of(Mode::Auto),
             go_on,
             place: Place::default(),

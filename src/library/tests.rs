@@ -12,12 +12,14 @@ mod examples;
 mod hostile;
 mod names;
 mod shape;
+mod times;
 mod values;
 
 fn env(name: &str) -> Option<String> {
     match name {
         "SET" => Some("a value that nobody may see".into()),
         "TOKEN" => Some("token-that-nobody-may-see".into()),
+        "KEY32" => Some("0123456789abcdef0123456789abcdef".into()),
         "EMPTY" => Some(String::new()),
         _ => None,
     }

@@ -1,6 +1,7 @@
 //! `quell.yml`, validated.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use crate::model::incident::NoticeKind;
 use crate::model::playbook::Mode;
 use crate::model::playbook::Rate;
 use crate::model::rule::Set;
+use crate::model::window::Window;
 
 /// A credential: never shown, logged or stored.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -62,10 +64,14 @@ pub struct Config {
     pub operators: Vec<Operator>,
     /// Ways to tell people.
     pub channels: BTreeMap<String, Channel>,
+    /// Names of the channels that wake people: a rule's `page` holds these back while a remedy is tried.
+    pub paging: BTreeSet<String>,
     /// By value of the label `severity`.
     pub severities: BTreeMap<String, Severity>,
     /// Channels told of alerts that no rule matches.
     pub unmatched: Vec<String>,
+    /// Spans of time in which quell acts less.
+    pub windows: Vec<Window>,
     /// Global ceilings.
     pub limits: Limits,
     /// Present: everything is paused. Needs neither network nor database. A relative one is beside quell.yml.
@@ -185,6 +191,11 @@ impl Channel {
         }
     }
 
+    /// Whether it wakes people when quell.yml does not say so itself.
+    pub fn pages_by_default(&self) -> bool {
+        matches!(self, Self::PagerDuty { .. })
+    }
+
     /// Who is told: one notification each, so that one refusal does not block the others.
     pub fn recipients(&self) -> Vec<String> {
         match self {
@@ -201,7 +212,7 @@ impl Channel {
 pub struct Severity {
     /// Channels told at once, in this order.
     pub notify: Vec<String>,
-    /// Time for an acknowledgement.
+    /// Time for an acknowledgement, from the opening; of a page that was held, from when it was sent.
     pub ack_within: Option<Duration>,
     /// Channels told when nobody did.
     pub escalate_to: Vec<String>,
@@ -252,8 +263,10 @@ impl Default for Config {
             targets: Targets::default(),
             operators: Vec::new(),
             channels: BTreeMap::new(),
+            paging: BTreeSet::new(),
             severities: BTreeMap::new(),
             unmatched: Vec::new(),
+            windows: Vec::new(),
             limits: Limits::default(),
             pause_file: PathBuf::from("quell.pause"),
             link_key: None,

@@ -146,6 +146,23 @@ pub enum Standing {
     NotAsked,
 }
 
+/// A window that covers an alert, at an instant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InWindow {
+    /// Its name.
+    pub name: String,
+    /// What it does.
+    pub effect: crate::model::window::Effect,
+    /// For people; may be empty.
+    pub reason: String,
+    /// Where its name stands.
+    pub place: crate::model::rule::Place,
+    /// Inside: when it ends. Outside: `None`.
+    pub ends: Option<Timestamp>,
+    /// Outside: when it begins next; `None` when it never does again.
+    pub begins: Option<Timestamp>,
+}
+
 /// What guards judge by. Loaded from the store and from probes, never from process memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
@@ -163,6 +180,8 @@ pub struct Facts {
     pub truncated: u64,
     /// Silences and inhibitions.
     pub standing: Standing,
+    /// Windows of quell.yml that cover the alert, whether or not they are now.
+    pub windows: Vec<InWindow>,
     /// The verification probe, asked before acting; `None` when the rule has none.
     pub precheck: Option<crate::model::run::Observation>,
     /// Runs that are not final, and those that ended within the longest window any limit looks at.

@@ -154,6 +154,9 @@ pub struct Incident {
     pub acked_by: String,
     /// When.
     pub acked_at: Option<Timestamp>,
+    /// Channels that page are told nothing before this; `None`: they are told, or were. Once it has passed, it was
+    /// verified fixed in time, and they are told only when that does not last.
+    pub held_until: Option<Timestamp>,
 }
 
 /// What a notification says happened.

@@ -1,6 +1,7 @@
 //! Rules: which alerts, and the response to them. Checks live in the same files.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -69,12 +70,23 @@ pub struct Rule {
     pub verify: Option<Verification>,
     /// Guard settings.
     pub limits: RuleLimits,
+    /// Channels that page are told only when it is not verified fixed within this time; `None`: at once.
+    pub page: Option<Set<Duration>>,
     /// The most this rule may do.
     pub mode: Set<Mode>,
     /// Whether later rules may match the alert too.
     pub go_on: bool,
     /// Where its name stands.
     pub place: Place,
+}
+
+/// What the names of rules that belong to schedules begin with, and the sources of their episodes. No other rule may
+/// be called so.
+pub const SCHEDULE: &str = "schedule:";
+
+/// Whether a rule of this name belongs to a schedule: it runs because it is time, not because something is sick.
+pub fn is_schedule(rule: &str) -> bool {
+    rule.starts_with(SCHEDULE)
 }
 
 /// One playbook with its parameters and mode.
@@ -124,4 +136,47 @@ pub struct Check {
     pub annotations: Labels,
     /// Where its name stands.
     pub place: Place,
+}
+
+/// A playbook on a cron schedule. Each slot is an episode of its own, which only `rule` takes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Schedule {
+    /// Unique name.
+    pub name: String,
+    /// Five standard fields, or six with seconds first.
+    pub cron: String,
+    /// IANA zone the schedule is read in.
+    pub timezone: String,
+    /// What becomes of a slot that comes while the last run is at work.
+    pub overlap: Overlap,
+    /// What becomes of a slot that came while quell was down.
+    pub missed: Missed,
+    /// A slot begins up to this much later, at random, so that not everything begins at once.
+    pub jitter: Duration,
+    /// Labels of its episodes, beside `alertname`, `schedule` and `slot`.
+    pub labels: Labels,
+    /// The response: target, mode, verification, and the playbook as its only remedy.
+    pub rule: Arc<Rule>,
+    /// Where its name stands.
+    pub place: Place,
+}
+
+/// What becomes of a slot that comes while the last run is at work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Overlap {
+    /// It is left out.
+    Skip,
+    /// It waits; one at most.
+    Queue,
+}
+
+/// What becomes of a slot that came while quell was down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Missed {
+    /// It is left out.
+    Skip,
+    /// It runs now, once for all that were missed.
+    RunOnce,
 }

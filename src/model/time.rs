@@ -67,6 +67,14 @@ pub fn after(at: Timestamp, duration: Duration) -> Timestamp {
     at.checked_add(duration).unwrap_or(Timestamp::MAX)
 }
 
+/// The earlier of two instants, where there are any.
+pub fn earlier(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
 /// `at` minus `duration`, at least the beginning of time.
 pub fn before(at: Timestamp, duration: Duration) -> Timestamp {
     at.checked_sub(duration).unwrap_or(Timestamp::MIN)

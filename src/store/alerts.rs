@@ -225,6 +225,20 @@ async fn commit(store: &Store, deliveries: &[&Delivery]) -> Result<Vec<Accepted>
     Ok(answers)
 }
 
+impl Store {
+    /// Whether another episode of this source is open: one with another fingerprint.
+    pub async fn is_open_elsewhere(&self, source: &str, fingerprint: &str) -> Result<bool> {
+        let row = sqlx::query(
+            "SELECT 1 FROM episodes WHERE is_open = 1 AND source = $1 AND fingerprint <> $2 LIMIT 1",
+        )
+        .bind(source)
+        .bind(fingerprint)
+        .fetch_optional(&self.writer)
+        .await?;
+        Ok(row.is_some())
+    }
+}
+
 async fn latest<'c>(
     on: impl Executor<'c, Database = Any>,
     fingerprint: &str,

@@ -2,8 +2,8 @@
 
 use sqlx::Row as _;
 
+use crate::decide::respond;
 use crate::model::decision::Decision;
-use crate::model::decision::Verdict;
 use crate::model::incident::EpisodeId;
 use crate::model::incident::Owed;
 use crate::store::Result;
@@ -35,13 +35,9 @@ impl Store {
 
     /// As [`Store::decide`], with the notices that it owes when it is news, in the same transaction.
     pub async fn decide_and_tell(&self, decision: &Decision, owed: Vec<Owed>) -> Result<bool> {
-        let key = (decision.verdict.as_str(), deciding(decision));
-        if let Some(last) = self.last_decision(decision.episode, &decision.rule).await? {
-            let same_plan =
-                last.playbook == decision.playbook && last.incident == decision.incident;
-            if same_plan && (last.verdict.as_str(), deciding(&last)) == key {
-                return Ok(false);
-            }
+        let last = self.last_decision(decision.episode, &decision.rule).await?;
+        if last.is_some_and(|last| respond::same(&last, decision)) {
+            return Ok(false);
         }
         let mut tx = self.begin().await?;
         let id = next_ids(&mut tx, "decision", 1).await?;
@@ -98,14 +94,4 @@ impl Store {
             .map(|row| Ok(Stored { id: row.try_get("id")?, decision: json(row, "body")? }))
             .collect()
     }
-}
-
-/// The guard that decided.
-fn deciding(decision: &Decision) -> String {
-    let is = |verdict: &Verdict| verdict.caution() == decision.verdict.caution();
-    decision
-        .rulings
-        .iter()
-        .find(|ruling| is(&ruling.verdict))
-        .map_or_else(|| decision.reason.clone(), |ruling| ruling.guard.clone())
 }

@@ -17,6 +17,7 @@ use crate::store::NEVER;
 use crate::store::Result;
 use crate::store::Store;
 use crate::store::StoreError;
+use crate::store::Transaction;
 use crate::store::commit;
 use crate::store::flag;
 use crate::store::instant;
@@ -42,6 +43,9 @@ pub struct DueIncident {
 impl Store {
     /// The open incident of a rule and group, with this episode in it; opened if there is none, then with the
     /// notices that `owed` makes of it. Says whether it was opened.
+    ///
+    /// With `held_until` its page is held: the incident is due then, and `ack_within` counts from the page. Trouble that
+    /// joins an incident which was fixed before its page was sent holds the page once more.
     pub async fn incident_for(
         &self,
         new: &Incident,
@@ -70,11 +74,16 @@ impl Store {
             None => (Incident { id: IncidentId(id), ..new.clone() }, true),
         };
         if opened {
-            let due = ack_within.map_or(NEVER, |within| micros(after(new.opened_at, within)));
+            let due = match new.held_until {
+                Some(until) if until > new.opened_at => micros(until),
+                Some(_) => NEVER,
+                None => ack_within.map_or(NEVER, |within| micros(after(new.opened_at, within))),
+            };
+            let ack_within = ack_within.map_or(0, |within| within.as_micros());
             sqlx::query(
                 "INSERT INTO incidents (id, rule, group_key, title, severity, labels, status, escalated,
-                   opened_at, resolved_at, acked_by, acked_at, due_at, attempt)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9, '', 0, $10, 0)",
+                   opened_at, resolved_at, acked_by, acked_at, held_until, ack_within, due_at, attempt)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9, '', 0, $10, $11, $12, 0)",
             )
             .bind(id)
             .bind(new.rule.as_str())
@@ -85,10 +94,23 @@ impl Store {
             .bind(new.status.as_str())
             .bind(micros(new.opened_at))
             .bind(micros_or_none(new.resolved_at))
+            .bind(micros_or_none(new.held_until))
+            .bind(i64::try_from(ack_within).unwrap_or(i64::MAX))
             .bind(due)
             .execute(&mut *tx)
             .await?;
             owe(&mut tx, owed(&found), self.now()).await?;
+        } else if let Some(until) = new.held_until.filter(|until| *until > new.opened_at) {
+            sqlx::query(
+                "UPDATE incidents SET held_until = $1, due_at = $2
+                 WHERE id = $3 AND held_until <> 0 AND due_at = $4 AND status = 'open'",
+            )
+            .bind(micros(until))
+            .bind(micros(until))
+            .bind(found.id.0)
+            .bind(NEVER)
+            .execute(&mut *tx)
+            .await?;
         }
         sqlx::query(
             "INSERT INTO incident_episodes (incident, episode) VALUES ($1, $2) ON CONFLICT DO NOTHING",
@@ -149,6 +171,29 @@ impl Store {
         }
         commit(tx).await?;
         Ok(resolved)
+    }
+
+    /// Sends the page of an incident that is still held, with the notices it owes; says whether it was held.
+    pub async fn page_incident(&self, id: IncidentId, owed: Vec<Owed>) -> Result<bool> {
+        let mut tx = self.begin().await?;
+        let paged = release_page(&mut tx, id, self.now()).await?;
+        if paged {
+            owe(&mut tx, owed, self.now()).await?;
+        }
+        commit(tx).await?;
+        Ok(paged)
+    }
+
+    /// The deadline of a held page has come, and the incident was verified fixed in time: nobody is paged unless
+    /// something else happens.
+    pub async fn spare_page(&self, due: &DueIncident) -> Result<()> {
+        sqlx::query("UPDATE incidents SET due_at = $1, leased = 0 WHERE id = $2 AND attempt = $3")
+            .bind(NEVER)
+            .bind(due.incident.id.0)
+            .bind(due.attempt)
+            .execute(&self.writer)
+            .await?;
+        Ok(())
     }
 
     /// Marks an incident as given to people, once; says whether it was this time.
@@ -220,7 +265,7 @@ impl Store {
         row.map(|row| Ok((text(&row, "by_whom")?, instant(&row, "at")?))).transpose()
     }
 
-    /// Claims an open incident that nobody has acknowledged in time.
+    /// Claims an open incident that nobody has acknowledged in time, or whose held page is to be sent.
     pub async fn claim_incident(&self, lease: Duration) -> Result<Option<DueIncident>> {
         let now = self.now();
         let row = sqlx::query(
@@ -312,6 +357,26 @@ impl Store {
     }
 }
 
+/// Ends the hold of a page, if there is one: from now on somebody must acknowledge within the time of the severity. Called
+/// with everything that needs a person, in the transaction that says so.
+pub(super) async fn release_page(
+    tx: &mut Transaction,
+    id: IncidentId,
+    now: Timestamp,
+) -> Result<bool> {
+    let done = sqlx::query(
+        "UPDATE incidents SET held_until = 0, leased = 0, attempt = attempt + 1, due_at = CASE
+           WHEN status <> 'open' OR ack_within = 0 THEN $1 ELSE $2 + ack_within END
+         WHERE id = $3 AND held_until <> 0",
+    )
+    .bind(NEVER)
+    .bind(micros(now))
+    .bind(id.0)
+    .execute(&mut **tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
 fn incident(row: &AnyRow) -> Result<Incident> {
     let status = match text(row, "status")?.as_str() {
         "open" => IncidentStatus::Open,
@@ -332,5 +397,6 @@ fn incident(row: &AnyRow) -> Result<Incident> {
         resolved_at: instant_or_none(row, "resolved_at")?,
         acked_by: text(row, "acked_by")?,
         acked_at: instant_or_none(row, "acked_at")?,
+        held_until: instant_or_none(row, "held_until")?,
     })
 }

@@ -21,6 +21,7 @@ impl Store {
              WHERE owner <> '' AND owner <> 'person' AND is_final = 0 AND due_at < $2",
             "UPDATE episodes SET due_at = $1, leased = 0 WHERE leased = 1 AND due_at < $2",
             "UPDATE incidents SET due_at = $1, leased = 0 WHERE leased = 1 AND due_at < $2",
+            "UPDATE schedules SET due_at = $1, leased = 0 WHERE leased = 1 AND due_at < $2",
             "UPDATE outbox SET due_at = $1, leased = 0
              WHERE leased = 1 AND due_at < $2 AND state = 'pending'",
         ] {

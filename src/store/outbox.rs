@@ -16,6 +16,7 @@ use crate::store::Result;
 use crate::store::Store;
 use crate::store::Transaction;
 use crate::store::commit;
+use crate::store::incidents::release_page;
 use crate::store::instant;
 use crate::store::instant_or_none;
 use crate::store::json;
@@ -52,10 +53,17 @@ pub struct Notification {
     pub attempt: i64,
 }
 
-/// Writes notices owed into the transaction that caused them.
+/// Writes notices owed into the transaction that caused them. One that needs a person ends the hold of the page.
 pub(super) async fn owe(tx: &mut Transaction, owed: Vec<Owed>, now: Timestamp) -> Result<()> {
     if owed.is_empty() {
         return Ok(());
+    }
+    // before the ids are taken: whoever changes an incident takes its row first, or two might wait for each other
+    for (at, it) in owed.iter().enumerate() {
+        let seen = owed.iter().take(at).any(|other| other.notice.incident == it.notice.incident);
+        if it.notice.kind == NoticeKind::NeedsYou && !seen {
+            release_page(tx, it.notice.incident, now).await?;
+        }
     }
     let first = next_ids(tx, "outbox", owed.len()).await?;
     for (id, owed) in (first..).zip(owed) {

@@ -10,6 +10,8 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use crate::decide::machine;
+use crate::decide::tell;
+use crate::decide::tell::Try;
 use crate::model::incident::EpisodeId;
 use crate::model::incident::IncidentId;
 use crate::model::incident::Owed;
@@ -384,26 +386,17 @@ impl Store {
 
     /// What was tried for an incident, one line a run, and the playbook that was verified to help, if one was.
     pub async fn tried(&self, incident: IncidentId) -> Result<(Vec<String>, Option<String>)> {
-        let (mut lines, mut fixed_by) = (Vec::new(), None);
         let mut rows = self.runs(Some(incident), None, 1000).await?;
         rows.reverse();
-        for row in rows.iter().filter(|row| row.remedy > 0) {
-            // nothing was done for these: they are decisions, not tries
-            if matches!(row.state, RunState::Superseded | RunState::Observed) {
-                continue;
-            }
-            if row.state == RunState::Fixed {
-                fixed_by = Some(row.playbook.clone());
-            }
-            let outcome = if row.outcome.is_empty() {
-                format!("{} on {}: {}", row.playbook, row.target, row.state.as_str())
-            } else {
-                row.outcome.clone()
-            };
-            let at = row.started_at.strftime("%H:%M:%S UTC");
-            lines.push(format!("{outcome} ({}, {at})", row.id));
-        }
-        Ok((lines, fixed_by))
+        Ok(tell::tried(rows.iter().map(|row| Try {
+            run: row.id,
+            playbook: &row.playbook,
+            target: &row.target,
+            remedy: row.remedy,
+            state: row.state,
+            outcome: &row.outcome,
+            started_at: row.started_at,
+        })))
     }
 
     /// Runs of the incident whose temporary measures are taken back, or are about to be.

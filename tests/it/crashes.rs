@@ -2,5 +2,6 @@
 //! of a step.
 
 mod in_flight;
+mod slots;
 mod story;
 mod sweep;

@@ -7,6 +7,8 @@ mod incident;
 mod measures;
 mod once;
 mod operation;
+mod pages;
 mod people;
 mod response;
 mod restraint;
+mod times;

@@ -9,9 +9,11 @@ mod incidents;
 mod ingest;
 mod leases;
 mod outbox;
+mod pages;
 mod people;
 mod races;
 mod runs;
+mod schedules;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -189,6 +191,7 @@ fn incident(rule: &str, group: &str) -> Incident {
         resolved_at: None,
         acked_by: String::new(),
         acked_at: None,
+        held_until: None,
     }
 }
 

@@ -17,6 +17,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("act", &["model", "exec", "net"]),
     ("probe", &["model", "decide", "exec", "net"]),
     ("notify", &["model", "net"]),
+    ("webhook", &["model"]),
+    ("history", &["model", "net", "webhook"]),
     (
         "engine",
         &[
@@ -33,7 +35,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "wake",
         ],
     ),
-    ("api", &["model", "decide", "library", "store", "clock", "error", "telemetry", "wake"]),
+    (
+        "api",
+        &["model", "decide", "library", "store", "clock", "error", "telemetry", "wake", "webhook"],
+    ),
     (
         "app",
         &[
@@ -68,6 +73,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "exec",
             "net",
             "telemetry",
+            "history",
+            "webhook",
         ],
     ),
     ("main", &["cli", "error"]),

@@ -180,7 +180,7 @@ async fn s1_truncated_alerts_are_stored_as_missing_evidence() {
 async fn s1_receiver_name_is_unescaped() {
     for version in ["am0.25.0", "am0.33.1"] {
         let body = capture(&format!("{version}-receiver-name-regex-quoted"));
-        let delivery = parse::delivery(&body, String::new(), at("2026-11-21T02:40:00Z")).unwrap();
+        let delivery = webhook::delivery(&body, String::new(), at("2026-11-21T02:40:00Z")).unwrap();
         assert_eq!(delivery.receiver, "team.a/b+c (x)");
     }
 }

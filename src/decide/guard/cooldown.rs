@@ -8,6 +8,7 @@ use crate::decide::guard::proceed;
 use crate::model::decision::Facts;
 use crate::model::decision::PastRun;
 use crate::model::decision::Ruling;
+use crate::model::rule::is_schedule;
 use crate::model::run::RunState;
 use crate::model::time::after;
 use crate::model::time::show_duration;
@@ -16,8 +17,11 @@ use crate::model::time::since;
 const NAME: &str = "cooldown";
 
 /// Held until `cooldown` after the last run on the target ended. The remedies of one response follow one
-/// another without it: the next is tried because the one before did not help.
+/// another without it: the next is tried because the one before did not help. A schedule runs when it is time.
 pub(super) fn judge(subject: &Subject, facts: &Facts, now: Timestamp) -> Ruling {
+    if is_schedule(&subject.rule) {
+        return proceed(NAME, "not asked: a schedule");
+    }
     let limit = &subject.limits.cooldown;
     let (shown, knob) = (show_duration(limit.value), format!("cooldown ({})", limit.place));
     let last = facts
@@ -69,6 +73,14 @@ mod tests {
         assert_eq!(verdict(run(299)), "hold");
         assert_eq!(verdict(run(300)), "proceed");
         assert_eq!(verdict(PastRun { target: "deployment/web".into(), ..run(1) }), "proceed");
+    }
+
+    #[test]
+    fn a_schedule_need_not_wait_and_makes_others_wait() {
+        let mine = Subject { rule: "schedule:backup".into(), ..subject() };
+        let just_now = Facts { runs: vec![run(1)], ..facts() };
+        assert_eq!(judge(&mine, &just_now, now()).verdict.as_str(), "proceed");
+        assert_eq!(verdict(PastRun { rule: "schedule:backup".into(), ..run(1) }), "hold");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::model::decision::Facts;
 use crate::model::decision::PastRun;
 use crate::model::decision::Ruling;
 use crate::model::playbook::Rate;
+use crate::model::rule::is_schedule;
 use crate::model::run::RunState;
 use crate::model::time::after;
 use crate::model::time::before;
@@ -50,16 +51,16 @@ pub(super) fn playbook(subject: &Subject, facts: &Facts, now: Timestamp) -> Ruli
     }
 }
 
-/// Runs of everything.
+/// Runs of everything that responds to alerts. Schedules come as often as their crons say: they are not counted, so
+/// that no remedy has to wait for them, nor they for remedies.
 pub(super) fn global(subject: &Subject, facts: &Facts, now: Timestamp) -> Ruling {
+    const NAME: &str = "rate of everything";
+    if is_schedule(&subject.rule) {
+        return proceed(NAME, "not asked: a schedule");
+    }
     let rate = &subject.limits.global_rate;
-    within(
-        "rate of everything",
-        rate.value,
-        &format!("rate ({})", rate.place),
-        facts.runs.iter(),
-        now,
-    )
+    let runs = facts.runs.iter().filter(|run| !is_schedule(&run.rule));
+    within(NAME, rate.value, &format!("rate ({})", rate.place), runs, now)
 }
 
 /// Runs of everything at once.
@@ -153,6 +154,20 @@ mod tests {
     fn everything_together_is_limited_too() {
         let runs: Vec<PastRun> = (0..30).map(|at| run(60 + at)).collect();
         assert_eq!(global(&subject(), &Facts { runs, ..facts() }, now()).verdict.as_str(), "hold");
+    }
+
+    #[test]
+    fn schedules_neither_count_nor_wait() {
+        let mut runs: Vec<PastRun> = (0..30).map(|at| run(60 + at)).collect();
+        for run in &mut runs {
+            run.rule = "schedule:backup".into();
+        }
+        let facts = Facts { runs, ..facts() };
+        assert_eq!(global(&subject(), &facts, now()).verdict, Verdict::Proceed);
+        let schedule = Subject { rule: "schedule:backup".into(), ..subject() };
+        let runs = (0..30).map(|at| run(60 + at)).collect();
+        let facts = Facts { runs, ..facts };
+        assert_eq!(global(&schedule, &facts, now()).verdict, Verdict::Proceed);
     }
 
     #[test]

@@ -45,6 +45,7 @@ pub(crate) fn facts() -> Facts {
         evidence_age: Duration::from_secs(5),
         truncated: 0,
         standing: Standing::Active,
+        windows: Vec::new(),
         precheck: Some(Observation { health: Health::Unhealthy, measured: "0.37".into() }),
         runs: Vec::new(),
     }

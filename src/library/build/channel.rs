@@ -12,6 +12,7 @@ use crate::library::field::Field;
 use crate::library::field::Found;
 use crate::library::raw::config::RawChannel;
 use crate::library::raw::config::RawEmail;
+use crate::library::raw::config::RawEndpoint;
 use crate::library::raw::config::RawPagerDuty;
 use crate::library::raw::config::RawSlack;
 use crate::model::config::Channel;
@@ -22,21 +23,38 @@ const PAGERDUTY: &str = "https://events.pagerduty.com";
 /// Characters of an integration key of the Events API v2 (`protocols.md`).
 const ROUTING_KEY: usize = 32;
 
-/// One channel; `None` when it cannot be read.
+/// One channel, and whether it says that it pages; `None` when it cannot be read.
 pub(crate) fn channel(
     secrets: &Secrets<'_>,
     folder: &Path,
     found: Found<RawChannel>,
-) -> Option<Channel> {
-    match found.value {
-        RawChannel::PagerDuty(it) => pagerduty(secrets, it.found()?),
-        RawChannel::Email(it) => email(secrets, folder, it.found()?),
-        RawChannel::Slack(it) => slack(secrets, it.found()?),
-        RawChannel::Webhook(it) => {
-            let endpoint = endpoint(secrets, it.found()?);
-            Some(Channel::Webhook { url: Secret::new(endpoint.url), headers: endpoint.headers })
+) -> Option<(Channel, Option<bool>)> {
+    let (channel, pages) = match found.value {
+        RawChannel::PagerDuty(it) => {
+            let mut it = it.found()?;
+            let pages = it.value.pages.take();
+            (pagerduty(secrets, it)?, pages)
         }
-    }
+        RawChannel::Email(it) => {
+            let mut it = it.found()?;
+            let pages = it.value.pages.take();
+            (email(secrets, folder, it)?, pages)
+        }
+        RawChannel::Slack(it) => {
+            let mut it = it.found()?;
+            let pages = it.value.pages.take();
+            (slack(secrets, it)?, pages)
+        }
+        RawChannel::Webhook(it) => {
+            let mut it = it.found()?;
+            let pages = it.value.pages.take();
+            let endpoint =
+                endpoint(secrets, it.map(|raw| RawEndpoint { url: raw.url, headers: raw.headers }));
+            let url = Secret::new(endpoint.url);
+            (Channel::Webhook { url, headers: endpoint.headers }, pages)
+        }
+    };
+    Some((channel, pages.and_then(Field::found).map(|it| it.value)))
 }
 
 fn pagerduty(secrets: &Secrets<'_>, found: Found<RawPagerDuty>) -> Option<Channel> {
@@ -61,7 +79,7 @@ fn pagerduty(secrets: &Secrets<'_>, found: Found<RawPagerDuty>) -> Option<Channe
 
 fn email(secrets: &Secrets<'_>, folder: &Path, found: Found<RawEmail>) -> Option<Channel> {
     let at = secrets.at;
-    let RawEmail { smtp, from, to, ca_file } = found.value;
+    let RawEmail { smtp, from, to, ca_file, pages: _ } = found.value;
     let smtp = smtp.need(at, found.span, "`email`", "smtp");
     let smtp = smtp.and_then(|smtp| secrets.reveal("smtp", smtp));
     if let Some(smtp) = &smtp {

@@ -13,6 +13,7 @@ use super::channel::channel;
 use super::secret::Secrets;
 use super::text;
 use super::text::place;
+use super::window::windows;
 use crate::library::codes;
 use crate::library::diagnostic::At;
 use crate::library::diagnostic::Diagnostic;
@@ -42,6 +43,7 @@ use crate::model::config::Operator;
 use crate::model::config::Secret;
 use crate::model::config::Severity;
 use crate::model::config::Targets;
+use crate::model::rule::SCHEDULE;
 use crate::model::rule::Set;
 
 /// Paths of `rules:` and `playbooks:`, with their places; `None` when the key is absent.
@@ -103,7 +105,10 @@ pub(crate) fn config(
         known.insert(key.value.clone());
         let kind = value.found();
         let built = kind.and_then(|kind| channel(secrets, folder, kind));
-        if let Some(channel) = built {
+        if let Some((channel, pages)) = built {
+            if pages.unwrap_or_else(|| channel.pages_by_default()) {
+                config.paging.insert(key.value.clone());
+            }
             config.channels.insert(key.value, channel);
         }
     }
@@ -116,6 +121,9 @@ pub(crate) fn config(
             escalate_to: channels(at, value.value.escalate_to, &known),
         };
         config.severities.insert(key.value, severity);
+    }
+    if let Some(raw) = raw.windows.and_then(Field::found) {
+        config.windows = windows(at, raw.value);
     }
     config.unmatched = channels(at, raw.unmatched, &known);
     if let Some(raw) = raw.limits.and_then(Field::found) {
@@ -229,7 +237,15 @@ fn ingest_token(
 ) -> Option<IngestToken> {
     let at = secrets.at;
     let name = found.value.name.need(at, found.span, "a token", "name");
-    let name = name.and_then(|name| unique(at, name, "token", seen));
+    let name = name.and_then(|name| {
+        // alerts of these sources are believed to come from quell itself
+        if let Some(taken) = ["check:", SCHEDULE].into_iter().find(|it| name.value.starts_with(it))
+        {
+            let message = format!("the name of a token cannot begin with `{taken}`");
+            at.report(name.span, Diagnostic::error(codes::VALUE, message));
+        }
+        unique(at, name, "token", seen)
+    });
     let token = found.value.token.need(at, found.span, "a token", "token");
     let token = token.and_then(|token| secrets.reveal("token", token));
     let token = token.map(|token| not_empty(at, token, "a token"));

@@ -1,14 +1,10 @@
-//! Rules and checks.
+//! Rules, checks and schedules.
 
 use std::collections::BTreeMap;
-
-use croner::Cron;
-use croner::parser::CronParser;
-use croner::parser::Year;
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
+use std::time::Duration;
 
 use super::probe;
+use super::schedule;
 use super::text;
 use super::text::Names;
 use super::text::place;
@@ -21,13 +17,13 @@ use crate::library::field::Field;
 use crate::library::field::Found;
 use crate::library::raw::List;
 use crate::library::raw::MatcherText;
-use crate::library::raw::ScheduleText;
+use crate::library::raw::Opt;
 use crate::library::raw::rule::RawCheck;
+use crate::library::raw::rule::RawPage;
 use crate::library::raw::rule::RawRemedy;
 use crate::library::raw::rule::RawRule;
 use crate::library::raw::rule::RawRuleLimits;
 use crate::library::raw::rule::RawUnknown;
-use crate::library::suggest::short;
 use crate::model::labels::Labels;
 use crate::model::matcher;
 use crate::model::matcher::Matcher;
@@ -37,9 +33,12 @@ use crate::model::rule::Check;
 use crate::model::rule::Remedy;
 use crate::model::rule::Rule;
 use crate::model::rule::RuleLimits;
+use crate::model::rule::SCHEDULE;
 use crate::model::rule::Set;
+use crate::model::rule::is_schedule;
 
-const NAMES: Names<'static> = Names { variables: &["labels", "annotations"], steps: None };
+pub(crate) const NAMES: Names<'static> =
+    Names { variables: &["labels", "annotations"], steps: None };
 
 /// A rule, and what is checked when all files are read.
 #[derive(Debug)]
@@ -50,16 +49,20 @@ pub(crate) struct BuiltRule {
     pub(crate) remedies: Vec<BuiltRemedy>,
     pub(crate) cooldown_span: Span,
     pub(crate) rate_span: Span,
+    pub(crate) page_span: Span,
     /// Whether its matchers and `when` could be read.
     pub(crate) selects: bool,
 }
+
+/// The values that a remedy or a schedule gives to parameters, with their places.
+pub(crate) type With = Vec<(Found<String>, Found<serde_json::Value>)>;
 
 /// A remedy whose playbook is not looked up yet.
 #[derive(Debug)]
 pub(crate) struct BuiltRemedy {
     pub(crate) remedy: Remedy,
     pub(crate) playbook_span: Span,
-    pub(crate) with: Vec<(Found<String>, Found<serde_json::Value>)>,
+    pub(crate) with: With,
 }
 
 /// One rule. `None` when not even its name can be read.
@@ -67,6 +70,11 @@ pub(crate) fn rule(at: At<'_>, found: Found<RawRule>) -> Option<BuiltRule> {
     let Found { value: raw, span, .. } = found;
     let before = at.sink.errors();
     let name = raw.name.need(at, span, "a rule", "name").and_then(|name| text::name(at, name));
+    if let Some(name) = name.as_ref().filter(|name| is_schedule(&name.value)) {
+        let message = format!("the name of a rule cannot begin with `{SCHEDULE}`");
+        let label = "schedules are known by such names";
+        at.report(name.span, Diagnostic::error(codes::VALUE, message).label(label));
+    }
     let near = name.as_ref().map_or(span, |name| name.span);
     let matchers = raw.matchers.need(at, near, "a rule", "match");
     let matchers = matchers.map(|it| all_matchers(at, it.value)).unwrap_or_default();
@@ -89,6 +97,7 @@ pub(crate) fn rule(at: At<'_>, found: Found<RawRule>) -> Option<BuiltRule> {
     let (limits, cooldown_span, rate_span) =
         raw.limits.and_then(Field::found).map(|it| limits(at, it.value)).unwrap_or_default();
     let mode = raw.mode.and_then(Field::found);
+    let page = raw.page.and_then(Field::found).and_then(|it| page(at, it));
     // `escalate` is the only word, and what happens anyway.
     drop(raw.on_failure);
     let name = name?;
@@ -106,6 +115,7 @@ pub(crate) fn rule(at: At<'_>, found: Found<RawRule>) -> Option<BuiltRule> {
         response: Vec::new(),
         verify,
         limits,
+        page: page.as_ref().map(|(page, _)| page.clone()),
         mode: mode.map_or_else(
             || Set::default_of(Mode::Auto),
             |mode| Set { value: mode.value, place: place(at, mode.span) },
@@ -121,11 +131,26 @@ pub(crate) fn rule(at: At<'_>, found: Found<RawRule>) -> Option<BuiltRule> {
         remedies,
         cooldown_span,
         rate_span,
+        page_span: page.map(|(_, span)| span).unwrap_or_default(),
         selects,
     })
 }
 
-fn all_matchers(at: At<'_>, raw: List<MatcherText>) -> Vec<Matcher> {
+/// The longest that a page may be held: beyond it, somebody should have looked.
+const LONGEST_HOLD: Duration = Duration::from_hours(1);
+
+fn page(at: At<'_>, found: Found<RawPage>) -> Option<(Set<Duration>, Span)> {
+    let within = found.value.unless_fixed_within;
+    let within = within.need(at, found.span, "`page`", "unless_fixed_within")?;
+    let value = text::duration(at, &within)?;
+    if value.is_zero() || value > LONGEST_HOLD {
+        let message = "a page is held for more than 0s and at most 1h";
+        at.report(within.span, Diagnostic::error(codes::VALUE, message));
+    }
+    Some((Set { value, place: place(at, within.span) }, within.span))
+}
+
+pub(crate) fn all_matchers(at: At<'_>, raw: List<MatcherText>) -> Vec<Matcher> {
     let mut matchers = Vec::new();
     for item in raw.into_iter().filter_map(Field::found) {
         let text = item.value.0.as_str();
@@ -152,14 +177,7 @@ fn labels_named(at: At<'_>, raw: List<String>) -> Vec<String> {
 
 fn remedy(at: At<'_>, found: Found<RawRemedy>) -> Option<BuiltRemedy> {
     let Found { value: raw, span, .. } = found;
-    let mut with = Vec::new();
-    for (key, value) in raw.with.and_then(Field::found).map(|it| it.value.0).unwrap_or_default() {
-        let (Some(key), Some(value)) = (key.found(), value.found()) else { continue };
-        if let serde_json::Value::String(text) = &value.value {
-            text::check_template(at, value.span, &value.written, text, NAMES);
-        }
-        with.push((key, value));
-    }
+    let with = with(at, raw.with);
     let mode = raw.mode.and_then(Field::found);
     let tier = raw.tier.and_then(Field::found);
     let tier = text::tier(at, tier.as_ref());
@@ -172,6 +190,19 @@ fn remedy(at: At<'_>, found: Found<RawRemedy>) -> Option<BuiltRemedy> {
         place: place(at, playbook.span),
     };
     Some(BuiltRemedy { remedy, playbook_span: playbook.span, with })
+}
+
+/// `with:`; templates are checked, values when the playbook is known.
+pub(crate) fn with(at: At<'_>, raw: Opt<Entries<serde_json::Value>>) -> With {
+    let mut with = Vec::new();
+    for (key, value) in raw.and_then(Field::found).map(|it| it.value.0).unwrap_or_default() {
+        let (Some(key), Some(value)) = (key.found(), value.found()) else { continue };
+        if let serde_json::Value::String(text) = &value.value {
+            text::check_template(at, value.span, &value.written, text, NAMES);
+        }
+        with.push((key, value));
+    }
+    with
 }
 
 fn limits(at: At<'_>, raw: RawRuleLimits) -> (RuleLimits, Span, Span) {
@@ -196,17 +227,10 @@ pub(crate) fn check(at: At<'_>, found: Found<RawCheck>) -> Option<(Check, Span)>
     let Found { value: raw, span, .. } = found;
     let name = raw.name.need(at, span, "a check", "name").and_then(|name| text::name(at, name));
     let near = name.as_ref().map_or(span, |name| name.span);
-    let timezone = raw.timezone.and_then(Field::found);
-    if let Some(zone) = &timezone
-        && TimeZone::get(&zone.value).is_err()
-    {
-        let message = format!("unknown time zone `{}`", short(&zone.value));
-        let label = "expected an IANA name such as Europe/Berlin";
-        at.report(zone.span, Diagnostic::error(codes::TIMEZONE, message).label(label));
-    }
+    let timezone = schedule::timezone(at, raw.timezone);
     let cron = raw.cron.need(at, near, "a check", "cron");
     if let Some(cron) = &cron {
-        schedule(at, cron);
+        schedule::cron(at, cron);
     }
     let probe = raw.probe.need(at, near, "a check", "probe");
     let probe =
@@ -219,7 +243,7 @@ pub(crate) fn check(at: At<'_>, found: Found<RawCheck>) -> Option<(Check, Span)>
     let check = Check {
         name: name.value,
         cron: cron?.value.0,
-        timezone: timezone.map_or_else(|| "UTC".to_owned(), |zone| zone.value),
+        timezone,
         probe: probe?,
         consecutive: consecutive.map_or(1, |it| text::positive(at, &it)),
         unknown_alerts: unknown == RawUnknown::Alert,
@@ -230,38 +254,7 @@ pub(crate) fn check(at: At<'_>, found: Found<RawCheck>) -> Option<(Check, Span)>
     Some((check, name.span))
 }
 
-/// Reports a schedule that cannot be read, or that never comes.
-fn schedule(at: At<'_>, cron: &Found<ScheduleText>) {
-    if let Err(reason) = read_schedule(&cron.value.0) {
-        at.report(cron.span, Diagnostic::error(codes::CRON, reason));
-    }
-}
-
-fn read_schedule(text: &str) -> Result<Cron, String> {
-    let fields = text.split_whitespace().count();
-    if !text.trim_start().starts_with('@') && !(5..=6).contains(&fields) {
-        return Err(format!("expected five fields, or six with seconds first, got {fields}"));
-    }
-    let parser = CronParser::builder().year(Year::Disallowed).build();
-    let cron = parser.parse(text).map_err(|error| {
-        let reason = error.to_string();
-        let reason = reason.trim_end_matches('.');
-        let reason = reason.rsplit_once(": ").map_or(reason, |(_, reason)| reason);
-        format!("`{}` is not a schedule: {}", short(text), lowercase_first(reason))
-    })?;
-    // Any instant will do: a schedule without a year comes in every span of eight years, or never.
-    let start = Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC);
-    cron.find_next_occurrence(&start, false)
-        .map_err(|_| format!("`{}` never comes: no date is like that", short(text)))?;
-    Ok(cron)
-}
-
-fn lowercase_first(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
-}
-
-fn labels(at: At<'_>, entries: Option<Field<Entries<String>>>) -> Labels {
+pub(crate) fn labels(at: At<'_>, entries: Option<Field<Entries<String>>>) -> Labels {
     if let Some(entries) = entries.as_ref().and_then(Field::get) {
         for (key, _) in &entries.0 {
             if key.get().is_some_and(String::is_empty) {

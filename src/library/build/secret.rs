@@ -13,7 +13,16 @@ use crate::library::yaml::Node;
 use crate::library::yaml::Value;
 
 /// Keys whose values are never credentials. All else in quell.yml is hidden: a misspelt key must not show what it holds.
-const HARMLESS: [&str; 29] = [
+const HARMLESS: [&str; 38] = [
+    "cron",
+    "for",
+    "timezone",
+    "until",
+    "effect",
+    "match",
+    "reason",
+    "pages",
+    "windows",
     "listen",
     "external_url",
     "mode",

@@ -54,7 +54,7 @@ impl Reader<'_> {
             }
             let texts = batch.iter().filter_map(|file| Some((file, self.text(file, named_at)?)));
             let texts: Vec<_> = texts.collect();
-            let parts = parts(texts.iter().map(|(_, it)| it).collect());
+            let parts = parts(&texts.iter().map(|(_, it)| it).collect::<Vec<_>>());
             for ((file, (name, text)), part) in texts.iter().zip(parts) {
                 match part.into_inner() {
                     Some(Some(part)) => self.take(part),
@@ -66,25 +66,31 @@ impl Reader<'_> {
 
     fn take(&mut self, part: Part) {
         let Part { gathered, counts, found, masked } = part;
-        let Gathered { rules, checks, playbooks } = gathered;
+        let Gathered { rules, checks, schedules, playbooks } = gathered;
         self.gathered.rules.extend(rules);
         self.gathered.checks.extend(checks);
+        self.gathered.schedules.extend(schedules);
         self.gathered.playbooks.extend(playbooks);
-        let Counts { files, rules, checks, playbooks } = counts;
+        let Counts { files, rules, checks, schedules, playbooks } = counts;
         self.counts.files += files;
         self.counts.rules += rules;
         self.counts.checks += checks;
+        self.counts.schedules += schedules;
         self.counts.playbooks += playbooks;
-        found.into_iter().for_each(|it| self.sink.push(it));
+        for diagnostic in found {
+            self.sink.push(diagnostic);
+        }
         for (file, spans) in masked {
             let at = At { file: &file, text: "", sink: self.sink };
-            spans.into_iter().for_each(|it| at.mask(it));
+            for span in spans {
+                at.mask(span);
+            }
         }
     }
 }
 
 /// What came of each text, by its name; none where threads do not pay, or where it does not hold rules.
-fn parts(texts: Vec<&(String, String)>) -> Vec<OnceLock<Option<Part>>> {
+fn parts(texts: &[&(String, String)]) -> Vec<OnceLock<Option<Part>>> {
     let parts: Vec<OnceLock<_>> = texts.iter().map(|_| OnceLock::new()).collect();
     if texts.len() < 2 || texts.iter().map(|(_, text)| text.len()).sum::<usize>() < MANY_BYTES {
         return parts;

@@ -3,9 +3,12 @@
 use serde::Deserialize;
 
 use super::DurationText;
+use super::InstantText;
 use super::List;
+use super::MatcherText;
 use super::Opt;
 use super::RateText;
+use super::ScheduleText;
 use super::SecretText;
 use super::SizeText;
 use crate::library::field::Entries;
@@ -29,6 +32,8 @@ pub(crate) struct RawConfig {
     pub(crate) channels: Opt<Entries<RawChannel>>,
     pub(crate) severities: Opt<Entries<RawSeverity>>,
     pub(crate) unmatched: Opt<List<String>>,
+    /// Spans of time in which quell acts less: maintenance, freezes, hours in which it may act.
+    pub(crate) windows: Opt<List<RawWindow>>,
     pub(crate) limits: Opt<RawLimits>,
     pub(crate) pause_file: Opt<String>,
     pub(crate) link_key: Opt<SecretText>,
@@ -86,7 +91,7 @@ pub(crate) enum RawChannel {
     PagerDuty(Field<RawPagerDuty>),
     Email(Field<RawEmail>),
     Slack(Field<RawSlack>),
-    Webhook(Field<RawEndpoint>),
+    Webhook(Field<RawWebhook>),
 }
 
 #[derive(Debug, Deserialize)]
@@ -94,6 +99,8 @@ pub(crate) enum RawChannel {
 pub(crate) struct RawPagerDuty {
     pub(crate) routing_key: Field<SecretText>,
     pub(crate) url: Opt<SecretText>,
+    /// Whether it wakes people, so that a rule's `page` holds it back. `true` when silent.
+    pub(crate) pages: Opt<bool>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -103,12 +110,25 @@ pub(crate) struct RawEmail {
     pub(crate) from: Field<String>,
     pub(crate) to: Field<List<String>>,
     pub(crate) ca_file: Opt<String>,
+    /// Whether it wakes people, so that a rule's `page` holds it back. `false` when silent.
+    pub(crate) pages: Opt<bool>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename = "`slack`")]
 pub(crate) struct RawSlack {
     pub(crate) webhook_url: Field<SecretText>,
+    /// Whether it wakes people, so that a rule's `page` holds it back. `false` when silent.
+    pub(crate) pages: Opt<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename = "`webhook`")]
+pub(crate) struct RawWebhook {
+    pub(crate) url: Field<SecretText>,
+    pub(crate) headers: Opt<Entries<SecretText>>,
+    /// Whether it wakes people, so that a rule's `page` holds it back. `false` when silent.
+    pub(crate) pages: Opt<bool>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -117,6 +137,42 @@ pub(crate) struct RawSeverity {
     pub(crate) notify: Opt<List<String>>,
     pub(crate) ack_within: Opt<DurationText>,
     pub(crate) escalate_to: Opt<List<String>>,
+}
+
+/// A span of time, recurring (`cron` and `for`) or once (`from` and `until`), and what it does to remedies.
+#[derive(Debug, Deserialize)]
+#[serde(rename = "a window")]
+pub(crate) struct RawWindow {
+    /// Unique over all windows; refusals name it.
+    pub(crate) name: Field<String>,
+    /// When it begins, again and again: five fields, or six with seconds first.
+    pub(crate) cron: Opt<ScheduleText>,
+    /// How long each lasts, such as 2h; elapsed time, also over a change of summer time.
+    #[serde(rename = "for")]
+    pub(crate) lasts: Opt<DurationText>,
+    /// The IANA time zone that `cron` is read in, such as America/Toronto. UTC when silent.
+    pub(crate) timezone: Opt<String>,
+    /// The first instant of a window that is once, such as 2026-01-05T10:00:00Z.
+    pub(crate) from: Opt<InstantText>,
+    /// The first instant after it.
+    pub(crate) until: Opt<InstantText>,
+    /// Inside, `observe` plans and never acts, `refuse` lets nothing begin until the end; `allow_only` lets nothing begin
+    /// outside.
+    pub(crate) effect: Field<RawEffect>,
+    /// Matchers of the alerts that it is about; every alert and schedule when silent.
+    #[serde(rename = "match")]
+    pub(crate) matchers: Opt<List<MatcherText>>,
+    /// Why, for people.
+    pub(crate) reason: Opt<String>,
+}
+
+/// What a window does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RawEffect {
+    Observe,
+    Refuse,
+    AllowOnly,
 }
 
 #[derive(Debug, Deserialize)]

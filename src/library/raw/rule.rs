@@ -15,12 +15,16 @@ use super::probe::RawVerify;
 use crate::library::field::Entries;
 use crate::library::field::Field;
 use crate::model::playbook::Mode;
+use crate::model::rule::Missed;
+use crate::model::rule::Overlap;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename = "a rule file")]
 pub(crate) struct RawRuleFile {
     pub(crate) rules: Opt<List<RawRule>>,
     pub(crate) checks: Opt<List<RawCheck>>,
+    /// Playbooks that run on a cron schedule, whether or not anything is wrong.
+    pub(crate) schedules: Opt<List<RawSchedule>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -40,6 +44,17 @@ pub(crate) struct RawRule {
     #[serde(rename = "continue")]
     pub(crate) go_on: Opt<bool>,
     pub(crate) on_failure: Opt<RawRuleFailure>,
+    /// Hold the page while a remedy is tried. When silent, channels that page are told at once.
+    pub(crate) page: Opt<RawPage>,
+}
+
+/// When channels that page are told of an incident.
+#[derive(Debug, Deserialize)]
+#[serde(rename = "`page`")]
+pub(crate) struct RawPage {
+    /// Nobody is paged if the remedy is verified to have helped within this time. Anything else pages: the time is over, a
+    /// run failed for good or needs a person, automation is paused.
+    pub(crate) unless_fixed_within: Field<DurationText>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -85,4 +100,38 @@ pub(crate) struct RawCheck {
 pub(crate) enum RawUnknown {
     Alert,
     Ignore,
+}
+
+/// A playbook on a cron schedule. A run that fails is given to people; one that succeeds is silent.
+#[derive(Debug, Deserialize)]
+#[serde(rename = "a schedule")]
+pub(crate) struct RawSchedule {
+    /// Unique over all schedules. `quell pause rule:schedule:NAME` stops it.
+    pub(crate) name: Field<String>,
+    /// For people.
+    pub(crate) description: Opt<String>,
+    /// When: five fields (minute, hour, day of month, month, day of week), or six with seconds first.
+    pub(crate) cron: Field<ScheduleText>,
+    /// The IANA time zone that `cron` is read in, such as Europe/Berlin. UTC when silent.
+    pub(crate) timezone: Opt<String>,
+    /// The playbook to run.
+    pub(crate) playbook: Field<String>,
+    /// Its parameters. Templates may name `labels` (`schedule`, `slot`, and those of `labels:`).
+    pub(crate) with: Opt<Entries<serde_json::Value>>,
+    /// What it acts on: one run at a time per target, of whatever rule or schedule. `schedule/NAME` when silent.
+    pub(crate) target: Opt<String>,
+    /// The most it may do: observe, approve or auto. `auto` when silent.
+    pub(crate) mode: Opt<Mode>,
+    /// The tier that a person needs to approve a run, from 1 to 4.
+    pub(crate) tier: Opt<u8>,
+    /// How its success is verified. When silent, it has succeeded when its steps are done.
+    pub(crate) verify: Opt<RawVerify>,
+    /// A slot that comes while the last run is at work: `skip` leaves it out (when silent), `queue` lets one wait.
+    pub(crate) overlap: Opt<Overlap>,
+    /// Slots that came while quell was down: `skip` leaves them out (when silent), `run_once` runs one for all.
+    pub(crate) missed: Opt<Missed>,
+    /// A slot begins up to this much later, at random, so that not everything begins at once.
+    pub(crate) jitter: Opt<DurationText>,
+    /// Labels for windows, templates and people; `severity` says who is told of a failure.
+    pub(crate) labels: Opt<Entries<String>>,
 }

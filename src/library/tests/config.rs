@@ -155,7 +155,7 @@ mode: automatic
 rules: [missing/]
 ingest: { max_body: 32 bananas }
 prometheus: http://localhost:9090
-windows: []
+audit: {}
 channels: { pager: { pagerdty: {} }, chat: slack, both: { slack: {}, webhook: {} } }
 limits: { concurrent: 0, storm: {} }
 operators: [{ name: dana }, { name: dana }]
@@ -202,11 +202,11 @@ operators: [{ name: dana }, { name: dana }]
     7 │ prometheus: http://localhost:9090
       │             ^^^^^^^^^^^^^^^^^^^^^
 
-    error[Q0105]: `windows` is not supported yet
+    error[Q0105]: `audit` is not supported yet
       ┌─ quell.yml:8:1
       │
-    8 │ windows: **
-      │ ^^^^^^^ remove it: it would do nothing
+    8 │ audit: **
+      │ ^^^^^ remove it: it would do nothing
 
     error[Q0108]: expected pagerduty, email, slack or webhook, got `pagerdty`
       ┌─ quell.yml:9:22
@@ -252,7 +252,7 @@ operators: [{ name: dana }, { name: dana }]
 fn an_empty_quell_yml_is_an_error() {
     insta::assert_snapshot!(check_config(&[("quell.yml", "")]), @r"
     error[Q0111]: quell.yml is empty
-     = rules have `rules:` or `checks:` at the top of their file, a playbook has `playbook:`
+     = rules have `rules:`, `checks:` or `schedules:` at the top of their file, a playbook has `playbook:`
 
     1 file, 0 rules, 0 playbooks: 1 error
     ");

@@ -109,7 +109,7 @@ fn an_unknown_word_lists_those_possible() {
 #[test]
 fn a_key_of_a_later_version_is_refused() {
     insta::assert_snapshot!(check(&[
-        ("rules/api.yml", &rule("    page: { unless_fixed_within: 10m }\n    limits: { ineffective: 2 per 6h }\n")),
+        ("rules/api.yml", &rule("    limits: { ineffective: 2 per 6h }\n")),
         ("playbooks/a.yml", &step("    ask: \"may I?\"\n    for_each: [1, 2]\n    wait: 1m\n")),
         ("playbooks/b.yml", "playbook: b\nsteps:\n  - name: scale\n    kubernetes.scale: { replicas: 5 }\n"),
     ]), @r#"
@@ -131,19 +131,13 @@ fn a_key_of_a_later_version_is_refused() {
     4 │     kubernetes.scale: { replicas: 5 }
       │     ^^^^^^^^^^^^^^^^ remove it: it would do nothing
 
-    error[Q0105]: `page` is not supported yet
-      ┌─ rules/api.yml:5:5
-      │
-    5 │     page: { unless_fixed_within: 10m }
-      │     ^^^^ remove it: it would do nothing
-
     error[Q0105]: `ineffective` is not supported yet
-      ┌─ rules/api.yml:6:15
+      ┌─ rules/api.yml:5:15
       │
-    6 │     limits: { ineffective: 2 per 6h }
+    5 │     limits: { ineffective: 2 per 6h }
       │               ^^^^^^^^^^^ remove it: it would do nothing
 
-    3 files, 1 rule, 2 playbooks: 5 errors
+    3 files, 1 rule, 2 playbooks: 4 errors
     "#);
 }
 
@@ -233,10 +227,10 @@ fn aliases_work_where_they_are_harmless() {
 fn an_empty_file_is_an_error() {
     insta::assert_snapshot!(check(&[("rules/api.yml", "# nothing yet\n"), ("rules/b.yml", "")]), @r"
     error[Q0111]: rules/api.yml is empty
-     = rules have `rules:` or `checks:` at the top of their file, a playbook has `playbook:`
+     = rules have `rules:`, `checks:` or `schedules:` at the top of their file, a playbook has `playbook:`
 
     error[Q0111]: rules/b.yml is empty
-     = rules have `rules:` or `checks:` at the top of their file, a playbook has `playbook:`
+     = rules have `rules:`, `checks:` or `schedules:` at the top of their file, a playbook has `playbook:`
 
     2 files, 0 rules, 0 playbooks: 2 errors
     ");
@@ -251,7 +245,7 @@ fn a_file_that_is_neither_rules_nor_playbook_is_named() {
     1 │ rulse:
       │ ^^^^^ did you mean `rules`?
       │
-      = rules have `rules:` or `checks:` at the top of their file, a playbook has `playbook:`
+      = rules have `rules:`, `checks:` or `schedules:` at the top of their file, a playbook has `playbook:`
 
     1 file, 0 rules, 0 playbooks: 1 error
     ");
@@ -368,7 +362,7 @@ fn settings_among_the_rules_are_refused_and_slipped_indentation_is_seen() {
         ("rules/slipped.yml", "rules:\n  - name: a\n    match: ['a=\"b\"']\n    target: x\nlimits: { cooldown: 1h }\n"),
     ]), @r"
     error[Q0111]: rules/other.yml has settings, and there is one file of settings
-     = rules have `rules:` or `checks:` at the top of their file, a playbook has `playbook:`
+     = rules have `rules:`, `checks:` or `schedules:` at the top of their file, a playbook has `playbook:`
 
     error[Q0104]: unknown key `limits`
       ┌─ rules/slipped.yml:5:1
@@ -376,7 +370,7 @@ fn settings_among_the_rules_are_refused_and_slipped_indentation_is_seen() {
     5 │ limits: { cooldown: 1h }
       │ ^^^^^^
       │
-      = a rule file takes: rules, checks
+      = a rule file takes: rules, checks, schedules
 
     3 files, 1 rule, 0 playbooks: 2 errors
     ");

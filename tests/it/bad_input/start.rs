@@ -248,7 +248,7 @@ steps:
     6 │     cooldwon: 5m
       │     ^^^^^^^^
       │
-      = a rule takes: name, description, match, when, group_by, target, response, verify, limits, mode, continue, on_failure
+      = a rule takes: name, description, match, when, group_by, target, response, verify, limits, mode, continue, on_failure, page
 
     error[Q0104]: unknown key `cooldwon`
       ┌─ rules/shop.yml:7:15

@@ -151,7 +151,7 @@ async fn send_prints_the_match_the_verdicts_and_the_plan() {
     for text in [
         "1 accepted",
         "shop-errors  rules/shop.yml:1  selected",
-        "verdict    proceed: 13 of 13 guards proceed",
+        "verdict    proceed: 14 of 14 guards proceed",
         "kill switch",
         "cooldown",
         "plan       r-1: flush-cache on process/shop",

@@ -18,9 +18,6 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::value::SeqAccessDeserializer;
 use serde_json::Value;
 
-use crate::api::body::not_json;
-use crate::api::problem::NOT_A_WEBHOOK;
-use crate::api::problem::Problem;
 use crate::model::alert::Alert;
 use crate::model::alert::AlertStatus;
 use crate::model::alert::Delivery;
@@ -31,13 +28,28 @@ const SHOWN_KEYS: usize = 12;
 /// What a body that is not ours usually is.
 const REPLACED: &str = "a `payload:` in the receiver's webhook_config replaces the body: remove it";
 
+/// Why a body is no delivery.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// It is not JSON: what was met, and where.
+    #[error("not JSON: {0}")]
+    NotJson(String),
+    /// It is JSON of another shape: what was expected, what was got, and what to do.
+    #[error("{0}")]
+    NotAWebhook(String),
+}
+
 /// Reads a delivery of `source`, received at `now`.
-pub(super) fn delivery(bytes: &[u8], source: String, now: Timestamp) -> Result<Delivery, Problem> {
-    // some proxies and test tools prepend a byte order mark, which JSON does not allow
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let refuse = |words: String| Problem::new(NOT_A_WEBHOOK, words);
-    let body: Body = serde_json::from_slice(bytes)
-        .map_err(|error| not_json(bytes).unwrap_or_else(|| refuse(shape(&error))))?;
+pub fn delivery(bytes: &[u8], source: String, now: Timestamp) -> Result<Delivery, Refused> {
+    let bytes = without_mark(bytes);
+    let refuse = Refused::NotAWebhook;
+    let body: Body =
+        serde_json::from_slice(bytes).map_err(|error| {
+            match serde_json::from_slice::<IgnoredAny>(bytes) {
+                Err(error) => Refused::NotJson(error.to_string()),
+                Ok(_) => refuse(shape(&error)),
+            }
+        })?;
     if !matches!(body.version.as_deref(), None | Some("" | "4" | "1")) {
         let got = body.version.unwrap_or_default();
         return Err(refuse(format!(
@@ -61,6 +73,11 @@ pub(super) fn delivery(bytes: &[u8], source: String, now: Timestamp) -> Result<D
     }
     let receiver = unquote(&body.receiver);
     Ok(Delivery { source, receiver, truncated: body.truncated, alerts })
+}
+
+/// Some proxies and test tools prepend a byte order mark, which JSON does not allow.
+pub fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 
 /// What has the wrong shape. Where it stands in a body of one line helps nobody; which alert it is stands before it.

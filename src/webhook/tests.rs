@@ -8,8 +8,7 @@ fn now() -> Timestamp {
 }
 
 fn parse(body: &str) -> Result<Delivery, String> {
-    delivery(body.as_bytes(), "am".into(), now())
-        .map_err(|problem| format!("{} {}", problem.kind.code, problem.detail))
+    delivery(body.as_bytes(), "am".into(), now()).map_err(|refused| refused.to_string())
 }
 
 fn one(alert: &str) -> Alert {
@@ -22,56 +21,50 @@ fn foreign_bodies_are_refused_with_what_was_got() {
     for (body, expected) in [
         (
             r#"{"text":"x","channel":"y"}"#,
-            "Q0502 expected version \"4\" with an alerts array, got an object with keys text, channel; a `payload:` in the receiver's webhook_config replaces the body: remove it",
+            "expected version \"4\" with an alerts array, got an object with keys text, channel; a `payload:` in the receiver's webhook_config replaces the body: remove it",
         ),
         (
             "{}",
-            "Q0502 expected version \"4\" with an alerts array, got an object with no keys; a `payload:` in the receiver's webhook_config replaces the body: remove it",
+            "expected version \"4\" with an alerts array, got an object with no keys; a `payload:` in the receiver's webhook_config replaces the body: remove it",
         ),
         (
             r#"[{"labels":{"alertname":"A"}}]"#,
-            "Q0502 expected an object with version \"4\" and an alerts array, got an array, as Alertmanager's own /api/v2/alerts takes; or a `payload:` in the receiver's webhook_config replaces the body: remove it",
+            "expected an object with version \"4\" and an alerts array, got an array, as Alertmanager's own /api/v2/alerts takes; or a `payload:` in the receiver's webhook_config replaces the body: remove it",
         ),
         (
             "\"hello\"",
-            "Q0502 invalid type: string \"hello\", expected an object with version \"4\" and an alerts array",
+            "invalid type: string \"hello\", expected an object with version \"4\" and an alerts array",
         ),
-        (
-            "null",
-            "Q0502 invalid type: null, expected an object with version \"4\" and an alerts array",
-        ),
+        ("null", "invalid type: null, expected an object with version \"4\" and an alerts array"),
         (
             r#"{"version":"5","alerts":[]}"#,
-            "Q0502 expected version \"4\" with an alerts array, got version \"5\"",
+            "expected version \"4\" with an alerts array, got version \"5\"",
         ),
         (
             r#"{"version":"4","alerts":{"a":1}}"#,
-            "Q0502 invalid type: map, expected alerts to be an array of objects",
+            "invalid type: map, expected alerts to be an array of objects",
         ),
         (
             r#"{"version":"4","alerts":[{"labels":{"a":"b"}},7]}"#,
-            "Q0502 alerts[1]: invalid type: integer `7`, expected an object with labels",
+            "alerts[1]: invalid type: integer `7`, expected an object with labels",
         ),
         (
             r#"{"version":"4","alerts":[{"labels":"a"}]}"#,
-            "Q0502 alerts[0]: invalid type: string \"a\", expected an object of texts",
+            "alerts[0]: invalid type: string \"a\", expected an object of texts",
         ),
         (
             r#"{"version":"4","alerts":[{"labels":{"a":"b"}},{"status":"firing"}]}"#,
-            "Q0502 alerts[1] has no labels, and an alert is known by them; nothing of the body was kept",
+            "alerts[1] has no labels, and an alert is known by them; nothing of the body was kept",
         ),
         (
             r#"{"version":"4","alerts":[{"labels":{"a":""}}]}"#,
-            "Q0502 alerts[0] has no labels, and an alert is known by them; nothing of the body was kept",
+            "alerts[0] has no labels, and an alert is known by them; nothing of the body was kept",
         ),
         (
             "{\"version\":\"4\",\n\"alerts\":[{\"labels\":{\"a\" \"b\"}}]}",
-            "Q0501 expected JSON: expected `:` at line 2 column 26, byte 42 of 48",
+            "not JSON: expected `:` at line 2 column 26",
         ),
-        (
-            r#"{"alerts":["#,
-            "Q0501 expected JSON: EOF while parsing a list at line 1 column 11, byte 11 of 11",
-        ),
+        (r#"{"alerts":["#, "not JSON: EOF while parsing a list at line 1 column 11"),
     ] {
         assert_eq!(parse(body).unwrap_err(), expected, "{body}");
     }

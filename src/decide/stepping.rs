@@ -1,0 +1,286 @@
+//! A run between its effects: whether a step may begin, what it does when it begins, and what people are told of it.
+//! The engine performs and observes; the rehearsal answers from a script.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::decide::condition;
+use crate::decide::guard;
+use crate::decide::guard::Subject;
+use crate::decide::machine::Phase;
+use crate::decide::machine::State;
+use crate::decide::plan;
+use crate::decide::respond;
+use crate::decide::tell;
+use crate::model::decision::Facts;
+use crate::model::decision::Pause;
+use crate::model::decision::Verdict;
+use crate::model::incident::Episode;
+use crate::model::incident::Incident;
+use crate::model::incident::Notice;
+use crate::model::playbook::Probe;
+use crate::model::playbook::What;
+use crate::model::rule::is_schedule;
+use crate::model::run::Event;
+use crate::model::run::Health;
+use crate::model::run::Intent;
+use crate::model::run::Observation;
+use crate::model::run::Outcome;
+use crate::model::run::Plan;
+use crate::model::run::RunState;
+use crate::model::run::Stop;
+use crate::model::time::show_duration;
+use crate::model::time::since;
+use crate::model::window::Window;
+
+/// A hold before a step that lasts longer than this gives the run up: what it was planned for is old.
+const GIVE_UP_AFTER: Duration = Duration::from_mins(15);
+
+/// Whether a step may begin.
+#[derive(Debug, PartialEq, Eq)]
+pub enum StillTrue {
+    /// Yes.
+    Go,
+    /// Not now.
+    Hold {
+        /// Until.
+        until: Timestamp,
+        /// The guard.
+        guard: String,
+        /// Why.
+        reason: String,
+    },
+    /// Never: the run stops here.
+    Stop(Stop),
+}
+
+/// Facts for the guards that are asked again before a step, and what else must be asked outside for them.
+#[derive(Debug)]
+pub struct Recheck {
+    /// Known so far.
+    pub facts: Facts,
+    /// Whether Alertmanager is to be asked.
+    pub standing: bool,
+    /// The precheck to be asked: before the first action only.
+    pub precheck: Option<Probe>,
+}
+
+/// What must be known before a step begins.
+pub fn recheck(
+    plan: &Plan,
+    subject: &Subject,
+    state: &State,
+    episode: &Episode,
+    windows: &[Window],
+    pauses: Vec<Pause>,
+    now: Timestamp,
+) -> Recheck {
+    let firing_for = since(now, episode.opened_at);
+    // a remedy that has acted goes on to its end: half of it would be worse
+    let windows = if state.acted { &[] } else { windows };
+    let facts = Facts { pauses, firing_for, ..respond::facts(windows, episode, now) };
+    let ask = episode.open && plan.remedy > 0 && guard::pause(subject, &facts.pauses).is_none();
+    let precheck = match &plan.verify {
+        Some(verify) if ask && !state.acted && !is_schedule(&plan.rule) => {
+            Some(verify.probe.clone())
+        }
+        Some(_) | None => None,
+    };
+    Recheck { facts, standing: ask, precheck }
+}
+
+/// Asks again, immediately before a step: kill switch, alert still firing, silence, and before the first action the
+/// precheck.
+pub fn still_true(subject: &Subject, facts: &Facts, now: Timestamp) -> StillTrue {
+    let rulings = guard::still_true(subject, facts, now);
+    let (verdict, _) = guard::conclude(&rulings);
+    let deciding = rulings.into_iter().find(|it| it.verdict.caution() == verdict.caution());
+    let Some(ruling) = deciding else { return StillTrue::Go };
+    match ruling.verdict {
+        Verdict::Proceed | Verdict::Ask => StillTrue::Go,
+        Verdict::Hold { until } => match &facts.precheck {
+            Some(seen) if seen.health == Health::Healthy && ruling.guard == guard::EVIDENCE => {
+                StillTrue::Stop(Stop::AlreadyHealthy { measured: seen.measured.clone() })
+            }
+            _ => StillTrue::Hold { until, guard: ruling.guard, reason: ruling.reason },
+        },
+        Verdict::Refuse if ruling.guard == guard::FIRING => StillTrue::Stop(Stop::Resolved),
+        Verdict::Refuse => {
+            StillTrue::Stop(Stop::Refused { guard: ruling.guard, reason: ruling.reason })
+        }
+    }
+}
+
+/// What gives a run up that a guard has held before a step for too long; the kill switch never does.
+pub fn gives_up(state: &State, guard: &str, reason: &str, now: Timestamp) -> Option<Stop> {
+    let long = since(now, state.last_at) >= GIVE_UP_AFTER && guard != guard::KILL_SWITCH;
+    long.then(|| Stop::Refused { guard: guard.to_owned(), reason: reason.to_owned() })
+}
+
+/// Between steps a run may be stopped; while something is in flight, or being undone, it may not.
+pub fn may_stop(state: &State) -> bool {
+    match state.phase {
+        Phase::AwaitingApproval
+        | Phase::Ready { .. }
+        | Phase::Waiting { .. }
+        | Phase::InDoubt { .. }
+        | Phase::ToVerify
+        | Phase::Verifying { .. } => true,
+        Phase::Empty
+        | Phase::Observing
+        | Phase::InFlight { .. }
+        | Phase::ReadingBack { .. }
+        | Phase::Undoing { .. }
+        | Phase::UndoInFlight { .. }
+        | Phase::Final(_) => false,
+    }
+}
+
+/// Whether a run that waits should learn that its alert has resolved.
+pub fn waits_for_alert(plan: &Plan, state: &State) -> bool {
+    matches!(state.phase, Phase::AwaitingApproval) && plan.remedy != 0
+}
+
+/// What beginning a step comes to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// Write this entry; nothing else.
+    Write(Event),
+    /// Write that it started, perform its intent, write the outcome.
+    Act(Intent),
+    /// Write that it started, observe until healthy, write the outcome.
+    Look {
+        /// What is written.
+        intent: Intent,
+        /// What to observe.
+        probe: Probe,
+        /// For how long.
+        within: Duration,
+    },
+}
+
+/// Renders a step. `None` when the plan has no such step: a damaged journal.
+pub fn begin(plan: &Plan, run: &str, state: &State, step: usize, attempt: u32) -> Option<Begin> {
+    let definition = plan.playbook.steps.get(step)?;
+    let context = plan::step_context(plan, run, state);
+    if let Some(source) = &definition.condition {
+        match condition::evaluate_json(source, &context) {
+            Ok(true) => {}
+            Ok(false) => {
+                let reason = format!("if: {source} is false");
+                return Some(Begin::Write(Event::StepSkipped { step, reason }));
+            }
+            Err(error) => {
+                return Some(Begin::Write(failed(step, format!("if: {source}: {error}"))));
+            }
+        }
+    }
+    let key = format!("{run}/{}", step + 1);
+    Some(match &definition.what {
+        What::Wait(_) => {
+            let intent = Intent { action: None, timeout: Duration::ZERO, key };
+            Begin::Write(Event::StepStarted { step, attempt, intent })
+        }
+        What::Action(action) => match plan::render_action(action, &context) {
+            Ok(action) => {
+                Begin::Act(Intent { action: Some(action), timeout: definition.timeout, key })
+            }
+            Err(error) => Begin::Write(failed(step, error)),
+        },
+        What::Probe { probe, within } => match plan::render_probe(probe, &context) {
+            Ok(probe) => {
+                let intent = Intent { action: None, timeout: *within, key };
+                Begin::Look { intent, probe, within: *within }
+            }
+            Err(error) => Begin::Write(failed(step, error)),
+        },
+    })
+}
+
+/// Renders the undo of a step. `None` when the plan has none: a damaged journal.
+pub fn begin_undo(plan: &Plan, run: &str, state: &State, step: usize) -> Option<Begin> {
+    let definition = plan.playbook.steps.get(step)?;
+    let undo = definition.undo.as_ref()?;
+    let context = plan::step_context(plan, run, state);
+    Some(match plan::render_action(undo, &context) {
+        Ok(action) => {
+            let key = format!("{run}/{}/undo", step + 1);
+            Begin::Act(Intent { action: Some(action), timeout: definition.timeout, key })
+        }
+        Err(reason) => {
+            let outcome = Outcome::Failed { reason, retryable: false };
+            Begin::Write(Event::UndoEnded { step, outcome })
+        }
+    })
+}
+
+fn failed(step: usize, reason: String) -> Event {
+    Event::StepEnded { step, outcome: Outcome::Failed { reason, retryable: false }, jitter: 0 }
+}
+
+/// The outcome of a probe step after its `tries`th observation, `took` after the first; `None` to look again.
+pub fn looked(
+    name: &str,
+    probe: &Probe,
+    seen: &Observation,
+    tries: u32,
+    took: Duration,
+    within: Duration,
+) -> Option<Outcome> {
+    if seen.health == Health::Healthy {
+        let again = if tries == 1 { String::new() } else { format!(" after {tries} tries") };
+        return Some(Outcome::Done {
+            summary: format!("{} healthy{again}: {}", probe.kind(), seen.measured),
+            output: serde_json::json!({ "measured": seen.measured }),
+        });
+    }
+    (took >= within).then(|| Outcome::Failed {
+        reason: format!("{name} not healthy within {}: {}", show_duration(within), seen.measured),
+        retryable: true,
+    })
+}
+
+/// In words, what a run that has ended or waits for a person came to; else empty.
+pub fn outcome(plan: &Plan, state: &State) -> String {
+    let summary = state.summary();
+    let waits = matches!(summary, RunState::InDoubt | RunState::AwaitingApproval);
+    if summary.is_final() || waits { tell::outcome_line(plan, state) } else { String::new() }
+}
+
+/// What people are told when a run has ended or waits for a person. What did nothing is not told: its decision was.
+pub fn news(
+    incident: &Incident,
+    run: &str,
+    plan: &Plan,
+    before: &State,
+    state: &State,
+    now: Timestamp,
+) -> Option<Notice> {
+    // a schedule that does what it should is silent
+    let done = matches!(state.summary(), RunState::Fixed | RunState::Observed);
+    let routine = done && is_schedule(&plan.rule);
+    (is_news(before, state) && !routine).then(|| tell::run_ended(incident, run, plan, state, now))
+}
+
+/// Whether people are told of what a run has come to.
+pub fn is_news(before: &State, state: &State) -> bool {
+    let summary = state.summary();
+    let tells = match summary {
+        RunState::InDoubt
+        | RunState::Fixed
+        | RunState::Failed
+        | RunState::Stuck
+        | RunState::Cancelled
+        | RunState::Expired
+        | RunState::Rejected
+        | RunState::Observed => true,
+        RunState::Planned
+        | RunState::AwaitingApproval
+        | RunState::Running
+        | RunState::Verifying
+        | RunState::Undoing
+        | RunState::Superseded => false,
+    };
+    tells && summary != before.summary()
+}
