@@ -284,7 +284,7 @@ fn a_step_that_asks_a_missing_verification_is_a_warning() {
 #[test]
 fn many_large_files_of_rules_are_read_as_if_one_by_one() {
     // enough text for threads; every seventh rule is wrong, and some files hold something else
-    let mut files: Vec<(String, String)> = vec![("quell.yml".into(), String::new())];
+    let mut files: Vec<(String, String)> = vec![("quell.yml".into(), "mode: observe\n".into())];
     let (mut expected, mut wrong) = (Vec::new(), 0);
     for file in 0..70 {
         let mut text = String::from("rules:\n");
