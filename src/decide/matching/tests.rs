@@ -342,7 +342,7 @@ fn any_alert() -> impl Strategy<Value = Labels> {
 }
 
 proptest! {
-    #![proptest_config(Config::with_cases(1500))]
+    #![proptest_config(Config::with_cases(300))]
 
     #[test]
     fn the_index_agrees_with_trying_every_rule(
@@ -359,7 +359,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(Config::with_cases(48))]
+    #![proptest_config(Config::with_cases(16))]
 
     /// So many rules that the tree has nodes inside nodes.
     #[test]

@@ -125,7 +125,7 @@ fn any_value() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(proptest::test_runner::Config::with_cases(2000))]
+    #![proptest_config(proptest::test_runner::Config::with_cases(500))]
 
     #[test]
     fn a_pattern_matches_what_its_regex_matches(
