@@ -1,13 +1,18 @@
 //! The command line. Exit codes: 0 fine, 1 found problems, 2 could not run.
 
+mod completions;
 mod demo;
 mod explain;
+mod help;
+mod init;
 mod list;
 mod output;
 mod people;
 mod schedules;
+mod schema;
 mod send;
 mod serve;
+mod test;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -28,20 +33,20 @@ use crate::store::sqlite_file;
 /// Receives Prometheus alerts, decides whether a machine may act, runs the remedy, checks that it helped, tells people.
 #[derive(Debug, Parser)]
 #[command(name = "quell", version, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 fine, 1 found problems, 2 could not run.")]
 struct Cli {
     /// Settings; without it, quell.yml in the working directory if there is one, else defaults.
     #[arg(
         long,
         short,
         global = true,
+        help_heading = help::COMMON,
         env = "QUELL_CONFIG",
         hide_env_values = true,
         value_name = "FILE"
     )]
     config: Option<PathBuf>,
     /// Machine-readable output.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = help::COMMON)]
     json: bool,
     #[command(subcommand)]
     command: Command,
@@ -49,8 +54,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show quell at work on a small service with a real fault; needs no configuration and no network.
+    /// Show quell at work on a small service with a real fault.
     Demo(demo::Options),
+    /// Write a commented starter set: settings, rule, playbook, test.
+    Init(init::Options),
     /// Receive alerts, act, tell people.
     Serve,
     /// Check settings, rules and playbooks; every error at once.
@@ -58,9 +65,11 @@ enum Command {
         /// quell.yml, folders, or single files; the configured set when silent.
         paths: Vec<PathBuf>,
     },
-    /// Say which rules an alert selects and why each other does not, and what the plan would be.
+    /// Run the tests of rules: *.test.yml, on a virtual clock.
+    Test(test::Options),
+    /// Say which rules an alert selects, why not others, and the plan.
     Explain(explain::Options),
-    /// Post a test alert to a running quell, and show match, verdicts and plan.
+    /// Post a test alert to a running quell, and show what it decides.
     Send(send::Options),
     /// List incidents, or show one with all that happened.
     Incidents(list::Incidents),
@@ -68,9 +77,9 @@ enum Command {
     Runs(list::Runs),
     /// List schedules: when each runs next, and what was left out.
     Schedules,
-    /// List notifications that reached nobody, or those in another state.
+    /// List notifications that reached nobody, or another kind.
     Notifications(list::Notifications),
-    /// Acknowledge an incident: "mine". Stops escalation, and is told to all channels.
+    /// Acknowledge an incident: "mine".
     Ack(people::Ack),
     /// Approve the plan of a run that waits for it.
     Approve(people::Approve),
@@ -80,13 +89,17 @@ enum Command {
     Cancel(people::Cancel),
     /// Say whether the step in doubt of a run happened.
     Answer(people::Answer),
-    /// Stop all effects, or those of one rule, playbook or target. Needs neither server nor network.
+    /// Stop all effects, or those of one rule, playbook or target.
     Pause(people::Pause),
     /// Clear a pause.
     Resume(people::Resume),
     /// Check what was recorded.
     #[command(subcommand)]
     Audit(list::AuditCommand),
+    /// Write JSON Schemas of the files, for editors.
+    Schema(schema::Options),
+    /// Write completions for bash, zsh or fish.
+    Completions(completions::Options),
     #[command(name = "demo-shop", hide = true)]
     DemoShop(shop::Options),
     #[command(name = "demo-restart-shop", hide = true)]
@@ -98,7 +111,7 @@ enum Command {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = help::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -123,8 +136,10 @@ async fn run(cli: Cli) -> Result<(), Error> {
     let at = Place { config: cli.config, json: cli.json };
     match cli.command {
         Command::Demo(options) => demo::run(&options).await,
+        Command::Init(options) => init::run(&options),
         Command::Serve => serve::run(&at).await,
         Command::Check { paths } => serve::check(&at, &paths),
+        Command::Test(options) => test::run(&at, &options),
         Command::Explain(options) => explain::run(&at, &options),
         Command::Send(options) => send::run(&at, &options).await,
         Command::Incidents(options) => list::incidents(&at, &options).await,
@@ -139,6 +154,11 @@ async fn run(cli: Cli) -> Result<(), Error> {
         Command::Pause(options) => people::pause(&at, &options).await,
         Command::Resume(options) => people::resume(&at, &options).await,
         Command::Audit(command) => list::audit(&at, &command).await,
+        Command::Schema(options) => schema::run(&options),
+        Command::Completions(options) => {
+            completions::run(&options);
+            Ok(())
+        }
         Command::DemoShop(options) => shop::serve(options).await,
         Command::DemoRestartShop { state } => {
             let line = crate::demo::process::restart_shop(&state).await?;

@@ -43,9 +43,11 @@ fuzz_target!(|text: &str| -> Corpus {
 });
 
 fn files(text: &str) -> Vec<(&str, &str)> {
-    let mut files = Vec::new();
+    let mut files: Vec<(&str, &str)> = Vec::new();
     for part in text.split("# file: ").take(MAX_FILES) {
         match part.split_once('\n') {
+            // a name is one file
+            Some((name, _)) if files.iter().any(|(it, _)| *it == name) => {}
             Some((name, rest)) if name.ends_with(".yml") => files.push((name, rest)),
             _ if files.is_empty() => files.push(("a.yml", part)),
             _ => {}

@@ -119,6 +119,24 @@ const ALL: &[Guard] = &[
     rate::concurrent,
 ];
 
+/// The names of all guards, in the same order: what people write to mean one.
+pub const NAMES: [&str; 14] = [
+    "kill switch",
+    "mode",
+    "still firing",
+    "stale",
+    "evidence",
+    "silence",
+    "window",
+    "settle",
+    "target free",
+    "cooldown",
+    "rate of the rule",
+    "rate of the playbook",
+    "rate of everything",
+    "at once",
+];
+
 /// Guards asked again before each step of a run.
 const STILL_TRUE: &[Guard] =
     &[kill_switch::judge, firing::judge, evidence::judge, silence::judge, window::before_step];

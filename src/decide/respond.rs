@@ -49,6 +49,10 @@ use crate::model::window::Window;
 /// Why an alert without a rule gets nothing.
 pub const NO_RULE: &str = "no rule matches this alert";
 
+/// Why a held page is sent although the alert has resolved.
+pub const NOT_SEEN_TO_HELP: &str =
+    "the alert has resolved, and nothing that quell tried was seen to help";
+
 /// The incident that a rule opens for an episode when none of its group is open.
 #[derive(Debug)]
 pub struct Opening {

@@ -6,6 +6,12 @@ use jiff::Timestamp;
 
 use crate::decide::slots;
 use crate::decide::slots::Slots;
+use crate::model::alert::Alert;
+use crate::model::alert::AlertStatus;
+use crate::model::incident::Episode;
+use crate::model::incident::Incident;
+use crate::model::incident::IncidentId;
+use crate::model::incident::IncidentStatus;
 use crate::model::labels::Labels;
 use crate::model::rule::Missed;
 use crate::model::rule::Overlap;
@@ -46,6 +52,48 @@ pub fn labels(schedule: &Schedule, slot: Timestamp) -> Labels {
     labels.set("schedule", schedule.name.as_str());
     labels.set("slot", slot.to_string());
     labels
+}
+
+/// What stands for the begin or the end of a slot in intake.
+pub fn alert(status: AlertStatus, labels: Labels, starts_at: Timestamp, now: Timestamp) -> Alert {
+    Alert {
+        status,
+        labels,
+        annotations: Labels::default(),
+        starts_at: Some(starts_at),
+        ends_at: (status == AlertStatus::Resolved).then(|| now.max(starts_at)),
+        generator_url: String::new(),
+    }
+}
+
+/// The incident that all slots of a schedule share, as it is opened by one of them; its id is the store's to give.
+pub fn incident(schedule: &Schedule, episode: &Episode, now: Timestamp) -> Incident {
+    Incident {
+        id: IncidentId(0),
+        rule: schedule.rule.name.clone(),
+        group_key: schedule.name.clone(),
+        title: title(schedule),
+        severity: schedule.labels.get("severity").to_owned(),
+        labels: episode.labels.clone(),
+        status: IncidentStatus::Open,
+        escalated: false,
+        opened_at: now,
+        resolved_at: None,
+        acked_by: String::new(),
+        acked_at: None,
+        // nobody is told that it runs; what needs a person ends this
+        held_until: Some(now),
+    }
+}
+
+/// Why a slot is over whose schedule has gone.
+pub fn gone(name: &str) -> String {
+    format!("there is no schedule {name} any more")
+}
+
+/// Why the incident of a schedule is given to people.
+pub fn failed(name: &str) -> String {
+    format!("the run of schedule {name} did not succeed")
 }
 
 /// `schedule nightly-backup, critical`: what people see first.

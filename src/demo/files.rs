@@ -12,6 +12,8 @@ use std::path::PathBuf;
 
 use crate::clock::random_key;
 use crate::error::Error;
+use crate::library::schema;
+use crate::library::schema::Kind;
 
 /// Restarts the shop; the playbook runs it.
 const SCRIPT: &str = "restart-shop";
@@ -85,6 +87,9 @@ impl Folder {
     /// Writes all files.
     pub fn write(&self, facts: &Facts) -> Result<Written, Error> {
         let config = self.put("quell.yml", include_str!("files/quell.yml"), facts)?;
+        for kind in Kind::ALL {
+            self.put(&format!("schemas/{}", kind.file_name()), &schema::text(kind), facts)?;
+        }
         // the playbooks are those that quell ships
         let flush = include_str!("../../playbooks/flush-http-cache.yml");
         self.put("playbooks/flush-http-cache.yml", flush, facts)?;

@@ -291,8 +291,7 @@ pub(super) async fn resolve(engine: &Engine, incident: &Incident) -> Result<bool
     }
     let (tried, fixed_by) = engine.store.tried(incident.id).await?;
     if !tried.is_empty() && fixed_by.is_none() && !is_schedule(&incident.rule) {
-        let reason = "the alert has resolved, and nothing that quell tried was seen to help";
-        people::page(engine, &library, incident, reason).await?;
+        people::page(engine, &library, incident, respond::NOT_SEEN_TO_HELP).await?;
     }
     let now = engine.clock.now();
     let notice = tell::resolved(incident, tried, fixed_by.as_deref(), now);

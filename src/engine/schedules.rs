@@ -19,9 +19,7 @@ use crate::model::alert::AlertStatus;
 use crate::model::alert::Delivery;
 use crate::model::incident::Episode;
 use crate::model::incident::Incident;
-use crate::model::incident::IncidentId;
 use crate::model::incident::IncidentStatus;
-use crate::model::labels::Labels;
 use crate::model::rule::SCHEDULE;
 use crate::model::rule::Schedule;
 use crate::model::run::RunState;
@@ -121,7 +119,7 @@ async fn slot_is_due(engine: &Engine, schedule: &Schedule, claimed: &ScheduleSta
             engine.store.slot_skipped(claimed, following, missed + 1, why).await
         }
         Slot::Begin => {
-            let alert = alert(AlertStatus::Firing, labels, slot, now);
+            let alert = schedule::alert(AlertStatus::Firing, labels, slot, now);
             if let Err(error) = engine.intake.accept(delivery(source, alert)).await {
                 // the slot stays: its lease ends, and it is begun then
                 tracing::error!(schedule = schedule.name, %error, "a slot was not stored");
@@ -137,17 +135,6 @@ fn source(schedule: &Schedule) -> String {
     format!("{SCHEDULE}{}", schedule.name)
 }
 
-fn alert(status: AlertStatus, labels: Labels, starts_at: Timestamp, now: Timestamp) -> Alert {
-    Alert {
-        status,
-        labels,
-        annotations: Labels::default(),
-        starts_at: Some(starts_at),
-        ends_at: (status == AlertStatus::Resolved).then(|| now.max(starts_at)),
-        generator_url: String::new(),
-    }
-}
-
 fn delivery(source: String, alert: Alert) -> Delivery {
     Delivery { source, receiver: String::new(), truncated: 0, alerts: vec![alert] }
 }
@@ -160,28 +147,13 @@ pub(super) async fn judge(
     episode: &Episode,
 ) -> Result<Option<Timestamp>> {
     let Some(schedule) = library.schedules.iter().find(|it| it.name == name) else {
-        let reason = format!("there is no schedule {name} any more");
+        let reason = schedule::gone(name);
         intake::note(engine, episode, None, &episode.source, "", reason).await?;
         return end(engine, episode).await;
     };
     let rule = &schedule.rule;
     let now = engine.clock.now();
-    let new = Incident {
-        id: IncidentId(0),
-        rule: rule.name.clone(),
-        group_key: schedule.name.clone(),
-        title: schedule::title(schedule),
-        severity: schedule.labels.get("severity").to_owned(),
-        labels: episode.labels.clone(),
-        status: IncidentStatus::Open,
-        escalated: false,
-        opened_at: now,
-        resolved_at: None,
-        acked_by: String::new(),
-        acked_at: None,
-        // nobody is told that it runs; what needs a person ends this
-        held_until: Some(now),
-    };
+    let new = schedule::incident(schedule, episode, now);
     let ack_within = respond::ack_within(&library.config, &new.severity);
     let (incident, _) =
         engine.store.incident_for(&new, episode.id, ack_within, |_| Vec::new()).await?;
@@ -192,7 +164,7 @@ pub(super) async fn judge(
         Standing::Busy => Ok(None),
         Standing::Done => end(engine, episode).await,
         Standing::Failed => {
-            let reason = format!("the run of schedule {name} did not succeed");
+            let reason = schedule::failed(name);
             intake::give_to_people(engine, library, case(now), reason).await?;
             end(engine, episode).await
         }
@@ -231,7 +203,7 @@ async fn runs_of(engine: &Engine, incident: &Incident, episode: &Episode) -> Res
 async fn end(engine: &Engine, episode: &Episode) -> Result<Option<Timestamp>> {
     let now = engine.clock.now();
     let (labels, source) = (episode.labels.clone(), episode.source.clone());
-    let alert = alert(AlertStatus::Resolved, labels, episode.starts_at, now);
+    let alert = schedule::alert(AlertStatus::Resolved, labels, episode.starts_at, now);
     match engine.intake.accept(delivery(source, alert)).await {
         Ok(_) => Ok(None),
         Err(error) => {

@@ -10,5 +10,6 @@ pub(crate) mod rule;
 pub(crate) mod schedule;
 pub(crate) mod secret;
 pub(crate) mod step;
+pub(crate) mod test;
 pub(crate) mod text;
 pub(crate) mod window;

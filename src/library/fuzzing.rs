@@ -14,5 +14,5 @@ pub fn read(files: &[(&str, &str)], env: &dyn Fn(&str) -> Option<String>) -> Loa
     for (name, text) in files {
         reader.from_memory(Path::new(name), text);
     }
-    finish(reader)
+    finish(reader, false)
 }

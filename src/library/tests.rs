@@ -11,6 +11,7 @@ mod config;
 mod examples;
 mod hostile;
 mod names;
+mod schema;
 mod shape;
 mod times;
 mod values;
@@ -43,6 +44,7 @@ fn check(files: &[(&str, &str)]) -> String {
 }
 
 fn shown(loaded: &Loaded, folder: &Path) -> String {
+    schema::agree(loaded, folder);
     let text = loaded.render(false);
     assert!(!text.contains("nobody"), "a secret is shown:\n{text}");
     text.replace(&format!("{}/", folder.display()), "")

@@ -266,7 +266,9 @@ const QUOTE_TEMPLATES: &str = "a value with {{ … }} needs quotes around it whe
 
 fn syntax(error: &ScanError, text: &str) -> (Span, Diagnostic) {
     let span = mark(*error.marker());
-    let span = Span { end: span.start + 1, ..span };
+    let rest = text.get(span.start..).unwrap_or_default();
+    let there = rest.chars().next().map_or(0, char::len_utf8);
+    let span = Span { end: span.start + there, ..span };
     let line = line_of(text, span);
     let info = error.info();
     let info = if info.is_empty() { format!("{:?}", error.kind()) } else { info };
@@ -372,6 +374,18 @@ mod tests {
         let Value::List(items) = &list.value else { panic!("{list:?}") };
         assert_eq!(items[0].text, "ö x");
         assert_eq!(items[0].span, Span { start: 16, end: 22, line: 3, column: 5 });
+    }
+
+    #[test]
+    fn a_syntax_error_is_at_a_whole_character() {
+        for (text, expected) in
+            [("a: [1}\n", "}"), ("a: {b: c}\u{2028}d\n", "\u{2028}"), ("a: [", "")]
+        {
+            let (documents, found) = read(text);
+            assert_eq!(documents, None, "{text:?}");
+            let span = found[0].span.expect("a place");
+            assert_eq!(text.get(span.start..span.end), Some(expected), "{text:?}: {span:?}");
+        }
     }
 
     #[test]

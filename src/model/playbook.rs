@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Text that may hold `{{ … }}`; checked when loaded, rendered when used. Rendered values are plain.
@@ -34,7 +35,9 @@ pub struct Playbook {
 }
 
 /// observe < approve < auto: the lowest of global, rule, remedy and playbook wins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Decide and plan, never act.
@@ -163,7 +166,7 @@ pub struct Retry {
 }
 
 /// `on_failure`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnFailure {
     /// Undo what was done, and fail the run.
@@ -173,7 +176,7 @@ pub enum OnFailure {
 }
 
 /// `on_unknown`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnUnknown {
     /// Repeating changes nothing: do it again.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::incident::EpisodeId;
@@ -50,7 +51,7 @@ pub struct Plan {
 }
 
 /// What an observation found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Health {
     /// The condition holds for each sample.
@@ -282,6 +283,24 @@ pub enum RunState {
 }
 
 impl RunState {
+    /// All of them.
+    pub const ALL: [Self; 14] = [
+        Self::Planned,
+        Self::AwaitingApproval,
+        Self::Running,
+        Self::InDoubt,
+        Self::Verifying,
+        Self::Undoing,
+        Self::Fixed,
+        Self::Failed,
+        Self::Stuck,
+        Self::Cancelled,
+        Self::Expired,
+        Self::Rejected,
+        Self::Observed,
+        Self::Superseded,
+    ];
+
     /// Whether nothing follows.
     pub fn is_final(self) -> bool {
         match self {
@@ -324,23 +343,6 @@ impl RunState {
 
     /// From the word people read.
     pub fn from_word(word: &str) -> Option<Self> {
-        [
-            Self::Planned,
-            Self::AwaitingApproval,
-            Self::Running,
-            Self::InDoubt,
-            Self::Verifying,
-            Self::Undoing,
-            Self::Fixed,
-            Self::Failed,
-            Self::Stuck,
-            Self::Cancelled,
-            Self::Expired,
-            Self::Rejected,
-            Self::Observed,
-            Self::Superseded,
-        ]
-        .into_iter()
-        .find(|state| state.as_str() == word)
+        Self::ALL.into_iter().find(|state| state.as_str() == word)
     }
 }

@@ -1,9 +1,11 @@
 //! The command line as people and scripts meet it: what it prints, and how it ends.
 
+mod begin;
 mod demo;
 mod files;
 mod lists;
 mod output;
+mod rehearsals;
 
 use std::fmt::Write as _;
 
@@ -16,16 +18,12 @@ async fn help_of_every_command() {
     let top = quell.cli(&["--help"]).await;
     assert_eq!((top.code, top.err.as_str()), (0, ""));
     let mut text = format!("$ quell --help\n{}", top.out);
-    let commands = top.out.lines().skip_while(|line| *line != "Commands:").skip(1);
-    for line in commands.take_while(|line| !line.is_empty()) {
-        // a description that is continued is indented further
-        let Some(name) = line.strip_prefix("  ").filter(|rest| !rest.starts_with(' ')) else {
-            continue;
-        };
-        let name = name.split_whitespace().next().unwrap();
-        if name == "help" {
-            continue;
-        }
+    // commands by purpose, each on one line
+    let commands = top.out.lines().take_while(|line| *line != "Options:");
+    let names: Vec<&str> =
+        commands.filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next()).collect();
+    assert!(names.len() > 15, "{names:?}");
+    for name in names {
         let shown = quell.cli(&[name, "--help"]).await;
         assert_eq!((shown.code, shown.err.as_str()), (0, ""), "{name}");
         write!(text, "\n$ quell {name} --help\n{}", shown.out).unwrap();

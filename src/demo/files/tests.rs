@@ -25,7 +25,7 @@ fn read(folder: &Path) -> Vec<(String, Value)> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.file_name().is_some_and(|name| name == SCRIPT) {
+        if path.file_name().is_some_and(|name| name == SCRIPT || name == "schemas") {
             continue;
         }
         if path.is_dir() {
@@ -81,6 +81,21 @@ async fn the_restart_script_survives_quotes() {
     };
     let ended = crate::exec::run(&spawn).await.unwrap();
     assert_eq!(ended.stdout.trim_end(), "my \"quell\" it's $HOME {{ x }}");
+}
+
+#[test]
+fn the_files_name_schemas_that_are_there() {
+    for watcher in [Watcher::Check, prometheus()] {
+        let folder = Folder::create().unwrap();
+        folder.write(&facts(watcher)).unwrap();
+        for file in ["quell.yml", "rules/shop.yml", "playbooks/flush-http-cache.yml"] {
+            let path = folder.path().join(file);
+            let text = std::fs::read_to_string(&path).unwrap();
+            let schema = text.strip_prefix("# yaml-language-server: $schema=").unwrap();
+            let schema = path.parent().unwrap().join(schema.lines().next().unwrap());
+            assert!(schema.is_file(), "{file}: {}", schema.display());
+        }
+    }
 }
 
 #[test]

@@ -71,12 +71,13 @@ impl Reader<'_> {
         self.gathered.checks.extend(checks);
         self.gathered.schedules.extend(schedules);
         self.gathered.playbooks.extend(playbooks);
-        let Counts { files, rules, checks, schedules, playbooks } = counts;
+        let Counts { files, rules, checks, schedules, playbooks, tests } = counts;
         self.counts.files += files;
         self.counts.rules += rules;
         self.counts.checks += checks;
         self.counts.schedules += schedules;
         self.counts.playbooks += playbooks;
+        self.counts.tests += tests;
         for diagnostic in found {
             self.sink.push(diagnostic);
         }

@@ -1,5 +1,6 @@
 //! `quell.yml`.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::DurationText;
@@ -13,153 +14,261 @@ use super::SecretText;
 use super::SizeText;
 use crate::library::field::Entries;
 use crate::library::field::Field;
+use crate::library::schema::shape::one_set_of;
 use crate::model::playbook::Mode;
 
-#[derive(Debug, Deserialize)]
+/// Settings of the server. Every key may be left out. Credentials are written as `${env:NAME}` or `${file:/path}`.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename = "quell.yml")]
 pub(crate) struct RawConfig {
+    /// Address and port that quell listens on. Other hosts can reach `0.0.0.0:9797`.
+    #[schemars(extend("default" = "127.0.0.1:9797"))]
     pub(crate) listen: Opt<String>,
+    /// How people reach this server: the base of the links in messages. The address of `listen` when silent.
+    #[schemars(extend("examples" = ["http://quell.example.com:9797"]))]
     pub(crate) external_url: Opt<SecretText>,
+    /// Where everything is kept: `sqlite:FILE`, a relative one beside quell.yml, or `postgres://…`.
+    #[schemars(extend("default" = "sqlite:quell.db", "examples" = ["postgres://quell:${env:QUELL_DB_PASSWORD}@db.example.com/quell"]))]
     pub(crate) storage: Opt<SecretText>,
+    /// The most that any rule may do.
+    #[schemars(extend("default" = "observe"))]
     pub(crate) mode: Opt<Mode>,
+    /// Files and folders of rules, relative to this file. The folder `rules` when silent.
+    #[schemars(extend("examples" = [["rules/"]]))]
     pub(crate) rules: Opt<List<String>>,
+    /// Files and folders of playbooks, relative to this file. The folder `playbooks` when silent.
+    #[schemars(extend("examples" = [["playbooks/"]]))]
     pub(crate) playbooks: Opt<List<String>>,
+    /// Where PromQL of verifications and probes is asked.
+    #[schemars(extend("examples" = [{"url": "http://localhost:9090"}]))]
     pub(crate) prometheus: Opt<RawEndpoint>,
+    /// Where silences are read, and the alerts that were missed while quell was down.
+    #[schemars(extend("examples" = [{"url": "http://localhost:9093"}]))]
     pub(crate) alertmanager: Opt<RawEndpoint>,
+    /// Who may post alerts, and how much. Only this host may when silent.
     pub(crate) ingest: Opt<RawIngest>,
+    /// Places that actions may go, by name. Their credentials live here and nowhere else.
     pub(crate) targets: Opt<RawTargets>,
+    /// People who approve, answer and acknowledge.
     pub(crate) operators: Opt<List<RawOperator>>,
+    /// Ways to tell people, by a name that `severities` and `unmatched` use.
     pub(crate) channels: Opt<Entries<RawChannel>>,
+    /// By value of the label `severity`: who is told, and how soon somebody must answer.
     pub(crate) severities: Opt<Entries<RawSeverity>>,
+    /// Channels told of alerts that no rule matches. Nobody when silent.
+    #[schemars(extend("default" = []))]
     pub(crate) unmatched: Opt<List<String>>,
     /// Spans of time in which quell acts less: maintenance, freezes, hours in which it may act.
+    #[schemars(extend("examples" = [[{"name": "sunday-maintenance", "cron": "0 2 * * SUN", "for": "2h", "effect": "observe"}]]))]
     pub(crate) windows: Opt<List<RawWindow>>,
+    /// Ceilings over all rules. A rule may tighten them, never loosen them.
     pub(crate) limits: Opt<RawLimits>,
+    /// While this file exists, nothing acts. A relative one is beside quell.yml.
+    #[schemars(extend("default" = "quell.pause"))]
     pub(crate) pause_file: Opt<String>,
+    /// Signs the links in messages, at least 16 bytes. A key beside the SQLite database when silent; replicas on one
+    /// PostgreSQL need the same.
+    #[schemars(extend("examples" = ["${file:/etc/quell/link.key}"]))]
     pub(crate) link_key: Opt<SecretText>,
 }
 
-#[derive(Debug, Deserialize)]
+/// An HTTP server, and the headers that each request to it carries.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename = "a server")]
 pub(crate) struct RawEndpoint {
+    /// Base URL, with its scheme.
+    #[schemars(extend("examples" = ["http://localhost:9090"]))]
     pub(crate) url: Field<SecretText>,
+    /// Headers of each request, such as a credential or a tenant.
+    #[schemars(extend("examples" = [{"X-Scope-OrgID": "eu"}, {"Authorization": "Bearer ${env:TOKEN}"}]))]
     pub(crate) headers: Opt<Entries<SecretText>>,
 }
 
-#[derive(Debug, Deserialize)]
+/// Who may post alerts, and how much of them quell takes at once.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename = "`ingest`")]
 pub(crate) struct RawIngest {
+    /// Who may post. Without any, only this host may.
     pub(crate) tokens: Opt<List<RawToken>>,
+    /// Largest webhook body, 1KiB to 1GiB.
+    #[schemars(extend("default" = "32MiB"))]
     pub(crate) max_body: Opt<SizeText>,
+    /// Alerts taken and not yet on disk. Beyond it the answer is 503, and Alertmanager tries again.
+    #[schemars(range(min = 1), extend("default" = 100_000))]
     pub(crate) max_waiting_alerts: Opt<u32>,
 }
 
-#[derive(Debug, Deserialize)]
+/// One sender of alerts: a bearer token, or with `user` the password of basic auth.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename = "a token")]
 pub(crate) struct RawToken {
+    /// Name of the sender, shown as the source of its alerts.
+    #[schemars(extend("examples" = ["alertmanager-eu"]))]
     pub(crate) name: Field<String>,
+    /// The token, or the password when there is a `user`.
+    #[schemars(extend("examples" = ["${env:QUELL_INGEST_TOKEN}"]))]
     pub(crate) token: Field<SecretText>,
+    /// User name of basic auth. Without it, the token is a bearer token.
     pub(crate) user: Opt<String>,
 }
 
-#[derive(Debug, Deserialize)]
+/// Places that actions may go, by kind and name.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename = "`targets`")]
 pub(crate) struct RawTargets {
+    /// Redis servers, by the name that actions use.
     pub(crate) redis: Opt<Entries<RawRedis>>,
+    /// HTTP servers, by the name that actions use.
     pub(crate) http: Opt<Entries<RawEndpoint>>,
 }
 
-#[derive(Debug, Deserialize)]
+/// One Redis server.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename = "a Redis server")]
 pub(crate) struct RawRedis {
+    /// `redis://` or `rediss://` (TLS), with the password and the number of the database.
+    #[schemars(extend("examples" = ["redis://:${env:CACHE_PASSWORD}@cache.example.com:6379/0"]))]
     pub(crate) url: Field<SecretText>,
 }
 
-#[derive(Debug, Deserialize)]
+/// A person who may act on quell.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename = "an operator")]
 pub(crate) struct RawOperator {
+    /// Unique name, as the audit trail shows it.
+    #[schemars(extend("examples" = ["dana"]))]
     pub(crate) name: Field<String>,
+    /// Mail address.
+    #[schemars(extend("examples" = ["dana@example.com"]))]
     pub(crate) email: Opt<String>,
+    /// Member id in Slack.
+    #[schemars(extend("examples" = ["U024BE7LH"]))]
     pub(crate) slack_id: Opt<String>,
+    /// What they may approve: 1 the least, 4 the most.
+    #[schemars(range(min = 1, max = 4), extend("default" = 1))]
     pub(crate) tier: Opt<u8>,
+    /// Token for the API. Without it, this person cannot act over HTTP.
+    #[schemars(extend("examples" = ["${env:QUELL_DANA_TOKEN}"]))]
     pub(crate) token: Opt<SecretText>,
 }
 
-#[derive(Debug, Deserialize)]
+/// A way to tell people: exactly one of pagerduty, email, slack, webhook.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename = "a channel", rename_all = "lowercase")]
 pub(crate) enum RawChannel {
+    /// Events of PagerDuty: trigger, acknowledge, resolve.
     PagerDuty(Field<RawPagerDuty>),
+    /// Mail, one thread an incident.
     Email(Field<RawEmail>),
+    /// Messages in one Slack channel.
     Slack(Field<RawSlack>),
+    /// JSON to any HTTP server.
     Webhook(Field<RawWebhook>),
 }
 
-#[derive(Debug, Deserialize)]
+/// A service of PagerDuty, by its Events API v2.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename = "`pagerduty`")]
 pub(crate) struct RawPagerDuty {
+    /// Integration key of the service: 32 letters and digits.
+    #[schemars(extend("examples" = ["${env:QUELL_PAGERDUTY_KEY}"]))]
     pub(crate) routing_key: Field<SecretText>,
+    /// Where the Events API is; another region or a proxy.
+    #[schemars(extend("default" = "https://events.pagerduty.com"))]
     pub(crate) url: Opt<SecretText>,
     /// Whether it wakes people, so that a rule's `page` holds it back. `true` when silent.
     pub(crate) pages: Opt<bool>,
 }
 
-#[derive(Debug, Deserialize)]
+/// Mail over a submission server.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename = "`email`")]
 pub(crate) struct RawEmail {
+    /// `smtps://user:password@host:465` (TLS), `smtp://…:587` (STARTTLS required), or `smtp+plain://…` for a relay on
+    /// this host.
+    #[schemars(extend("examples" = ["smtps://quell:${env:SMTP_PASSWORD}@mail.example.com:465"]))]
     pub(crate) smtp: Field<SecretText>,
+    /// Sender.
+    #[schemars(extend("examples" = ["quell@example.com"]))]
     pub(crate) from: Field<String>,
+    /// Recipients; each is tried on its own.
+    #[schemars(length(min = 1), extend("examples" = [["oncall@example.com"]]))]
     pub(crate) to: Field<List<String>>,
+    /// PEM file of a private certificate authority, relative to this file.
     pub(crate) ca_file: Opt<String>,
     /// Whether it wakes people, so that a rule's `page` holds it back. `false` when silent.
     pub(crate) pages: Opt<bool>,
 }
 
-#[derive(Debug, Deserialize)]
+/// An incoming webhook of Slack.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename = "`slack`")]
 pub(crate) struct RawSlack {
+    /// URL of the incoming webhook; itself a credential.
+    #[schemars(extend("examples" = ["${env:QUELL_SLACK_WEBHOOK}"]))]
     pub(crate) webhook_url: Field<SecretText>,
     /// Whether it wakes people, so that a rule's `page` holds it back. `false` when silent.
     pub(crate) pages: Opt<bool>,
 }
 
-#[derive(Debug, Deserialize)]
+/// JSON to any HTTP server.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename = "`webhook`")]
 pub(crate) struct RawWebhook {
+    /// Where the event is posted.
+    #[schemars(extend("examples" = ["https://hooks.example.com/quell"]))]
     pub(crate) url: Field<SecretText>,
+    /// Headers of each request, such as a credential.
+    #[schemars(extend("examples" = [{"authorization": "Bearer ${env:HOOK_TOKEN}"}]))]
     pub(crate) headers: Opt<Entries<SecretText>>,
     /// Whether it wakes people, so that a rule's `page` holds it back. `false` when silent.
     pub(crate) pages: Opt<bool>,
 }
 
-#[derive(Debug, Deserialize)]
+/// Who is told of alerts of one severity, and how soon somebody must answer.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename = "a severity")]
 pub(crate) struct RawSeverity {
+    /// Channels told at once, in this order.
+    #[schemars(extend("examples" = [["slack", "pager"]]))]
     pub(crate) notify: Opt<List<String>>,
+    /// Time for an acknowledgement; after it `escalate_to` is told. No limit when silent.
+    #[schemars(extend("examples" = ["15m"]))]
     pub(crate) ack_within: Opt<DurationText>,
+    /// Channels told when nobody acknowledged in time.
+    #[schemars(extend("examples" = [["mail"]]))]
     pub(crate) escalate_to: Opt<List<String>>,
 }
 
 /// A span of time, recurring (`cron` and `for`) or once (`from` and `until`), and what it does to remedies.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename = "a window")]
+#[schemars(extend("allOf" = [one_set_of([(&["cron", "for"], &["timezone"]), (&["from", "until"], &[])])]))]
 pub(crate) struct RawWindow {
     /// Unique over all windows; refusals name it.
+    #[schemars(extend("examples" = ["sunday-maintenance"]))]
     pub(crate) name: Field<String>,
     /// When it begins, again and again: five fields, or six with seconds first.
+    #[schemars(extend("examples" = ["0 2 * * SUN"]))]
     pub(crate) cron: Opt<ScheduleText>,
     /// How long each lasts, such as 2h; elapsed time, also over a change of summer time.
+    #[schemars(extend("examples" = ["2h"]))]
     #[serde(rename = "for")]
     pub(crate) lasts: Opt<DurationText>,
     /// The IANA time zone that `cron` is read in, such as America/Toronto. UTC when silent.
+    #[schemars(extend("default" = "UTC", "examples" = ["America/Toronto"]))]
     pub(crate) timezone: Opt<String>,
     /// The first instant of a window that is once, such as 2026-01-05T10:00:00Z.
+    #[schemars(extend("examples" = ["2026-01-05T10:00:00Z"]))]
     pub(crate) from: Opt<InstantText>,
     /// The first instant after it.
+    #[schemars(extend("examples" = ["2026-01-05T12:00:00Z"]))]
     pub(crate) until: Opt<InstantText>,
     /// Inside, `observe` plans and never acts, `refuse` lets nothing begin until the end; `allow_only` lets nothing begin
     /// outside.
     pub(crate) effect: Field<RawEffect>,
     /// Matchers of the alerts that it is about; every alert and schedule when silent.
+    #[schemars(extend("examples" = [["service=\"shop\""]]))]
     #[serde(rename = "match")]
     pub(crate) matchers: Opt<List<MatcherText>>,
     /// Why, for people.
@@ -167,19 +276,31 @@ pub(crate) struct RawWindow {
 }
 
 /// What a window does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum RawEffect {
+    /// Plans, and never acts.
     Observe,
+    /// Nothing begins until the end.
     Refuse,
+    /// Nothing begins outside.
     AllowOnly,
 }
 
-#[derive(Debug, Deserialize)]
+/// Ceilings over all rules.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename = "`limits` of quell.yml")]
 pub(crate) struct RawLimits {
+    /// Runs of all rules together in a sliding span of time.
+    #[schemars(extend("default" = "30 per 1h"))]
     pub(crate) rate: Opt<RateText>,
+    /// Runs at once.
+    #[schemars(range(min = 1), extend("default" = 5))]
     pub(crate) concurrent: Opt<u32>,
+    /// Evidence older than this is unknown, and unknown never acts.
+    #[schemars(extend("default" = "15m"))]
     pub(crate) max_age: Opt<DurationText>,
+    /// Time between runs on one target. A rule may only lengthen it.
+    #[schemars(extend("default" = "5m"))]
     pub(crate) cooldown: Opt<DurationText>,
 }

@@ -1,5 +1,6 @@
 //! `playbooks/*.yml`.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::ConditionText;
@@ -11,94 +12,178 @@ use super::TemplateText;
 use super::probe::RawProbe;
 use crate::library::field::Entries;
 use crate::library::field::Field;
+use crate::library::schema::shape::exactly_one;
+use crate::library::schema::shape::without;
 use crate::model::playbook::Mode;
 use crate::model::playbook::OnFailure;
 use crate::model::playbook::OnUnknown;
 
-#[derive(Debug, Deserialize)]
+/// A named list of steps that a rule runs as a remedy.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename = "a playbook")]
 pub(crate) struct RawPlaybook {
+    /// Unique name, by which rules find it.
+    #[schemars(extend("examples" = ["restart"]))]
     #[serde(rename = "playbook")]
     pub(crate) name: Field<String>,
+    /// What it does, for people.
     pub(crate) description: Opt<String>,
+    /// What a rule gives under `with:`, by name. Steps read it as `{{ name }}`.
+    #[schemars(extend("examples" = [{"unit": {"type": "string", "pattern": "[a-z0-9-]+", "required": true}}]))]
     pub(crate) parameters: Opt<Entries<RawParameter>>,
+    /// The tier an operator needs to approve it: 1 the least, 4 the most.
+    #[schemars(range(min = 1, max = 4), extend("default" = 1))]
     pub(crate) tier: Opt<u8>,
+    /// The most that this playbook may do, whoever runs it.
+    #[schemars(extend("default" = "auto"))]
     pub(crate) mode: Opt<Mode>,
+    /// How often it may run, over all rules that use it.
     pub(crate) limits: Opt<RawPlaybookLimits>,
+    /// Steps in order. When one fails, what was done is undone in reverse.
+    #[schemars(length(min = 1))]
     pub(crate) steps: Field<List<RawStep>>,
+    /// Steps that take temporary measures back when the alert resolves.
     pub(crate) on_resolve: Opt<List<RawStep>>,
 }
 
-#[derive(Debug, Deserialize)]
+/// How often a playbook may run, over all rules that use it.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename = "`limits` of a playbook")]
 pub(crate) struct RawPlaybookLimits {
+    /// Runs in a sliding span of time. No limit of its own when silent.
+    #[schemars(extend("examples" = ["2 per 6h"]))]
     pub(crate) rate: Opt<RateText>,
+    /// Runs at once. No limit of its own when silent.
+    #[schemars(range(min = 1), extend("examples" = [1]))]
     pub(crate) concurrent: Opt<u32>,
 }
 
-#[derive(Debug, Deserialize)]
+/// The type and the bounds of one parameter. It has `required: true` or a `default`, so that it always has a value.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename = "a parameter")]
 pub(crate) struct RawParameter {
+    /// What values it takes.
     #[serde(rename = "type")]
     pub(crate) kind: Field<RawKind>,
+    /// Whether a rule must give it.
+    #[schemars(extend("default" = false))]
     pub(crate) required: Opt<bool>,
+    /// Its value when a rule gives none.
     pub(crate) default: Opt<serde_json::Value>,
+    /// Regular expression (RE2) that a string must match as a whole. This is what keeps alert text in bounds.
+    #[schemars(extend("examples" = ["[a-z0-9-]+"]))]
     pub(crate) pattern: Opt<String>,
+    /// Smallest number or duration.
+    #[schemars(extend("examples" = [1, "1m"]))]
     pub(crate) min: Opt<String>,
+    /// Largest number or duration.
+    #[schemars(extend("examples" = [10, "1h"]))]
     pub(crate) max: Opt<String>,
+    /// The words of an `enum`.
+    #[schemars(extend("examples" = [["soft", "hard"]]))]
     pub(crate) values: Opt<List<String>>,
+    /// What it is, for people.
     pub(crate) description: Opt<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+/// The type of a parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename = "a type of parameter", rename_all = "lowercase")]
 pub(crate) enum RawKind {
+    /// Text; `pattern` bounds it.
     String,
+    /// A whole number; `min` and `max` bound it.
     Integer,
+    /// A number; `min` and `max` bound it.
     Number,
+    /// true or false.
     Boolean,
+    /// A span of time such as 5m; `min` and `max` bound it.
     Duration,
+    /// One of the words under `values`.
     Enum,
 }
 
-#[derive(Debug, Deserialize)]
+/// One step: exactly one action, a `probe` or a `wait`.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename = "a step")]
+#[schemars(extend("allOf" = [exactly_one(&["command", "http", "redis.flush", "redis.delete", "probe", "wait"])]))]
+#[schemars(extend("dependencies" = {
+    "within": ["probe"],
+    "timeout": without(&["wait"]),
+    "retry": without(&["wait"]),
+    "undo": without(&["probe", "wait"]),
+    "on_unknown": without(&["probe", "wait"]),
+}))]
 pub(crate) struct RawStep {
+    /// Unique name in the playbook. Later steps read `steps.<name>.output`.
+    #[schemars(extend("examples" = ["restart"]))]
     pub(crate) name: Field<String>,
+    /// Runs a process; exit code 0 is success.
     pub(crate) command: Opt<RawCommand>,
+    /// Sends one HTTP request.
     pub(crate) http: Opt<RawHttp>,
+    /// Empties one database of a Redis server.
     #[serde(rename = "redis.flush")]
     pub(crate) redis_flush: Opt<RawRedisFlush>,
+    /// Deletes keys of a Redis server.
     #[serde(rename = "redis.delete")]
     pub(crate) redis_delete: Opt<RawRedisDelete>,
+    /// Observes until healthy, for at most `within`.
     pub(crate) probe: Opt<RawProbe>,
+    /// Time for the `probe` to become healthy.
+    #[schemars(extend("default" = "5m"))]
     pub(crate) within: Opt<DurationText>,
+    /// Waits this long; survives restarts of quell.
+    #[schemars(extend("examples" = ["30s"]))]
     pub(crate) wait: Opt<DurationText>,
+    /// Condition (CEL) over the parameters, `labels`, `annotations`, `steps` and `run`. False skips the step, an
+    /// error fails it.
+    #[schemars(extend("examples" = ["labels.env == 'prod'"]))]
     #[serde(rename = "if")]
     pub(crate) condition: Opt<ConditionText>,
+    /// Longest time that one try may take.
+    #[schemars(extend("default" = "1m"))]
     pub(crate) timeout: Opt<DurationText>,
+    /// Tries after one that failed. None when silent.
+    #[schemars(extend("examples" = [{"times": 2, "backoff": "5s"}]))]
     pub(crate) retry: Opt<RawRetry>,
+    /// What a failure means for the run.
+    #[schemars(extend("default" = "abort"))]
     pub(crate) on_failure: Opt<OnFailure>,
+    /// What to do when nobody knows whether the action happened, such as after a crash. When silent: `ask` for
+    /// `command` and for `http` with POST or PATCH, else `retry`.
     pub(crate) on_unknown: Opt<OnUnknown>,
+    /// The action that takes this one back, run when a later step fails or the remedy did not help.
     pub(crate) undo: Opt<RawUndo>,
 }
 
-#[derive(Debug, Deserialize)]
+/// Tries after one that failed.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename = "`retry`")]
 pub(crate) struct RawRetry {
+    /// Tries after the first, at most 20.
+    #[schemars(range(max = 20), extend("examples" = [2]))]
     pub(crate) times: Field<u32>,
+    /// Delay before the second try; doubled each time.
+    #[schemars(extend("default" = "5s"))]
     pub(crate) backoff: Opt<DurationText>,
 }
 
 /// `previous`, or an action.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename = "an undo", rename_all = "lowercase")]
 pub(crate) enum RawUndo {
+    /// The action knows its own reverse.
     Previous,
+    /// Runs a process.
     Command(Field<RawCommand>),
+    /// Sends one HTTP request.
     Http(Box<Field<RawHttp>>),
+    /// Empties one database of a Redis server.
     #[serde(rename = "redis.flush")]
     RedisFlush(Field<RawRedisFlush>),
+    /// Deletes keys of a Redis server.
     #[serde(rename = "redis.delete")]
     RedisDelete(Field<RawRedisDelete>),
 }
@@ -112,28 +197,51 @@ pub(crate) enum RawAction {
     RedisDelete(RawRedisDelete),
 }
 
-#[derive(Debug, Deserialize)]
+/// A process: `argv`, or a fixed `shell` text. Nothing is inherited but PATH, HOME, LANG and TZ.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename = "`command`")]
+#[schemars(extend("allOf" = [exactly_one(&["argv", "shell"])]))]
 pub(crate) struct RawCommand {
+    /// Program and arguments. Each template is exactly one argument; there is no shell.
+    #[schemars(length(min = 1), extend("examples" = [["systemctl", "restart", "{{ unit }}"]]))]
     pub(crate) argv: Opt<List<TemplateText>>,
+    /// Fixed text for `/bin/sh -c`, without templates: pass values through `env` and write `"$NAME"`.
+    #[schemars(extend("examples" = ["systemctl is-active --quiet \"$UNIT\""]))]
     pub(crate) shell: Opt<String>,
+    /// Environment variables.
+    #[schemars(extend("examples" = [{"UNIT": "{{ unit }}"}]))]
     pub(crate) env: Opt<Entries<TemplateText>>,
+    /// Working directory. That of quell when silent.
     pub(crate) directory: Opt<TemplateText>,
 }
 
-#[derive(Debug, Deserialize)]
+/// One HTTP request.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename = "`http`")]
+#[schemars(extend("dependencies" = { "body": without(&["json"]) }))]
 pub(crate) struct RawHttp {
+    /// Name of a server under `targets.http` in quell.yml: its base URL and its headers. Then `url` is a path.
+    #[schemars(extend("examples" = ["shop"]))]
     pub(crate) server: Opt<TemplateText>,
+    /// Method of the request.
     pub(crate) method: Field<RawMethod>,
+    /// Whole URL, or a path when `server` is given. Values of templates are escaped.
+    #[schemars(extend("examples" = ["/cache/{{ name }}", "https://example.com/restart"]))]
     pub(crate) url: Field<TemplateText>,
+    /// Headers beside those of the server.
     pub(crate) headers: Opt<Entries<TemplateText>>,
+    /// Body, sent as it is. Either this or `json`.
     pub(crate) body: Opt<TemplateText>,
+    /// Body as JSON; its texts are templates. Either this or `body`.
+    #[schemars(extend("examples" = [{"reason": "{{ labels.alertname }}"}]))]
     pub(crate) json: Opt<serde_json::Value>,
+    /// Statuses that mean done. Any 2xx when silent.
+    #[schemars(extend("examples" = [[200, 404]]))]
     pub(crate) status: Opt<RawStatuses>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+/// Method of an HTTP request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub(crate) enum RawMethod {
     Get,
@@ -156,22 +264,38 @@ impl RawMethod {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename = "a list of statuses such as [200, 404]")]
-pub(crate) struct RawStatuses(pub(crate) List<u16>);
+#[schemars(inline)]
+pub(crate) struct RawStatuses(#[schemars(inner(range(min = 100, max = 599)))] pub(crate) List<u16>);
 
-#[derive(Debug, Deserialize)]
+/// Empties one database of a Redis server.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename = "`redis.flush`")]
 pub(crate) struct RawRedisFlush {
+    /// Name of a server under `targets.redis` in quell.yml.
+    #[schemars(extend("examples" = ["cache"]))]
     pub(crate) server: Field<TemplateText>,
+    /// Number of the database. The one of the URL when silent.
+    #[schemars(range(min = 0), extend("examples" = [0]))]
     pub(crate) database: Opt<i64>,
 }
 
-#[derive(Debug, Deserialize)]
+/// Deletes keys of a Redis server: `keys`, or those that match `pattern`.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename = "`redis.delete`")]
+#[schemars(extend("allOf" = [exactly_one(&["keys", "pattern"])]))]
 pub(crate) struct RawRedisDelete {
+    /// Name of a server under `targets.redis` in quell.yml.
+    #[schemars(extend("examples" = ["cache"]))]
     pub(crate) server: Field<TemplateText>,
+    /// Number of the database. The one of the URL when silent.
+    #[schemars(range(min = 0), extend("examples" = [0]))]
     pub(crate) database: Opt<i64>,
+    /// These keys.
+    #[schemars(length(min = 1), extend("examples" = [["session:{{ user }}"]]))]
     pub(crate) keys: Opt<List<TemplateText>>,
+    /// Keys that match this glob, found by SCAN.
+    #[schemars(extend("examples" = ["page:*"]))]
     pub(crate) pattern: Opt<TemplateText>,
 }

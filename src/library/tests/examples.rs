@@ -219,5 +219,5 @@ fn tests_of_rules_and_examples_are_not_read_as_rules() {
         ("rules/.hidden.yml", "nonsense\n"),
         ("quell.example.yml", "nonsense: true\n"),
         ("rules/a.yml", "rules: []\n"),
-    ]), @"1 file, 0 rules, 0 playbooks: no problems");
+    ]), @"2 files, 0 rules, 0 playbooks: no problems");
 }
