@@ -379,7 +379,7 @@ mod tests {
     #[test]
     fn a_syntax_error_is_at_a_whole_character() {
         for (text, expected) in
-            [("a: [1}\n", "}"), ("a: {b: c}\u{2028}d\n", "\u{2028}"), ("a: [", "")]
+            [("a: [1}\n", "["), ("a: {b: c}\u{2028}d\n", "\u{2028}"), ("a: [", "[")]
         {
             let (documents, found) = read(text);
             assert_eq!(documents, None, "{text:?}");
