@@ -45,6 +45,8 @@ mod decode;
 pub mod diagnostic;
 mod field;
 mod files;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod later;
 mod link;
 mod lint;

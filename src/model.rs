@@ -7,6 +7,8 @@ pub mod explain;
 pub mod incident;
 pub mod labels;
 pub mod matcher;
+pub mod memo;
+pub mod pattern;
 pub mod playbook;
 pub mod re2;
 pub mod rule;

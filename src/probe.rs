@@ -16,6 +16,8 @@ use crate::model::run::Observation;
 mod alertmanager;
 mod command;
 mod exposition;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod http;
 mod promql;
 mod samples;

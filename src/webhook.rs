@@ -146,6 +146,10 @@ impl<'de> Deserialize<'de> for Body {
                                 count => count.parse().unwrap_or(1),
                             };
                         }
+                        "alerts" if body.alerts.is_some() => {
+                            let twice = "`alerts` is here twice, and one of them would be lost";
+                            return Err(A::Error::custom(twice));
+                        }
                         "alerts" => body.alerts = map.next_value::<Option<List>>()?.map(|it| it.0),
                         _ => drop(map.next_value::<IgnoredAny>()?),
                     }

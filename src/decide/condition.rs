@@ -27,6 +27,7 @@ use std::sync::Arc;
 use cel::ExecutionError;
 use cel::IdedExpr;
 use cel::Value;
+use regex::Regex;
 
 pub use list::check_list;
 pub use list::list;
@@ -40,6 +41,8 @@ pub use scope::Scope;
 pub struct Condition {
     source: Arc<str>,
     expression: Arc<IdedExpr>,
+    /// Kept compiled for as long as the condition is.
+    _regexes: Arc<[Arc<Regex>]>,
 }
 
 impl Condition {
@@ -60,11 +63,12 @@ impl Condition {
             .parser()
             .parse(source)
             .map_err(|errors| parse_error(source, &errors))?;
-        harden::harden(&mut expression, variables).map_err(|wrong| {
+        let regexes = harden::harden(&mut expression, variables).map_err(|wrong| {
             let at = wrong.word.and_then(|word| tokens.iter().find(|it| it.text == word));
             (wrong.message, at.map(|it| it.at))
         })?;
-        Ok(Self { source: source.into(), expression: Arc::new(expression) })
+        let expression = Arc::new(expression);
+        Ok(Self { source: source.into(), expression, _regexes: regexes.into() })
     }
 
     /// As it was written.

@@ -378,7 +378,7 @@ impl<'de> de::SeqAccess<'de> for Parts<'de> {
                 let span = node.span;
                 let parts =
                     [wide(span.start), wide(span.end), span.line.into(), span.column.into()];
-                seed.deserialize(parts.to_vec().into_deserializer()).map(Some)
+                seed.deserialize(de::value::SeqDeserializer::new(parts.into_iter())).map(Some)
             }
             3 => seed.deserialize(node.text.as_str().into_deserializer()).map(Some),
             _ => Ok(None),

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::ops::Range;
 
 use codespan_reporting::diagnostic::Diagnostic as Shown;
@@ -105,9 +106,24 @@ pub(crate) struct Sink {
     errors: Cell<usize>,
     /// Places whose text must not be shown, since it may be a credential.
     masked: RefCell<BTreeMap<String, Vec<Span>>>,
+    /// Texts that were found right.
+    sound: RefCell<HashSet<String>>,
 }
 
 impl Sink {
+    /// Looks for what is wrong in a text, unless the same was found right before: many rules share their templates.
+    pub(crate) fn once<E>(
+        &self,
+        text: String,
+        check: impl FnOnce() -> Result<(), E>,
+    ) -> Result<(), E> {
+        if !self.sound.borrow().contains(&text) {
+            check()?;
+            self.sound.borrow_mut().insert(text);
+        }
+        Ok(())
+    }
+
     pub(crate) fn push(&self, diagnostic: Diagnostic) {
         let place = diagnostic.span.map(|span| (span.start, span.end)).unwrap_or_default();
         let mut places = self.places.borrow_mut();

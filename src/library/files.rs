@@ -1,5 +1,7 @@
 //! Finding and reading files, and telling what each is.
 
+mod ahead;
+
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::io;
@@ -109,11 +111,7 @@ impl<'a> Reader<'a> {
         let (tests, files): (Vec<_>, Vec<_>) = files.into_iter().partition(|it| is_test(it));
         let count = tests.len() + files.len();
         self.tests.extend(tests);
-        for file in &files {
-            if let Some((name, text)) = self.text(file, named_at) {
-                self.any_text(file, &name, &text);
-            }
-        }
+        self.all(&files, named_at);
         count
     }
 
@@ -233,6 +231,9 @@ impl<'a> Reader<'a> {
 
     /// Reads what `rules:` and `playbooks:` list, or the folders of these names beside quell.yml.
     fn listed(&mut self, name: &str, folder: &Path, paths: Paths, config: &mut Config) {
+        if cfg!(fuzzing) {
+            return; // a fuzzer would soon list the whole disk
+        }
         let mut read = |paths: Option<Vec<(PathBuf, Span)>>, default: &str| {
             let Some(paths) = paths else {
                 let path = folder.join(default);
@@ -255,6 +256,15 @@ impl<'a> Reader<'a> {
         };
         config.playbooks = read(paths.playbooks, "playbooks");
         config.rules = read(paths.rules, "rules");
+    }
+
+    /// Reads a file that is not on the disk.
+    #[cfg(fuzzing)]
+    pub(crate) fn from_memory(&mut self, path: &Path, text: &str) {
+        let name = path.display().to_string();
+        self.counts.files += 1;
+        self.sources.add(&name, text);
+        self.any_text(path, &name, text);
     }
 
     fn any_text(&mut self, path: &Path, name: &str, text: &str) {

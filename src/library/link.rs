@@ -118,7 +118,7 @@ pub(crate) fn link(sink: &Sink, config: Option<&Config>, gathered: Gathered) -> 
         for it in built.remedies {
             respond(at, config, &mut rule, it, &by_name, look_up);
         }
-        linked_rules.push(Arc::new(rule));
+        linked_rules.push(Arc::from(rule));
     }
     let mut linked_schedules = Vec::new();
     for built in schedules {

@@ -125,8 +125,8 @@ enum Frame {
         anchor: usize,
         key: Option<Rc<Node>>,
         entries: Vec<(Rc<Node>, Rc<Node>)>,
-        /// Line of each key.
-        keys: BTreeMap<String, u32>,
+        /// Where the entry of each key is, once there are so many that looking through them takes long.
+        keys: BTreeMap<String, usize>,
     },
 }
 
@@ -209,14 +209,13 @@ impl Reader<'_> {
                     *key = Some(node);
                 }
                 Some(key) => {
-                    if let Some(line) = keys.get(&key.text) {
+                    if let Some(first) = find(entries, keys, &key.text) {
                         self.at.mask(node.span);
                         let message = format!("key `{}` is here twice", key.text);
-                        let label = format!("first on line {line}");
+                        let label = format!("first on line {}", first.span.line);
                         let twice = Diagnostic::error(codes::DUPLICATE_KEY, message).label(label);
                         self.at.report(key.span, twice);
                     } else {
-                        keys.insert(key.text.clone(), key.span.line);
                         entries.push((key, node));
                     }
                 }
@@ -224,6 +223,23 @@ impl Reader<'_> {
         }
         Ok(())
     }
+}
+
+/// The key of this text among the entries of a mapping; `keys` holds those that were too many to look through.
+fn find<'a>(
+    entries: &'a [(Rc<Node>, Rc<Node>)],
+    keys: &mut BTreeMap<String, usize>,
+    text: &str,
+) -> Option<&'a Rc<Node>> {
+    const FEW: usize = 32;
+    let held = keys.len();
+    if entries.len() >= held + FEW {
+        let new = entries.iter().enumerate().skip(held);
+        keys.extend(new.map(|(at, (key, _))| (key.text.clone(), at)));
+    }
+    let found = keys.get(text).and_then(|at| entries.get(*at));
+    let new = entries.iter().skip(keys.len());
+    found.or_else(|| new.into_iter().find(|(key, _)| key.text == text)).map(|(key, _)| key)
 }
 
 fn wrong<T>(span: Span, diagnostic: Diagnostic) -> Result<T, Wrong> {
@@ -250,7 +266,9 @@ const QUOTE_TEMPLATES: &str = "a value with {{ … }} needs quotes around it whe
 
 fn syntax(error: &ScanError, text: &str) -> (Span, Diagnostic) {
     let span = mark(*error.marker());
-    let span = Span { end: span.start + 1, ..span };
+    let rest = text.get(span.start..).unwrap_or_default();
+    let there = rest.chars().next().map_or(0, char::len_utf8);
+    let span = Span { end: span.start + there, ..span };
     let line = line_of(text, span);
     let info = error.info();
     let info = if info.is_empty() { format!("{:?}", error.kind()) } else { info };
@@ -359,6 +377,34 @@ mod tests {
         let Value::List(items) = &list.value else { panic!("{list:?}") };
         assert_eq!(items[0].text, "ö x");
         assert_eq!(items[0].span, Span { start: 16, end: 22, line: 3, column: 5 });
+    }
+
+    #[test]
+    fn a_syntax_error_is_at_a_whole_character() {
+        for (text, expected) in
+            [("a: [1}\n", "["), ("a: {b: c}\u{2028}d\n", "\u{2028}"), ("a: [", "[")]
+        {
+            let (documents, found) = read(text);
+            assert_eq!(documents, None, "{text:?}");
+            let span = found[0].span.expect("a place");
+            assert_eq!(text.get(span.start..span.end), Some(expected), "{text:?}: {span:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_here_twice_is_found_in_any_mapping() {
+        for length in [2, 30, 31, 32, 33, 63, 64, 65, 500] {
+            for first in [0, (length - 2) / 2, length - 2] {
+                let keys: Vec<String> = (0..length - 1).map(|it| format!("k{it}")).collect();
+                let text = format!("{}: 1\nk{first}: 2\n", keys.join(": 1\n"));
+                let (documents, found) = read(&text);
+                assert_eq!(found.len(), 1, "{length} {first}: {found:?}");
+                assert_eq!(found[0].label, format!("first on line {}", first + 1));
+                let documents = documents.expect("YAML");
+                let Value::Map(entries) = &documents[0].value else { panic!("{documents:?}") };
+                assert_eq!(entries.len(), length - 1);
+            }
+        }
     }
 
     #[test]

@@ -8,15 +8,14 @@ mod utf8;
 use std::fmt;
 use std::sync::Arc;
 
-use regex::Regex;
 use serde::Deserialize;
 use serde::Serialize;
 
 use crate::model::labels::Labels;
-use crate::model::re2;
+use crate::model::pattern::Pattern;
 
 /// `=`, `!=`, `=~`, `!~`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Op {
     /// `=`
     Equal,
@@ -39,14 +38,14 @@ impl fmt::Display for Op {
     }
 }
 
-/// One matcher. Its regex is compiled once and shared by its clones.
+/// One matcher. Its regex is shared by all matchers with the same one.
 #[derive(Debug, Clone)]
 pub struct Matcher {
     name: String,
     op: Op,
     value: String,
     /// Of `=~` and `!~`.
-    regex: Option<Arc<Regex>>,
+    pattern: Option<Arc<Pattern>>,
 }
 
 /// The regex follows from the value.
@@ -94,15 +93,13 @@ impl Matcher {
 
     /// A matcher whose value stands at byte `at`.
     fn at(at: usize, name: &str, op: Op, value: &str) -> Result<Self, ParseError> {
-        let regex = match op {
+        let pattern = match op {
             Op::Equal | Op::NotEqual => None,
             Op::Regex | Op::NotRegex => {
-                let compiled =
-                    re2::compile_anchored(value).map_err(|error| ParseError::new(at, error))?;
-                Some(Arc::new(compiled))
+                Some(Pattern::shared(value).map_err(|error| ParseError::new(at, error))?)
             }
         };
-        Ok(Self { name: name.into(), op, value: value.into(), regex })
+        Ok(Self { name: name.into(), op, value: value.into(), pattern })
     }
 
     /// Label name.
@@ -122,12 +119,21 @@ impl Matcher {
 
     /// Whether the labels satisfy it; a missing label is empty.
     pub fn matches(&self, labels: &Labels) -> bool {
-        let value = labels.get(&self.name);
-        let found = match &self.regex {
-            Some(regex) => regex.is_match(value),
-            None => value == self.value,
+        self.takes(labels.get(&self.name))
+    }
+
+    /// Whether a value satisfies it.
+    pub fn takes(&self, value: &str) -> bool {
+        let found = match &self.pattern {
+            Some(pattern) => pattern.matches(value),
+            None => Some(value == self.value),
         };
-        found == matches!(self.op, Op::Equal | Op::Regex)
+        found == Some(matches!(self.op, Op::Equal | Op::Regex))
+    }
+
+    /// The regex of `=~` and `!~`.
+    pub fn pattern(&self) -> Option<&Arc<Pattern>> {
+        self.pattern.as_ref()
     }
 }
 

@@ -15,6 +15,9 @@ mod tests;
 
 use regex::Regex;
 use regex::RegexBuilder;
+use regex::RegexSet;
+use regex::RegexSetBuilder;
+use regex_syntax::hir::Hir;
 
 /// Memory that one compiled pattern may take, in bytes.
 const SIZE_LIMIT: usize = 10 << 20;
@@ -25,7 +28,7 @@ const MAX_REPEAT: u32 = 1000;
 /// Compiles a pattern that must match the whole text (`^(?:…)$`), with Go's ASCII classes.
 /// The error says what is wrong, for people.
 pub fn compile_anchored(pattern: &str) -> Result<Regex, String> {
-    build(&format!("^(?:{})$", translate(pattern)?))
+    build(&anchored(pattern)?)
 }
 
 /// Compiles a pattern that may match anywhere in the text, with Go's ASCII classes.
@@ -34,19 +37,37 @@ pub fn compile(pattern: &str) -> Result<Regex, String> {
     build(&translate(pattern)?)
 }
 
+/// The syntax tree of a pattern that must match the whole text, for what can be seen without compiling it.
+/// The error says what is wrong, for people; whether it takes too much memory is not known yet.
+pub(super) fn parse_anchored(pattern: &str) -> Result<Hir, String> {
+    regex_syntax::parse(&anchored(pattern)?).map_err(|error| does_not_compile(&error.to_string()))
+}
+
+/// One matcher for many patterns that must match the whole text; `None` when one does not compile, or all together
+/// take too much.
+pub fn compile_set<'a>(patterns: impl Iterator<Item = &'a str>) -> Option<RegexSet> {
+    let patterns: Vec<String> = patterns.map(|it| anchored(it).ok()).collect::<Option<_>>()?;
+    RegexSetBuilder::new(patterns).size_limit(SIZE_LIMIT).build().ok()
+}
+
+fn anchored(pattern: &str) -> Result<String, String> {
+    Ok(format!("^(?:{})$", translate(pattern)?))
+}
+
 fn build(translated: &str) -> Result<Regex, String> {
     RegexBuilder::new(translated).size_limit(SIZE_LIMIT).build().map_err(|error| match error {
         regex::Error::CompiledTooBig(limit) => format!(
             "the regex needs more than {} MiB when compiled: repeat less, or use smaller classes",
             limit >> 20
         ),
-        // the crate draws the translated text above its reason, which people never wrote
-        other => {
-            let text = other.to_string();
-            let reason = text.rsplit("error: ").next().unwrap_or(&text).trim();
-            format!("the regex does not compile: {reason}")
-        }
+        other => does_not_compile(&other.to_string()),
     })
+}
+
+/// The crate draws the translated text above its reason, which people never wrote.
+fn does_not_compile(error: &str) -> String {
+    let reason = error.rsplit("error: ").next().unwrap_or(error).trim();
+    format!("the regex does not compile: {reason}")
 }
 
 /// The pattern in the syntax of the `regex` crate.

@@ -60,13 +60,13 @@ fn format_of(answer: &Answer) -> Result<Format, String> {
 
 /// `http_errors_ratio{service="shop"}`.
 #[derive(Debug)]
-struct Select {
+pub(super) struct Select {
     name: String,
     matchers: Vec<Matcher>,
 }
 
 impl Select {
-    fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
         let (name, matchers) = text.find('{').map_or((text, ""), |brace| text.split_at(brace));
         if name.trim().is_empty() {
             return Err(format!(

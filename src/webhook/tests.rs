@@ -28,6 +28,10 @@ fn foreign_bodies_are_refused_with_what_was_got() {
             "expected version \"4\" with an alerts array, got an object with no keys; a `payload:` in the receiver's webhook_config replaces the body: remove it",
         ),
         (
+            r#"{"alerts":[{"labels":{"alertname":"A"}}],"alerts":[]}"#,
+            "`alerts` is here twice, and one of them would be lost",
+        ),
+        (
             r#"[{"labels":{"alertname":"A"}}]"#,
             "expected an object with version \"4\" and an alerts array, got an array, as Alertmanager's own /api/v2/alerts takes; or a `payload:` in the receiver's webhook_config replaces the body: remove it",
         ),

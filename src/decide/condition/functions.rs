@@ -15,8 +15,10 @@ use cel::common::types::DYN_TYPE;
 use cel::common::types::Kind;
 use cel::common::value::CowVal;
 use cel::common::value::Val;
+use regex::Regex;
 
 use super::harden::REPLACED;
+use crate::model::memo::Memo;
 use crate::model::re2;
 
 type Answer<'b, 'v> = Result<CowVal<'b, 'v>, ExecutionError>;
@@ -214,11 +216,21 @@ fn among<'b, 'v>(arguments: Vec<CowVal<'b, 'v>>) -> Answer<'b, 'v> {
     found.map(|it| CowVal::owned(CelBool::from(it)))
 }
 
+/// Regexes that are written out in conditions. Those that come with an alert are not kept: they are chosen by others.
+static REGEXES: LazyLock<Memo<Regex>> = LazyLock::new(Memo::default);
+
+/// A regex of a condition, compiled; evaluations find it until it is dropped.
+pub(super) fn regex(pattern: &str) -> Result<Arc<Regex>, String> {
+    REGEXES.get_or(pattern, || re2::compile(pattern))
+}
+
 fn matches<'b, 'v>(arguments: Vec<CowVal<'b, 'v>>) -> Answer<'b, 'v> {
     let [text, pattern] = pair(arguments)?;
     match (text.downcast_ref::<CelString<'_>>(), pattern.downcast_ref::<CelString<'_>>()) {
         (Some(text), Some(pattern)) => {
-            let regex = re2::compile(pattern.inner())
+            let regex = REGEXES
+                .get(pattern.inner())
+                .map_or_else(|| re2::compile(pattern.inner()).map(Arc::new), Ok)
                 .map_err(|message| ExecutionError::function_error("matches", message))?;
             Ok(CowVal::owned(CelBool::from(regex.is_match(text.inner()))))
         }

@@ -1,14 +1,16 @@
 //! Refuses what a condition may not say, and puts our operators where CEL's are too lenient.
 
+use std::sync::Arc;
+
 use cel::IdedExpr;
 use cel::common::ast::ComprehensionExpr;
 use cel::common::ast::EntryExpr;
 use cel::common::ast::Expr;
 use cel::common::ast::LiteralValue;
 use cel::common::ast::operators;
+use regex::Regex;
 
 use super::functions;
-use crate::model::re2;
 
 /// What is wrong, and the word of the source that it is about.
 pub(super) struct Wrong {
@@ -22,9 +24,15 @@ impl Wrong {
     }
 }
 
-/// Walks a parsed condition, which is as deep as `bounds` lets it be.
-pub(super) fn harden(expression: &mut IdedExpr, variables: &[&str]) -> Result<(), Wrong> {
-    Walk { variables, locals: Vec::new(), loops: 0 }.expression(expression)
+/// Walks a parsed condition, which is as deep as `bounds` lets it be. Returns the regexes that are written out in it:
+/// evaluating it finds them compiled for as long as they are kept.
+pub(super) fn harden(
+    expression: &mut IdedExpr,
+    variables: &[&str],
+) -> Result<Vec<Arc<Regex>>, Wrong> {
+    let mut walk = Walk { variables, locals: Vec::new(), loops: 0, regexes: Vec::new() };
+    walk.expression(expression)?;
+    Ok(walk.regexes)
 }
 
 struct Walk<'a> {
@@ -32,6 +40,7 @@ struct Walk<'a> {
     /// Variables of the loop around.
     locals: Vec<String>,
     loops: u32,
+    regexes: Vec<Arc<Regex>>,
 }
 
 impl Walk<'_> {
@@ -68,7 +77,7 @@ impl Walk<'_> {
                 if call.func_name == "matches" {
                     // the receiver becomes the first argument
                     call.args.splice(0..0, call.target.take().map(|it| *it));
-                    check_pattern(call.args.last())?;
+                    self.regexes.extend(pattern(call.args.last())?);
                 }
                 // what a macro adds to is its own
                 let of_macro = matches!(call.args.first(), Some(IdedExpr { expr: Expr::Ident(name), .. }) if name.starts_with('@'));
@@ -131,15 +140,15 @@ impl Walk<'_> {
     }
 }
 
-/// A regex that is written out is checked before it is needed.
-fn check_pattern(pattern: Option<&IdedExpr>) -> Result<(), Wrong> {
+/// A regex that is written out, compiled before it is needed.
+fn pattern(pattern: Option<&IdedExpr>) -> Result<Option<Arc<Regex>>, Wrong> {
     match pattern {
         Some(IdedExpr { expr: Expr::Literal(LiteralValue::String(pattern)), .. }) => {
-            re2::compile(pattern.inner())
-                .map(|_| ())
+            functions::regex(pattern.inner())
+                .map(Some)
                 .map_err(|message| Wrong::about("matches", message))
         }
-        _ => Ok(()),
+        _ => Ok(None),
     }
 }
 

@@ -43,7 +43,7 @@ pub(crate) const NAMES: Names<'static> =
 /// A rule, and what is checked when all files are read.
 #[derive(Debug)]
 pub(crate) struct BuiltRule {
-    pub(crate) rule: Rule,
+    pub(crate) rule: Box<Rule>,
     pub(crate) file: String,
     pub(crate) name_span: Span,
     pub(crate) remedies: Vec<BuiltRemedy>,
@@ -83,15 +83,11 @@ pub(crate) fn rule(at: At<'_>, found: Found<RawRule>) -> Option<BuiltRule> {
 
     let target = raw.target.need(at, near, "a rule", "target");
     let target = target.map(|it| text::template(at, it, NAMES)).unwrap_or_default();
-    let remedies: Vec<BuiltRemedy> = raw
-        .response
-        .and_then(Field::found)
-        .map(|it| it.value)
-        .unwrap_or_default()
-        .into_iter()
-        .filter_map(Field::found)
-        .filter_map(|it| remedy(at, it))
-        .collect();
+    let raw_remedies = raw.response.and_then(Field::found).map(|it| it.value).unwrap_or_default();
+    // `collect` would keep what was allocated for the raw ones, and those are larger
+    let mut remedies = Vec::with_capacity(raw_remedies.len());
+    remedies
+        .extend(raw_remedies.into_iter().filter_map(Field::found).filter_map(|it| remedy(at, it)));
     let verify = raw.verify.and_then(Field::found);
     let verify = verify.and_then(|it| probe::verification(at, it, NAMES));
     let (limits, cooldown_span, rate_span) =
@@ -125,7 +121,7 @@ pub(crate) fn rule(at: At<'_>, found: Found<RawRule>) -> Option<BuiltRule> {
     };
     let file = at.file.to_owned();
     Some(BuiltRule {
-        rule,
+        rule: Box::new(rule),
         file,
         name_span: name.span,
         remedies,
@@ -151,7 +147,7 @@ fn page(at: At<'_>, found: Found<RawPage>) -> Option<(Set<Duration>, Span)> {
 }
 
 pub(crate) fn all_matchers(at: At<'_>, raw: List<MatcherText>) -> Vec<Matcher> {
-    let mut matchers = Vec::new();
+    let mut matchers = Vec::with_capacity(raw.len());
     for item in raw.into_iter().filter_map(Field::found) {
         let text = item.value.0.as_str();
         match matcher::parse_many(text, matcher::Grammar::Fallback) {
@@ -194,8 +190,9 @@ fn remedy(at: At<'_>, found: Found<RawRemedy>) -> Option<BuiltRemedy> {
 
 /// `with:`; templates are checked, values when the playbook is known.
 pub(crate) fn with(at: At<'_>, raw: Opt<Entries<serde_json::Value>>) -> With {
-    let mut with = Vec::new();
-    for (key, value) in raw.and_then(Field::found).map(|it| it.value.0).unwrap_or_default() {
+    let entries = raw.and_then(Field::found).map(|it| it.value.0).unwrap_or_default();
+    let mut with = Vec::with_capacity(entries.len());
+    for (key, value) in entries {
         let (Some(key), Some(value)) = (key.found(), value.found()) else { continue };
         if let serde_json::Value::String(text) = &value.value {
             text::check_template(at, value.span, &value.written, text, NAMES);

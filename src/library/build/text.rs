@@ -100,7 +100,9 @@ pub(crate) fn references(
     text: &str,
     names: Names<'_>,
 ) -> Option<Vec<String>> {
-    if let Err((reason, offset)) = render::check(text, names.variables) {
+    let key = format!("template {:?} {text}", names.variables);
+    let checked = at.sink.once(key, || render::check(text, names.variables));
+    if let Err((reason, offset)) = checked {
         let found = Diagnostic::error(codes::TEMPLATE, reason).label(in_brackets(text, names));
         at.report(at.inside(span, written, offset), found);
         return None;
@@ -147,12 +149,12 @@ pub(crate) fn no_secret(at: At<'_>, span: Span, paths: &[String], names: Names<'
 
 /// CEL over `variables`.
 pub(crate) fn condition(at: At<'_>, found: Found<ConditionText>, names: Names<'_>) -> String {
-    expression(at, found.map(|it| it.0), names, condition::check)
+    expression(at, found.map(|it| it.0), names, "condition", condition::check)
 }
 
 /// CEL that gives a list, over `variables`.
 pub(crate) fn list(at: At<'_>, found: Found<ListText>, names: Names<'_>) -> String {
-    expression(at, found.map(|it| it.0), names, condition::check_list)
+    expression(at, found.map(|it| it.0), names, "list", condition::check_list)
 }
 
 /// What is wrong, and where.
@@ -162,9 +164,11 @@ fn expression(
     at: At<'_>,
     found: Found<String>,
     names: Names<'_>,
+    kind: &str,
     check: fn(&str, &[&str]) -> Result<(), Wrong>,
 ) -> String {
-    match check(&found.value, names.variables) {
+    let key = format!("{kind} {:?} {}", names.variables, found.value);
+    match at.sink.once(key, || check(&found.value, names.variables)) {
         Ok(()) => {
             let paths = condition::names(&found.value);
             steps_before(at, found.span, &paths, names, codes::CONDITION);

@@ -2,8 +2,12 @@
 
 use super::check;
 use super::check_config;
+use super::env;
+use super::folder;
 use super::rule;
 use super::step;
+use crate::library::codes;
+use crate::library::load;
 
 const RESTART: &str = "\
 playbook: restart
@@ -275,4 +279,47 @@ fn a_step_that_asks_a_missing_verification_is_a_warning() {
 
     2 files, 1 rule, 1 playbook: 1 warning
     ");
+}
+
+#[test]
+fn many_large_files_of_rules_are_read_as_if_one_by_one() {
+    // enough text for threads; every seventh rule is wrong, and some files hold something else
+    let mut files: Vec<(String, String)> = vec![("quell.yml".into(), "mode: observe\n".into())];
+    let (mut expected, mut wrong) = (Vec::new(), 0);
+    for file in 0..70 {
+        let mut text = String::from("rules:\n");
+        for number in 0..20 {
+            let target = if file % 10 == 3 && number % 7 == 0 { "{{ labels. }}" } else { "api" };
+            wrong += usize::from(target != "api");
+            let name = format!("r{file:02}-{number:02}");
+            let filler = "x".repeat(300);
+            text = format!(
+                "{text}  - {{ name: {name}, match: [a={name}], target: \"{target}\", description: {filler} }}\n"
+            );
+            expected.push(name);
+        }
+        files.push((format!("rules/{file:02}.yml"), text));
+    }
+    files.push(("rules/05-text.yml".into(), "just text\n".into()));
+    files.push(("rules/06-broken.yml".into(), "rules: [\n".into()));
+    files.push((
+        "rules/07-playbook.yml".into(),
+        "playbook: p\nsteps: [{ name: s, wait: 1s }]\n".into(),
+    ));
+    let files: Vec<(&str, &str)> = files.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+    let all = folder(&files);
+    let loaded = load(Some(&all.path().join("quell.yml")), &env);
+    let shown = loaded.render(false);
+    assert_eq!((loaded.counts.rules, loaded.counts.playbooks), (1400, 1), "{shown}");
+    let of = |code| loaded.diagnostics.iter().filter(|it| it.code == code).count();
+    assert_eq!(of(codes::TEMPLATE), wrong, "{shown}");
+    assert_eq!(of(codes::EMPTY), 1, "{shown}");
+    assert_eq!(of(codes::NOT_YAML), 1, "{shown}");
+
+    let mut right = files.clone();
+    right.retain(|(name, text)| !text.contains("labels.") && !name.contains('-'));
+    let library = super::library(&right);
+    let names: Vec<&str> = library.rules.rules().iter().map(|it| it.name.as_str()).collect();
+    expected.retain(|name| right.iter().any(|(_, text)| text.contains(&format!("name: {name},"))));
+    assert_eq!(names, expected);
 }

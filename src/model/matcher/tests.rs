@@ -199,8 +199,8 @@ fn the_classic_grammar_trims_unicode_space_around_the_last_matcher_alone() {
 fn a_clone_shares_its_regex() {
     let matcher = parse_one("a=~\"b\"", Grammar::Fallback).unwrap();
     let clone = matcher.clone();
-    assert!(Arc::ptr_eq(matcher.regex.as_ref().unwrap(), clone.regex.as_ref().unwrap()));
-    assert!(parse_one("a=\"b\"", Grammar::Fallback).unwrap().regex.is_none());
+    assert!(Arc::ptr_eq(matcher.pattern().unwrap(), clone.pattern().unwrap()));
+    assert!(parse_one("a=\"b\"", Grammar::Fallback).unwrap().pattern().is_none());
 }
 
 fn any_op(number: u8) -> Op {
