@@ -1,5 +1,6 @@
 //! The command line. Exit codes: 0 fine, 1 found problems, 2 could not run.
 
+mod backtest;
 mod demo;
 mod explain;
 mod list;
@@ -7,6 +8,7 @@ mod output;
 mod people;
 mod send;
 mod serve;
+mod test;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -57,6 +59,10 @@ enum Command {
         /// quell.yml, folders, or single files; the configured set when silent.
         paths: Vec<PathBuf>,
     },
+    /// Run the tests of rules: *.test.yml, on a virtual clock, without network or database.
+    Test(test::Options),
+    /// Replay the alerts of the past through rules and guards, and say what would have run and what not.
+    Backtest(backtest::Options),
     /// Say which rules an alert selects and why each other does not, and what the plan would be.
     Explain(explain::Options),
     /// Post a test alert to a running quell, and show match, verdicts and plan.
@@ -122,6 +128,8 @@ async fn run(cli: Cli) -> Result<(), Error> {
         Command::Demo(options) => demo::run(&options).await,
         Command::Serve => serve::run(&at).await,
         Command::Check { paths } => serve::check(&at, &paths),
+        Command::Test(options) => test::run(&at, &options),
+        Command::Backtest(options) => backtest::run(&at, &options).await,
         Command::Explain(options) => explain::run(&at, &options),
         Command::Send(options) => send::run(&at, &options).await,
         Command::Incidents(options) => list::incidents(&at, &options).await,

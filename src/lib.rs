@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! main → cli → app                  start, wire, stop          demo: a shop to try it on
-//! engine             api            joins I/O with decisions │ the HTTP edge: JSON API, links
+//! engine   rehearse  api            joins I/O with decisions │ the same without I/O │ the HTTP edge: JSON API, links
 //! library  store  act  probe  notify     one outside thing each; they do not know one another
 //! history  webhook                  alerts of the past, and bodies of senders
 //! decide                            pure functions: no await, clock, randomness or logging
@@ -30,6 +30,7 @@ pub mod model;
 pub mod net;
 pub mod notify;
 pub mod probe;
+pub mod rehearse;
 pub mod store;
 pub mod telemetry;
 pub mod wake;

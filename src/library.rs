@@ -23,10 +23,13 @@ use sha2::Sha256;
 
 use self::diagnostic::Sink;
 use self::files::Reader;
+use self::scenario::Scenario;
 use crate::decide::matching::Index;
 use crate::model::config::Config;
+use crate::model::playbook::Mode;
 use crate::model::playbook::Playbook;
 use crate::model::rule::Check;
+use crate::model::rule::Set;
 
 mod build;
 pub mod codes;
@@ -37,6 +40,7 @@ mod files;
 mod later;
 mod link;
 mod raw;
+pub mod scenario;
 mod suggest;
 mod yaml;
 
@@ -44,6 +48,7 @@ pub use self::diagnostic::Counts;
 pub use self::diagnostic::Diagnostic;
 pub use self::diagnostic::Severity;
 pub use self::diagnostic::Sources;
+pub use self::diagnostic::Span;
 pub use self::diagnostic::render_diagnostics;
 pub use self::diagnostic::summary;
 
@@ -68,6 +73,8 @@ pub struct Library {
 pub struct Loaded {
     /// The library; `None` when anything is an error.
     pub library: Option<Library>,
+    /// The tests of rules among the files, when they were asked for and there is a library.
+    pub scenarios: Vec<Scenario>,
     /// Everything found, by file and place.
     pub diagnostics: Vec<Diagnostic>,
     /// What was read.
@@ -108,7 +115,64 @@ pub fn load(config_file: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) ->
         reader.config = Some(Config::default());
         reader.default_folders(Path::new(""));
     }
-    finish(reader)
+    finish(reader, false)
+}
+
+/// As [`load`], for `quell check`: tests of rules in those folders are looked at too.
+pub fn check(config_file: Option<&Path>, env: &dyn Fn(&str) -> Option<String>) -> Loaded {
+    let sink = Sink::default();
+    let mut reader = Reader::new(&sink, env);
+    if let Some(path) = config_file {
+        reader.config_file(path);
+    } else {
+        reader.config = Some(Config::default());
+        reader.default_folders(Path::new(""));
+    }
+    finish(reader, true)
+}
+
+/// What [`load_tests`] reads.
+#[derive(Debug, Clone, Default)]
+pub struct Tested {
+    /// Settings with the rules and playbooks they list; the mode is theirs.
+    pub config: Option<PathBuf>,
+    /// Without settings: files and folders of rules and playbooks. The mode is auto.
+    pub rules: Vec<PathBuf>,
+    /// Only the tests in these files and folders; when empty, those beside the rules and in `tests` beside the settings.
+    pub tests: Vec<PathBuf>,
+}
+
+/// Reads rules and their tests for `quell test`. No credential is read: what `${…}` stands for is made up.
+pub fn load_tests(tested: &Tested) -> Loaded {
+    let sink = Sink::default();
+    let mut reader = Reader::new(&sink, &|_| None);
+    reader.pretends = true;
+    let mut beside = PathBuf::new();
+    if let Some(path) = &tested.config {
+        reader.config_file(path);
+        beside = path.parent().map(Path::to_owned).unwrap_or_default();
+    } else {
+        for path in &tested.rules {
+            reader.path(path, None);
+        }
+    }
+    if tested.tests.is_empty() {
+        let folder = beside.join("tests");
+        if folder.is_dir() {
+            reader.tests_in(&folder);
+        }
+    } else {
+        reader.tests.clear();
+        for path in &tested.tests {
+            if reader.tests_in(path) == 0 {
+                let message = format!("{} holds no tests: no file *.test.yml", path.display());
+                sink.push(Diagnostic::error(codes::UNREADABLE, message));
+            }
+        }
+    }
+    // without settings, servers and global limits are not looked at
+    let config = Config { mode: Set::default_of(Mode::Auto), ..Config::default() };
+    finish_with(reader, true, config)
 }
 
 /// Reads files and folders for `quell check`: each file tells by its content whether it is quell.yml, rules or a playbook.
@@ -123,20 +187,34 @@ pub fn check_paths(paths: &[PathBuf], env: &dyn Fn(&str) -> Option<String>) -> L
             sink.push(Diagnostic::error(codes::UNREADABLE, message));
         }
     }
-    finish(reader)
+    finish(reader, true)
 }
 
-fn finish(reader: Reader<'_>) -> Loaded {
-    let Reader { sink, mut sources, counts, gathered, config, digests, secretive, .. } = reader;
-    let linked = link::link(sink, config.as_ref(), gathered);
-    let library = (sink.errors() == 0).then(|| Library {
-        config: config.unwrap_or_default(),
+fn finish(reader: Reader<'_>, tests: bool) -> Loaded {
+    finish_with(reader, tests, Config::default())
+}
+
+/// Joins what was read; `settings` hold where there is no quell.yml.
+fn finish_with(mut reader: Reader<'_>, tests: bool, settings: Config) -> Loaded {
+    let sink = reader.sink;
+    let config = reader.config.take();
+    let linked = link::link(sink, config.as_ref(), std::mem::take(&mut reader.gathered));
+    let digests = std::mem::take(&mut reader.digests);
+    let mut library = (sink.errors() == 0).then(|| Library {
+        config: config.unwrap_or(settings),
         rules: Arc::new(Index::new(linked.rules)),
         checks: linked.checks,
         playbooks: linked.playbooks,
         digest: digest(&digests),
         files: digests.into_keys().collect(),
     });
+    let scenarios = match &library {
+        Some(library) if tests => reader.scenarios(library),
+        Some(_) | None => Vec::new(),
+    };
+    library = library.filter(|_| sink.errors() == 0);
+    let Reader { mut sources, mut counts, secretive, .. } = reader;
+    counts.tests = scenarios.len();
     let mut diagnostics = sink.take();
     diagnostics.sort_by(|a, b| (&a.file, a.span).cmp(&(&b.file, b.span)));
     for (file, spans) in sink.take_masked() {
@@ -144,7 +222,7 @@ fn finish(reader: Reader<'_>) -> Loaded {
             sources.mask(&file, &spans);
         }
     }
-    Loaded { library, diagnostics, counts, sources }
+    Loaded { library, scenarios, diagnostics, counts, sources }
 }
 
 /// One digest over names and contents, in order of name.

@@ -50,7 +50,7 @@ pub(super) async fn run(at: &Place) -> Result<(), Error> {
 /// Checks the files.
 pub(super) fn check(at: &Place, paths: &[PathBuf]) -> Result<(), Error> {
     let loaded = if paths.is_empty() {
-        library::load(at.file().as_deref(), &environment)
+        library::check(at.file().as_deref(), &environment)
     } else {
         library::check_paths(paths, &environment)
     };

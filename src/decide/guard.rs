@@ -116,6 +116,23 @@ const ALL: &[Guard] = &[
     rate::concurrent,
 ];
 
+/// The names of all guards, in the same order: what people write to mean one.
+pub const NAMES: [&str; 13] = [
+    "kill switch",
+    "mode",
+    "still firing",
+    "stale",
+    "evidence",
+    "silence",
+    "settle",
+    "target free",
+    "cooldown",
+    "rate of the rule",
+    "rate of the playbook",
+    "rate of everything",
+    "at once",
+];
+
 /// Guards asked again before each step of a run.
 const STILL_TRUE: &[Guard] = &[kill_switch::judge, firing::judge, evidence::judge, silence::judge];
 
@@ -192,4 +209,4 @@ impl Ruling {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+pub(super) mod tests;

@@ -153,7 +153,7 @@ pub enum Asks {
     /// Give the incident to people, and write it down.
     People(String),
     /// Judge this remedy.
-    Remedy(Candidate),
+    Remedy(Box<Candidate>),
 }
 
 /// A remedy whose turn it is.
@@ -200,7 +200,7 @@ pub fn asks(case: Case<'_>, playbooks: &BTreeMap<String, Arc<Playbook>>, runs: &
         Next::NoResponse => Asks::Note(format!("rule {} has no remedy: people only", rule.name)),
         Next::People(reason) => Asks::People(reason),
         Next::Remedy { remedy, round } => match candidate(case, playbooks, remedy, round) {
-            Ok(candidate) => Asks::Remedy(candidate),
+            Ok(candidate) => Asks::Remedy(Box::new(candidate)),
             Err(reason) => Asks::People(reason),
         },
     }

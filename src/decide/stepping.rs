@@ -137,7 +137,6 @@ pub fn waits_for_alert(plan: &Plan, state: &State) -> bool {
 
 /// What beginning a step comes to.
 #[derive(Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "one lives at a time")]
 pub enum Begin {
     /// Write this entry; nothing else.
     Write(Event),

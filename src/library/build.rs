@@ -9,4 +9,5 @@ pub(crate) mod probe;
 pub(crate) mod rule;
 pub(crate) mod secret;
 pub(crate) mod step;
+pub(crate) mod test;
 pub(crate) mod text;

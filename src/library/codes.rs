@@ -116,6 +116,8 @@ codes! {
          write \"$NAME\" in the script."
     UNDO "Q0134" "an action that does not know its own reverse"
         "`undo: previous` works for actions that know what there was before. For this one, name the action that takes it back."
+    UNKNOWN_NAME "Q0135" "a name that leads nowhere"
+        "A test names a rule, check, step, guard or operator that the files under test do not have. The message lists those they have."
     NEVER_MATCHES "Q0311" "a rule that can never match"
         "The first rule that matches an alert takes it, unless it says `continue: true`. A rule before this one takes every alert that this \
          one could. Put the narrower rule first."

@@ -213,6 +213,12 @@ impl Sources {
         *text = String::from_utf8_lossy(&bytes).into_owned();
     }
 
+    /// The same with a part of all names left out: the folder of a test.
+    #[cfg(test)]
+    pub(crate) fn without(self, part: &str) -> Self {
+        Self(self.0.into_iter().map(|(name, text)| (name.replace(part, ""), text)).collect())
+    }
+
     /// The text of a file.
     pub fn get(&self, file: &str) -> Option<&str> {
         self.0.get(file).map(String::as_str)
@@ -299,6 +305,8 @@ pub struct Counts {
     pub checks: usize,
     /// Playbooks in them.
     pub playbooks: usize,
+    /// Tests of rules in them, where those are looked at.
+    pub tests: usize,
 }
 
 /// `2 files, 41 rules, 17 playbooks: 1 error, 1 warning`.
@@ -318,7 +326,11 @@ pub fn summary(counts: Counts, diagnostics: &[Diagnostic]) -> String {
         (0, _) => many(warnings, "warning"),
         _ => format!("{}, {}", many(errors, "error"), many(warnings, "warning")),
     };
-    format!("{text}, {}: {verdict}", many(counts.playbooks, "playbook"))
+    text = format!("{text}, {}", many(counts.playbooks, "playbook"));
+    if counts.tests > 0 {
+        text = format!("{text}, {}", many(counts.tests, "test"));
+    }
+    format!("{text}: {verdict}")
 }
 
 #[cfg(test)]
@@ -362,7 +374,7 @@ mod tests {
 
     #[test]
     fn the_summary_counts_and_uses_the_singular() {
-        let counts = Counts { files: 2, rules: 41, checks: 0, playbooks: 1 };
+        let counts = Counts { files: 2, rules: 41, checks: 0, playbooks: 1, tests: 0 };
         assert_eq!(summary(counts, &[]), "2 files, 41 rules, 1 playbook: no problems");
         let found = [Diagnostic::error("Q0101", "x"), Diagnostic::warning("Q0311", "y")];
         assert_eq!(

@@ -50,6 +50,12 @@ impl<T> Field<T> {
         Self { value: None, missing: false, span: Span::default(), written: String::new() }
     }
 
+    /// A part of a value, at the place of the whole.
+    pub(crate) fn of(found: Found<T>) -> Self {
+        let Found { value, span, written } = found;
+        Self { value: Some(value), missing: false, span, written }
+    }
+
     /// The value, unless it was missing or wrong.
     pub(crate) fn get(&self) -> Option<&T> {
         self.value.as_ref()

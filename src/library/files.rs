@@ -9,6 +9,7 @@ use std::rc::Rc;
 use sha2::Digest;
 use sha2::Sha256;
 
+use super::Library;
 use super::build;
 use super::build::config::Paths;
 use super::build::secret;
@@ -26,6 +27,8 @@ use super::link::Gathered;
 use super::raw::config::RawConfig;
 use super::raw::playbook::RawPlaybook;
 use super::raw::rule::RawRuleFile;
+use super::raw::test::RawTestFile;
+use super::scenario::Scenario;
 use super::suggest::did_you_mean;
 use super::yaml;
 use super::yaml::Node;
@@ -55,6 +58,10 @@ pub(crate) struct Reader<'a> {
     pub(crate) digests: BTreeMap<String, Vec<u8>>,
     /// Files whose masked places must not be shown.
     pub(crate) secretive: BTreeSet<String>,
+    /// Files of tests that were come across, and are read when the rules are.
+    pub(crate) tests: Vec<PathBuf>,
+    /// What `${…}` stands for is made up, and no credential is read.
+    pub(crate) pretends: bool,
     seen: BTreeSet<PathBuf>,
 }
 
@@ -69,6 +76,8 @@ impl<'a> Reader<'a> {
             config: None,
             digests: BTreeMap::new(),
             secretive: BTreeSet::new(),
+            tests: Vec::new(),
+            pretends: false,
             seen: BTreeSet::new(),
         }
     }
@@ -101,12 +110,53 @@ impl<'a> Reader<'a> {
         } else {
             files.push(path.to_owned());
         }
+        let (tests, files): (Vec<_>, Vec<_>) = files.into_iter().partition(|it| is_test(it));
+        let count = tests.len() + files.len();
+        self.tests.extend(tests);
         for file in &files {
             if let Some((name, text)) = self.text(file, named_at) {
                 self.any_text(file, &name, &text);
             }
         }
-        files.len()
+        count
+    }
+
+    /// Notes the tests of a folder, or one file of them, and nothing else; says how many files there are.
+    pub(crate) fn tests_in(&mut self, path: &Path) -> usize {
+        let mut files = Vec::new();
+        if path.is_dir() {
+            self.folder(path, 0, &mut files);
+            files.retain(|it| is_test(it));
+            files.sort();
+        } else {
+            files.push(path.to_owned());
+        }
+        let count = files.len();
+        for file in files {
+            if !self.tests.contains(&file) {
+                self.tests.push(file);
+            }
+        }
+        count
+    }
+
+    /// Reads the tests that were come across, by a library that holds.
+    pub(crate) fn scenarios(&mut self, library: &Library) -> Vec<Scenario> {
+        let mut scenarios = Vec::new();
+        for path in std::mem::take(&mut self.tests) {
+            let Some((name, text)) = self.text(&path, None) else { continue };
+            let at = At { file: &name, text: &text, sink: self.sink };
+            let Some(documents) = yaml::parse(&text, at) else { continue };
+            let documents = filled(&documents);
+            let [node] = documents.as_slice() else {
+                not_one(at, &documents);
+                continue;
+            };
+            let raw = decode::decode::<RawTestFile>(node, at).found();
+            scenarios
+                .extend(raw.map(|raw| build::test::tests(at, raw, library)).unwrap_or_default());
+        }
+        scenarios
     }
 
     fn folder(&mut self, path: &Path, depth: usize, files: &mut Vec<PathBuf>) {
@@ -125,7 +175,7 @@ impl<'a> Reader<'a> {
                 if depth < MAX_DEPTH {
                     self.folder(&path, depth + 1, files);
                 }
-            } else if is_read(&name) {
+            } else if is_read(&name) || is_test(&path) {
                 files.push(path);
             }
         }
@@ -195,7 +245,7 @@ impl<'a> Reader<'a> {
         let [node] = documents.as_slice() else { return not_one(at, &documents) };
         secret::mask(at, node);
         let Some(raw) = decode::decode::<RawConfig>(node, at).found() else { return };
-        let secrets = Secrets::new(at, self.env, folder);
+        let secrets = Secrets::new(at, self.env, folder, self.pretends);
         let (mut config, paths) = build::config::config(&secrets, raw, folder);
         secrets.refuse_elsewhere(node);
         // Before the others are read: there is one set of settings.
@@ -281,6 +331,12 @@ impl<'a> Reader<'a> {
 fn is_read(name: &str) -> bool {
     let stem = name.strip_suffix(".yml").or_else(|| name.strip_suffix(".yaml"));
     stem.is_some_and(|stem| ![".test", ".example"].iter().any(|end| stem.ends_with(end)))
+}
+
+/// `*.test.yml`: tests of rules.
+fn is_test(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    [".test.yml", ".test.yaml"].iter().any(|end| name.ends_with(end)) && !name.starts_with('.')
 }
 
 /// Documents that are not empty.

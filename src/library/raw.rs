@@ -8,6 +8,7 @@ pub(crate) mod config;
 pub(crate) mod playbook;
 pub(crate) mod probe;
 pub(crate) mod rule;
+pub(crate) mod test;
 
 /// A key that may be left out.
 pub(crate) type Opt<T> = Option<Field<T>>;

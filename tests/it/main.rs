@@ -10,6 +10,7 @@ mod bad_input;
 mod cli;
 mod crashes;
 mod journeys;
+mod rehearsal;
 mod servers;
 mod store;
 mod support;

@@ -35,6 +35,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "wake",
         ],
     ),
+    ("rehearse", &["model", "decide", "library", "error"]),
     (
         "api",
         &["model", "decide", "library", "store", "clock", "error", "telemetry", "wake", "webhook"],
@@ -65,6 +66,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "app",
             "demo",
             "library",
+            "rehearse",
             "decide",
             "model",
             "store",

@@ -113,3 +113,10 @@ mod more_guards_never_permit_more {
         }
     }
 }
+
+#[test]
+fn every_guard_has_the_name_that_people_know_it_by() {
+    let rulings = judge(&subject(), &facts(), now());
+    let names: Vec<&str> = rulings.iter().map(|ruling| ruling.guard.as_str()).collect();
+    assert_eq!(names, NAMES);
+}

@@ -49,12 +49,27 @@ const HARMLESS: [&str; 29] = [
 const SECRET: [&str; 8] =
     ["url", "token", "link_key", "routing_key", "webhook_url", "smtp", "storage", "headers"];
 
+/// Stands for a credential that is not read: as long as an integration key, which is the strictest of all.
+const PRETENDED: &str = "pretendpretendpretendpretendpret";
+
+/// Stands for a whole value that is not read; it leads nowhere.
+fn pretended(key: &str) -> &'static str {
+    match key {
+        "url" | "webhook_url" | "external_url" => "https://pretended.invalid",
+        "smtp" => "smtps://pretended.invalid",
+        "storage" => "sqlite:pretended.db",
+        _ => PRETENDED,
+    }
+}
+
 /// Replaces what `${…}` stands for.
 pub(crate) struct Secrets<'a> {
     pub(crate) at: At<'a>,
     pub(crate) env: &'a dyn Fn(&str) -> Option<String>,
     /// The folder that relative paths are relative to.
     pub(crate) folder: &'a Path,
+    /// What `${…}` stands for is made up.
+    pretends: bool,
     /// Where replacements are allowed and were made.
     replaced: RefCell<Vec<usize>>,
 }
@@ -64,14 +79,18 @@ impl<'a> Secrets<'a> {
         at: At<'a>,
         env: &'a dyn Fn(&str) -> Option<String>,
         folder: &'a Path,
+        pretends: bool,
     ) -> Self {
-        Self { at, env, folder, replaced: RefCell::new(Vec::new()) }
+        Self { at, env, folder, pretends, replaced: RefCell::new(Vec::new()) }
     }
 
     /// The text with its `${…}` replaced; `None` when one cannot be, which is reported under `key`.
     pub(crate) fn reveal(&self, key: &str, found: Found<SecretText>) -> Option<Found<String>> {
         self.replaced.borrow_mut().push(found.span.start);
         let text = found.value.0.as_str();
+        if self.pretends && text.starts_with("${") && text.ends_with('}') {
+            return Some(found.map(|_| pretended(key).to_owned()));
+        }
         let mut out = String::new();
         let mut rest = text;
         let mut whole = true;
@@ -103,6 +122,7 @@ impl<'a> Secrets<'a> {
     fn one(&self, key: &str, inner: &str) -> Result<String, Box<Diagnostic>> {
         let refuse = |code, message| Err(Box::new(Diagnostic::error(code, message)));
         match inner.split_once(':') {
+            Some(("env" | "file", _)) if self.pretends => Ok(PRETENDED.to_owned()),
             Some(("env", name)) => match (self.env)(name).filter(|value| !value.is_empty()) {
                 Some(value) => Ok(value),
                 None => refuse(

@@ -1,0 +1,212 @@
+//! What happens in a test.
+
+use std::time::Duration;
+
+use super::Names;
+use super::labels;
+use crate::library::field::Field;
+use crate::library::field::Found;
+use crate::library::raw::Opt;
+use crate::library::raw::test::RawComesTo;
+use crate::library::raw::test::RawEvent;
+use crate::library::raw::test::RawOutcome;
+use crate::library::raw::test::RawSays;
+use crate::library::raw::test::RawSees;
+use crate::library::raw::test::RawStanding;
+use crate::library::raw::test::RawWord;
+use crate::library::scenario::ComesTo;
+use crate::library::scenario::Deed;
+use crate::library::scenario::Says;
+use crate::library::scenario::Scripted;
+use crate::library::scenario::Spoken;
+use crate::library::scenario::Whose;
+use crate::model::labels::Labels;
+
+/// Keys of an event that say what happens.
+const DEEDS: &str = "alert, resolve, probe, step, silence, unsilence, alertmanager, approve, reject, ack, answer, cancel, \
+                     pause, resume or restart";
+
+/// One event; `before` is the time of the one before it.
+pub(super) fn event(
+    names: Names<'_>,
+    found: Found<RawEvent>,
+    before: Duration,
+) -> Option<Scripted> {
+    let Found { value: mut raw, span, .. } = found;
+    let at = names.time(raw.at.take()).unwrap_or(before);
+    let beside = raw.annotations.is_some() || raw.truncated.is_some();
+    if beside && raw.alert.is_none() {
+        names.wrong_keys(
+            span,
+            "`annotations` and `truncated` go with `alert`",
+            "add `alert`, or remove them",
+        );
+    }
+    let mut deeds = deeds(names, raw, span);
+    if deeds.len() != 1 {
+        let got = deeds.len();
+        let message = format!("an event is exactly one thing that happens, and this is {got}");
+        names.wrong_keys(span, message, &format!("expected one of {DEEDS}"));
+        return None;
+    }
+    let what = deeds.pop().flatten()?;
+    Some(Scripted { at, span, what })
+}
+
+/// One item a key that was written; `None` where its value is wrong.
+fn deeds(
+    names: Names<'_>,
+    raw: RawEvent,
+    span: crate::library::diagnostic::Span,
+) -> Vec<Option<Deed>> {
+    let mut deeds = Vec::new();
+    let annotations = raw.annotations.and_then(Field::found).map(|it| labels(it.value));
+    let truncated = raw.truncated.and_then(Field::found).map_or(0, |it| u64::from(it.value));
+    if let Some(field) = raw.alert {
+        let labels = field.found().map(|it| labels(it.value));
+        if labels.as_ref().is_some_and(Labels::is_empty) {
+            names.wrong_keys(span, "an alert without labels", "write `alert: { alertname: … }`");
+        }
+        deeds.push(labels.map(|labels| Deed::Fire {
+            labels,
+            annotations: annotations.unwrap_or_default(),
+            truncated,
+        }));
+    }
+    if let Some(field) = raw.resolve {
+        deeds.push(field.found().map(|it| Deed::Resolve(labels(it.value))));
+    }
+    if let Some(field) = raw.probe {
+        deeds.push(field.found().and_then(|it| sees(names, it)));
+    }
+    if let Some(field) = raw.step {
+        deeds.push(field.found().and_then(|it| comes_to(names, it)));
+    }
+    for (field, says) in [(raw.silence, Some(Says::Silenced)), (raw.unsilence, None)] {
+        if let Some(field) = field {
+            let of = field.found().map(|it| labels(it.value));
+            deeds.push(of.map(|of| Deed::Alertmanager { of, says }));
+        }
+    }
+    if let Some(field) = raw.alertmanager {
+        deeds.push(field.found().and_then(|it| says(names, it)));
+    }
+    for (field, key) in [
+        (raw.approve, "approve"),
+        (raw.reject, "reject"),
+        (raw.ack, "ack"),
+        (raw.answer, "answer"),
+        (raw.cancel, "cancel"),
+    ] {
+        if let Some(field) = field {
+            deeds.push(field.found().and_then(|it| word(names, it, key)));
+        }
+    }
+    if raw.pause.is_some() {
+        deeds.push(names.scope(raw.pause).map(Deed::Pause));
+    }
+    if raw.resume.is_some() {
+        deeds.push(names.scope(raw.resume).map(Deed::Resume));
+    }
+    if raw.restart.is_some() {
+        deeds.push(Some(Deed::Restart));
+    }
+    deeds
+}
+
+fn sees(names: Names<'_>, found: Found<RawSees>) -> Option<Deed> {
+    let Found { value: raw, span, .. } = found;
+    let health = raw.is.need(names.at, span, "a probe", "is").map(|it| it.value);
+    let measured = raw.measured.and_then(Field::found).map(|it| it.value);
+    let count = [raw.rule.is_some(), raw.check.is_some(), raw.playbook.is_some()];
+    if count.iter().filter(|it| **it).count() != 1 || raw.playbook.is_some() != raw.step.is_some() {
+        names.wrong_keys(
+            span,
+            "whose probe is it?",
+            "name a `rule`, a `check`, or a `playbook` and its `step`",
+        );
+        return None;
+    }
+    let playbook = names.playbook(raw.playbook).map(|it| it.value);
+    let step = names.step(raw.step, playbook.as_ref()).map(|it| it.value);
+    let rule = names.rule(raw.rule).map(|it| Whose::Rule(it.value));
+    let check = names.check(raw.check).map(|it| Whose::Check(it.value));
+    let step = playbook.zip(step).map(|(playbook, step)| Whose::Step(playbook, step));
+    Some(Deed::Probe { whose: rule.or(check).or(step)?, health: health?, measured })
+}
+
+fn comes_to(names: Names<'_>, found: Found<RawComesTo>) -> Option<Deed> {
+    let Found { value: raw, span, .. } = found;
+    let playbook = names.playbook(raw.playbook).map(|it| it.value);
+    let step = names.step(raw.step, playbook.as_ref()).map(|it| it.value);
+    let is = raw.is.need(names.at, span, "a step", "is")?.value;
+    let reason = raw.reason.and_then(Field::found).map(|it| it.value);
+    let output = raw.output.and_then(Field::found).map(|it| it.value);
+    if output.is_some() && is != RawOutcome::Done {
+        names.wrong_keys(span, "only a step that is done has an output", "remove `output`");
+    }
+    let reason = || reason.unwrap_or_else(|| "the test says so".to_owned());
+    let comes_to = match is {
+        RawOutcome::Done => ComesTo::Done(output.unwrap_or_default()),
+        RawOutcome::Fails => ComesTo::Fails { reason: reason(), retryable: true },
+        RawOutcome::Refused => ComesTo::Fails { reason: reason(), retryable: false },
+        RawOutcome::Unknown => ComesTo::Unknown(reason()),
+    };
+    Some(Deed::Step {
+        playbook,
+        step,
+        nth: raw.nth.and_then(Field::found).map(|it| it.value),
+        undo: raw.undo.and_then(Field::found).is_some_and(|it| it.value),
+        comes_to,
+        takes: names.time(raw.takes).unwrap_or_default(),
+    })
+}
+
+fn says(names: Names<'_>, found: Found<RawSays>) -> Option<Deed> {
+    let is = found.value.is.need(names.at, found.span, "`alertmanager`", "is")?.value;
+    let of = found.value.of.and_then(Field::found).map(|it| labels(it.value)).unwrap_or_default();
+    let says = match is {
+        RawStanding::Active => Says::Active,
+        RawStanding::Silenced => Says::Silenced,
+        RawStanding::Inhibited => Says::Inhibited,
+        RawStanding::Gone => Says::Gone,
+        RawStanding::Unknown => Says::Unknown,
+    };
+    Some(Deed::Alertmanager { of, says: Some(says) })
+}
+
+fn word(names: Names<'_>, found: Found<RawWord>, key: &str) -> Option<Deed> {
+    let Found { value: raw, span, .. } = found;
+    let reason = text(raw.reason);
+    let happened = raw.happened.and_then(Field::found).map(|it| it.value);
+    if reason.is_some() && key != "reject" {
+        names.wrong_keys(span, "`reason` goes with `reject`", "remove it");
+    }
+    if happened.is_some() && key != "answer" {
+        names.wrong_keys(span, "`happened` goes with `answer`", "remove it");
+    }
+    let word = match key {
+        "approve" => Spoken::Approve,
+        "reject" => Spoken::Reject(reason.unwrap_or_else(|| "no reason given".to_owned())),
+        "ack" => Spoken::Acknowledge,
+        "cancel" => Spoken::Cancel,
+        _ => {
+            let Some(happened) = happened else {
+                let label = "write `answer: { happened: true }`";
+                names.wrong_keys(span, "did the step happen?", label);
+                return None;
+            };
+            Spoken::Answer(happened)
+        }
+    };
+    Some(Deed::Word {
+        by: names.operator(raw.by),
+        word,
+        rule: names.rule(raw.rule).map(|it| it.value),
+        target: text(raw.target),
+    })
+}
+
+fn text(raw: Opt<String>) -> Option<String> {
+    raw.and_then(Field::found).map(|it| it.value)
+}

@@ -1,0 +1,241 @@
+//! `*.test.yml`: tests of rules, run by `quell test` on a virtual clock.
+
+use serde::Deserialize;
+
+use super::DurationText;
+use super::List;
+use super::Opt;
+use crate::library::field::Entries;
+use crate::library::field::Field;
+use crate::model::playbook::Mode;
+use crate::model::run::Health;
+
+/// A file of tests.
+#[derive(Debug, Deserialize)]
+#[serde(rename = "a test file")]
+pub(crate) struct RawTestFile {
+    /// Tests, each in a world of its own.
+    pub(crate) tests: Field<List<RawTest>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename = "a test")]
+pub(crate) struct RawTest {
+    /// What it shows, unique in its file.
+    pub(crate) name: Field<String>,
+    /// When it begins, such as 2026-01-05T10:00:00Z (the default, a Monday).
+    pub(crate) at: Opt<String>,
+    /// The most any rule may do in this test; that of quell.yml when silent, auto without one.
+    pub(crate) mode: Opt<Mode>,
+    /// What happens, in order.
+    pub(crate) events: Opt<List<RawEvent>>,
+    /// What must come of it.
+    pub(crate) expect: Field<List<RawExpect>>,
+}
+
+/// What happens: a time, and exactly one of the other keys.
+#[derive(Debug, Deserialize)]
+#[serde(rename = "an event")]
+pub(crate) struct RawEvent {
+    /// Time since the beginning of the test; that of the event before when silent.
+    pub(crate) at: Opt<DurationText>,
+    /// An alert with these labels fires, as Alertmanager would send it.
+    pub(crate) alert: Opt<Entries<String>>,
+    /// Beside `alert`: its annotations.
+    pub(crate) annotations: Opt<Entries<String>>,
+    /// Beside `alert`: how many alerts its delivery cut off.
+    pub(crate) truncated: Opt<u32>,
+    /// Open alerts that have all these labels resolve.
+    pub(crate) resolve: Opt<Entries<String>>,
+    /// From now on a probe sees this.
+    pub(crate) probe: Opt<RawSees>,
+    /// From now on a step comes to this.
+    pub(crate) step: Opt<RawComesTo>,
+    /// A person silences alerts that have all these labels, in Alertmanager.
+    pub(crate) silence: Opt<Entries<String>>,
+    /// The silence of these labels ends.
+    pub(crate) unsilence: Opt<Entries<String>>,
+    /// From now on Alertmanager says this.
+    pub(crate) alertmanager: Opt<RawSays>,
+    /// A person says yes to the run that waits for it.
+    pub(crate) approve: Opt<RawWord>,
+    /// A person says no to the run that waits for approval.
+    pub(crate) reject: Opt<RawWord>,
+    /// A person acknowledges the incident.
+    pub(crate) ack: Opt<RawWord>,
+    /// A person says whether the step in doubt happened.
+    pub(crate) answer: Opt<RawWord>,
+    /// A person asks that a run stop before its next step.
+    pub(crate) cancel: Opt<RawWord>,
+    /// The kill switch is set: all, rule:NAME, playbook:NAME or target:NAME.
+    pub(crate) pause: Opt<String>,
+    /// The kill switch is cleared for this scope.
+    pub(crate) resume: Opt<String>,
+    /// quell stops and starts again: what is in flight is found in flight.
+    pub(crate) restart: Opt<RawNothing>,
+}
+
+/// `restart: {}`
+#[derive(Debug, Deserialize)]
+pub(crate) struct RawNothing;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename = "`probe` of an event")]
+pub(crate) struct RawSees {
+    /// The verification of this rule, which is also asked before it acts.
+    pub(crate) rule: Opt<String>,
+    /// The probe of this check.
+    pub(crate) check: Opt<String>,
+    /// The probe step of this playbook.
+    pub(crate) playbook: Opt<String>,
+    /// Beside `playbook`: the step.
+    pub(crate) step: Opt<String>,
+    /// healthy, unhealthy or unknown.
+    pub(crate) is: Field<Health>,
+    /// What was measured, for people.
+    pub(crate) measured: Opt<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename = "`step` of an event")]
+pub(crate) struct RawComesTo {
+    /// The playbook; every one when silent.
+    pub(crate) playbook: Opt<String>,
+    /// The name of the step; every one when silent.
+    pub(crate) step: Opt<String>,
+    /// Only the n-th time that it is done from now on, from 1.
+    pub(crate) nth: Opt<u32>,
+    /// The undo of the step instead of the step.
+    pub(crate) undo: Opt<bool>,
+    /// done, fails, refused (fails, and trying again is of no use) or unknown.
+    pub(crate) is: Field<RawOutcome>,
+    /// What it gives to later steps, when it is done.
+    pub(crate) output: Opt<serde_json::Value>,
+    /// Why, for people.
+    pub(crate) reason: Opt<String>,
+    /// How long it takes; nothing when silent.
+    pub(crate) takes: Opt<DurationText>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RawOutcome {
+    Done,
+    Fails,
+    Refused,
+    Unknown,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename = "`alertmanager` of an event")]
+pub(crate) struct RawSays {
+    /// Alerts that have all these labels; all when silent.
+    pub(crate) of: Opt<Entries<String>>,
+    /// active, silenced, inhibited, gone or unknown (it cannot be asked).
+    pub(crate) is: Field<RawStanding>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RawStanding {
+    Active,
+    Silenced,
+    Inhibited,
+    Gone,
+    Unknown,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename = "what a person says")]
+pub(crate) struct RawWord {
+    /// Who: an operator of quell.yml.
+    pub(crate) by: Opt<String>,
+    /// Of a run or incident of this rule.
+    pub(crate) rule: Opt<String>,
+    /// Of a run on this target.
+    pub(crate) target: Opt<String>,
+    /// Why, of a `reject`.
+    pub(crate) reason: Opt<String>,
+    /// Whether the step happened, of an `answer`.
+    pub(crate) happened: Opt<bool>,
+}
+
+/// What must hold: `at`, `rule`, `alert`, `target`, `playbook` and `remedy` say of what, the other keys say what.
+#[derive(Debug, Deserialize)]
+#[serde(rename = "an expectation")]
+pub(crate) struct RawExpect {
+    /// Time since the beginning of the test, after all that happens then; an hour after the last event when silent.
+    pub(crate) at: Opt<DurationText>,
+    /// The rule that took the alert, or `none`.
+    pub(crate) rule: Opt<String>,
+    /// Of alerts that have all these labels.
+    pub(crate) alert: Opt<Entries<String>>,
+    /// Of decisions and runs on this target.
+    pub(crate) target: Opt<String>,
+    /// Of decisions on and runs of this playbook.
+    pub(crate) playbook: Opt<String>,
+    /// Of runs of this remedy of the rule, from 1; 0 takes temporary measures back.
+    pub(crate) remedy: Opt<u32>,
+    /// The latest decision: proceed, ask, hold or refuse.
+    pub(crate) verdict: Opt<RawVerdict>,
+    /// A guard that gave this verdict.
+    pub(crate) guard: Opt<String>,
+    /// Text in the reason of the latest decision.
+    pub(crate) reason: Opt<String>,
+    /// The mode of the latest run.
+    pub(crate) mode: Opt<Mode>,
+    /// What the latest run has done, one action a line, rendered; `undo …` for what it took back.
+    pub(crate) steps: Opt<List<String>>,
+    /// What the latest run is planned to do, one action a line, rendered as far as it can be known before.
+    pub(crate) plan: Opt<List<String>>,
+    /// Where the latest run stands: awaiting approval, running, verifying, fixed, failed …
+    pub(crate) run: Opt<String>,
+    /// Text in what people are told of the latest run.
+    pub(crate) outcome: Opt<String>,
+    /// How many runs there were.
+    pub(crate) runs: Opt<u32>,
+    /// No run was created.
+    pub(crate) nothing: Opt<bool>,
+    /// Where the latest incident stands: open, acknowledged or resolved.
+    pub(crate) incident: Opt<String>,
+    /// How many incidents there were.
+    pub(crate) incidents: Opt<u32>,
+    /// Whether the latest incident was given to people.
+    pub(crate) escalated: Opt<bool>,
+    /// What people were told by then: each of these.
+    pub(crate) notifications: Opt<List<RawTold>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RawVerdict {
+    Proceed,
+    Ask,
+    Hold,
+    Refuse,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename = "a notification")]
+pub(crate) struct RawTold {
+    /// Name of the channel.
+    pub(crate) channel: Opt<String>,
+    /// opened, progress, needs_you, acknowledged or resolved.
+    pub(crate) kind: Opt<RawKind>,
+    /// Text in its headline, its details or what was tried.
+    pub(crate) text: Opt<String>,
+    /// Its whole headline.
+    pub(crate) headline: Opt<String>,
+    /// Exactly so many; at least one when silent.
+    pub(crate) count: Opt<u32>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RawKind {
+    Opened,
+    Progress,
+    NeedsYou,
+    Acknowledged,
+    Resolved,
+}

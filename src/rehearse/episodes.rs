@@ -1,0 +1,521 @@
+//! Episodes and incidents: what an alert changes, and what follows from it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::Due;
+use super::Held;
+use super::Memory;
+use super::Trouble;
+use super::World;
+use super::happening::What;
+use super::script::Seen;
+use crate::decide::audience;
+use crate::decide::episode;
+use crate::decide::episode::Change;
+use crate::decide::guard;
+use crate::decide::plan;
+use crate::decide::respond;
+use crate::decide::respond::Asks;
+use crate::decide::respond::Candidate;
+use crate::decide::respond::Case;
+use crate::decide::respond::Conclusion;
+use crate::decide::respond::Then;
+use crate::decide::tell;
+use crate::decide::tell::Try;
+use crate::model::alert::Alert;
+use crate::model::decision::Decision;
+use crate::model::decision::Facts;
+use crate::model::decision::Ruling;
+use crate::model::incident::Episode;
+use crate::model::incident::EpisodeId;
+use crate::model::incident::Incident;
+use crate::model::incident::IncidentId;
+use crate::model::incident::IncidentStatus;
+use crate::model::incident::Owed;
+use crate::model::incident::RunId;
+use crate::model::run::RunState;
+use crate::model::time::after;
+use crate::model::time::before;
+use crate::model::time::earlier;
+
+/// A resolved incident whose measures could not all be taken back is looked at again after this time.
+const TAKE_BACK_AGAIN: Duration = Duration::from_secs(1);
+/// The longest that a streaming world waits before it judges again what is held for an unforeseeable time.
+const LONGEST_WAIT: Duration = Duration::from_hours(1);
+
+impl World<'_> {
+    /// Says what an alert changes, and changes it.
+    pub(super) fn take_alert(&mut self, alert: &Alert, source: &str, truncated: u64) -> Change {
+        self.counters.alerts += 1;
+        let now = self.now;
+        let fingerprint = alert.labels.fingerprint();
+        let latest = self.latest.get(&fingerprint).copied();
+        let held = latest.and_then(|id| self.episodes.get(&id));
+        let change = episode::change(held.map(|it| it.episode.as_ref()), alert, truncated, now);
+        let id = match (change, latest) {
+            (Change::Open, _) => self.open_episode(fingerprint, alert, source, truncated),
+            (Change::Reopen | Change::Update | Change::Close, Some(id)) => {
+                self.change_episode(id, change, alert, source, truncated);
+                id
+            }
+            (Change::Nothing, _) | (_, None) => return change,
+        };
+        match change {
+            Change::Open | Change::Reopen => self.counters.opened += 1,
+            Change::Close => self.counters.closed += 1,
+            Change::Update | Change::Nothing => {}
+        }
+        if let Some(held) = self.episodes.get(&id) {
+            let episode = Arc::clone(&held.episode);
+            self.happens(What::Alert { change, episode });
+        }
+        change
+    }
+
+    fn open_episode(
+        &mut self,
+        fingerprint: String,
+        alert: &Alert,
+        source: &str,
+        truncated: u64,
+    ) -> EpisodeId {
+        let now = self.now;
+        self.next_id.0 += 1;
+        let id = EpisodeId(self.next_id.0);
+        let episode = Episode {
+            id,
+            fingerprint: fingerprint.clone(),
+            source: source.to_owned(),
+            labels: alert.labels.clone(),
+            annotations: alert.annotations.clone(),
+            open: true,
+            starts_at: alert.starts_at.unwrap_or(now),
+            opened_at: now,
+            seen_at: now,
+            ended_at: None,
+            reopened: 0,
+            truncated,
+            generator_url: alert.generator_url.clone(),
+        };
+        let held = Held {
+            episode: Arc::new(episode),
+            incidents: Vec::new(),
+            decided: Vec::new(),
+            claim: 0,
+            held: 0,
+        };
+        self.episodes.insert(id, held);
+        if let Some(before) = self.latest.insert(fingerprint, id) {
+            self.forget_episode(before);
+        }
+        self.wake_episode(id, now);
+        id
+    }
+
+    fn change_episode(
+        &mut self,
+        id: EpisodeId,
+        change: Change,
+        alert: &Alert,
+        source: &str,
+        truncated: u64,
+    ) {
+        let now = self.now;
+        let Some(held) = self.episodes.get_mut(&id) else { return };
+        let episode = Arc::make_mut(&mut held.episode);
+        let mut wakes = true;
+        if change == Change::Close {
+            episode.open = false;
+            episode.ended_at = Some(alert.ends_at.unwrap_or(now));
+        } else {
+            // a mere repeat does not make it due: nothing that guards judge by became worse
+            wakes = change == Change::Reopen || episode.truncated != truncated;
+            source.clone_into(&mut episode.source);
+            episode.annotations.clone_from(&alert.annotations);
+            episode.starts_at =
+                alert.starts_at.map_or(episode.starts_at, |at| at.min(episode.starts_at));
+            (episode.open, episode.ended_at) = (true, None);
+            (episode.seen_at, episode.truncated) = (now, truncated);
+            episode.reopened += u32::from(change == Change::Reopen);
+        }
+        if wakes {
+            self.wake_episode(id, now);
+        }
+        if matches!(change, Change::Close | Change::Reopen) {
+            self.wake_watching(Some(id));
+        }
+    }
+
+    /// Drops a closed episode that a later one of its fingerprint replaces, when nothing is left of it.
+    fn forget_episode(&mut self, id: EpisodeId) {
+        let Some(held) = self.episodes.get(&id) else { return };
+        let over = held.incidents.iter().all(|it| !self.incidents.contains_key(it));
+        if self.memory == Memory::Stream && over && !held.episode.open {
+            self.episodes.remove(&id);
+        }
+    }
+
+    /// Does what a due episode asks for, and says when it is due again.
+    pub(super) fn take(&mut self, id: EpisodeId) {
+        let Some(held) = self.episodes.get_mut(&id) else { return };
+        let episode = Arc::clone(&held.episode);
+        let claim = held.claim;
+        let again = if episode.open { self.firing(&episode) } else { self.closed(&episode) };
+        // whoever touched it meanwhile has made it due
+        let untouched = self.episodes.get(&id).is_some_and(|held| held.claim == claim);
+        if let (Some(at), true) = (again, untouched) {
+            let at = self.patiently(id, at);
+            self.enter(at, Due::Episode(id, claim));
+        }
+    }
+
+    /// In a streaming world, what is held for an unforeseeable time waits longer each time.
+    fn patiently(&mut self, id: EpisodeId, at: Timestamp) -> Timestamp {
+        let now = self.now;
+        let Some(held) = self.episodes.get_mut(&id) else { return at };
+        if self.memory == Memory::Whole || at > after(now, guard::AGAIN_AFTER) {
+            held.held = 0;
+            return at;
+        }
+        held.held = held.held.saturating_add(1);
+        let wait = guard::AGAIN_AFTER.saturating_mul(2_u32.saturating_pow(held.held - 1));
+        after(now, wait.min(LONGEST_WAIT)).max(at)
+    }
+
+    fn firing(&mut self, episode: &Arc<Episode>) -> Option<Timestamp> {
+        let selection = self.library.rules.select(&episode.labels, &episode.annotations);
+        for (rule, why) in &selection.unknown {
+            self.note(episode, None, &rule.name, "", respond::when_unknown(rule, why));
+        }
+        if selection.rules.is_empty() {
+            self.unmatched(episode);
+            return None;
+        }
+        let mut again = None;
+        for rule in &selection.rules {
+            again = earlier(again, self.under_rule(rule, episode));
+        }
+        again
+    }
+
+    fn unmatched(&mut self, episode: &Episode) {
+        let (config, now) = (self.config, self.now);
+        let incident = respond::unmatched(config, episode, now).map(|new| {
+            self.incident_for(new, episode, None, |incident| {
+                respond::opened_unmatched(config, incident, episode, now)
+            })
+        });
+        self.note(episode, incident.as_ref(), "", "", respond::NO_RULE.to_owned());
+    }
+
+    fn under_rule(
+        &mut self,
+        rule: &Arc<crate::model::rule::Rule>,
+        episode: &Arc<Episode>,
+    ) -> Option<Timestamp> {
+        let (config, now) = (self.config, self.now);
+        let opening = respond::opening(config, rule, episode, now);
+        let incident =
+            self.incident_for(opening.incident, episode, opening.ack_within, |incident| {
+                respond::opened(config, rule, incident, episode, now)
+            });
+        let target = match opening.target {
+            Ok(target) => target,
+            Err(error) => {
+                self.escalate(&incident, &error);
+                self.note(episode, Some(&incident), &rule.name, "", error);
+                return None;
+            }
+        };
+        let case = Case { config, rule, episode, incident: &incident, target: &target, now };
+        let runs = self.past_runs(Timestamp::MAX, incident.id);
+        match respond::asks(case, &self.library.playbooks, &runs) {
+            Asks::Nothing { until } => until,
+            Asks::Note(reason) => {
+                self.note(episode, Some(&incident), &rule.name, &target, reason);
+                None
+            }
+            Asks::People(reason) => self.give_to_people(case, reason),
+            Asks::Remedy(candidate) => self.try_remedy(case, &candidate),
+        }
+    }
+
+    fn try_remedy(&mut self, case: Case<'_>, candidate: &Candidate) -> Option<Timestamp> {
+        let (facts, rulings) = self.judge(case, candidate);
+        let Conclusion { decision, owed, then } =
+            respond::conclude(case, candidate, &facts, rulings);
+        let verdict = decision.verdict.clone();
+        if self.decide(decision) {
+            self.owe(owed);
+        }
+        let plan = match then {
+            Then::Again(at) => return Some(at),
+            Then::People(reason) => return self.give_to_people(case, reason),
+            Then::Create(plan) => plan,
+        };
+        let run = self.create_run(*plan, candidate.round, |run, plan| {
+            respond::created(case.config, case.incident, run, plan, &verdict, case.now)
+        });
+        // another rule may have taken the target at this very instant
+        if run.is_none() { Some(after(self.now, guard::AGAIN_AFTER)) } else { None }
+    }
+
+    fn judge(&mut self, case: Case<'_>, candidate: &Candidate) -> (Facts, Vec<Ruling>) {
+        let Case { rule, episode, now, .. } = case;
+        self.counters.judged += 1;
+        let from = before(now, candidate.look_back());
+        let mut facts = Facts {
+            pauses: self.pauses.clone(),
+            runs: self.past_runs(from, case.incident.id),
+            ..respond::facts(episode, now)
+        };
+        let mut rulings = guard::judge(&candidate.subject, &facts, now);
+        if respond::worth_asking(&rulings) {
+            facts.standing = self.standing(episode);
+            if respond::worth_looking(&facts.standing) {
+                facts.precheck = respond::precheck(rule, episode).map(|probe| match probe {
+                    Ok(probe) => self.observe(&Seen::Rule(&rule.name), &probe, episode),
+                    Err(unseen) => unseen,
+                });
+            }
+            rulings = guard::judge(&candidate.subject, &facts, now);
+        }
+        (facts, rulings)
+    }
+
+    fn give_to_people(&mut self, case: Case<'_>, reason: String) -> Option<Timestamp> {
+        self.escalate(case.incident, &reason);
+        self.note(case.episode, Some(case.incident), &case.rule.name, case.target, reason);
+        None
+    }
+
+    /// Gives an incident to people, once.
+    fn escalate(&mut self, incident: &Incident, reason: &str) {
+        let Some(trouble) = self.incidents.get_mut(&incident.id) else { return };
+        let it = &mut trouble.incident;
+        if it.escalated || it.status == IncidentStatus::Resolved {
+            return;
+        }
+        it.escalated = true;
+        let escalated = Arc::new(it.clone());
+        let (tried, _) = self.tried(incident.id);
+        self.happens(What::Escalated { incident: escalated, reason: reason.to_owned() });
+        let owed = respond::given_to_people(self.config, incident, reason, tried, self.now);
+        self.owe(owed);
+    }
+
+    /// A decision that no guard made.
+    fn note(
+        &mut self,
+        episode: &Episode,
+        incident: Option<&Incident>,
+        rule: &str,
+        target: &str,
+        reason: String,
+    ) {
+        let decision = respond::without_guards(episode, incident, rule, target, reason, self.now);
+        self.decide(decision);
+    }
+
+    /// Keeps a decision; says whether it is news.
+    fn decide(&mut self, decision: Decision) -> bool {
+        let decision = Arc::new(decision);
+        let Some(held) = self.episodes.get_mut(&decision.episode) else { return false };
+        let news = match held.decided.iter_mut().find(|it| it.rule == decision.rule) {
+            Some(before) => {
+                let news = !respond::same(before, &decision);
+                *before = Arc::clone(&decision);
+                news
+            }
+            None => {
+                held.decided.push(Arc::clone(&decision));
+                true
+            }
+        };
+        if decision.verdict.caution() < 2 {
+            held.held = 0;
+        }
+        if news || self.memory == Memory::Whole {
+            self.happens(What::Decided { decision, news });
+        }
+        news
+    }
+
+    /// The open incident of a rule and group with this episode in it; opened if there is none.
+    fn incident_for(
+        &mut self,
+        new: Incident,
+        episode: &Episode,
+        ack_within: Option<Duration>,
+        owed: impl FnOnce(&Incident) -> Vec<Owed>,
+    ) -> Incident {
+        let found = self.open.get(&new.rule).and_then(|groups| groups.get(&new.group_key)).copied();
+        let id = found.unwrap_or_else(|| {
+            self.next_id.1 += 1;
+            IncidentId(self.next_id.1)
+        });
+        if let Some(held) = self.episodes.get_mut(&episode.id)
+            && !held.incidents.contains(&id)
+        {
+            held.incidents.push(id);
+        }
+        if let Some(trouble) = self.incidents.get_mut(&id) {
+            if !trouble.episodes.contains(&episode.id) {
+                trouble.episodes.push(episode.id);
+            }
+            return trouble.incident.clone();
+        }
+        let incident = Incident { id, ..new };
+        self.counters.incidents += 1;
+        self.open.entry(incident.rule.clone()).or_default().insert(incident.group_key.clone(), id);
+        let trouble = Trouble {
+            incident: incident.clone(),
+            episodes: vec![episode.id],
+            runs: Vec::new(),
+            told: std::collections::BTreeSet::new(),
+        };
+        self.incidents.insert(id, trouble);
+        self.happens(What::Opened(Arc::new(incident.clone())));
+        self.owe(owed(&incident));
+        if let Some(within) = ack_within {
+            self.enter(after(incident.opened_at, within), Due::Incident(id));
+        }
+        incident
+    }
+
+    /// Nobody has acknowledged an incident in time.
+    pub(super) fn unanswered(&mut self, id: IncidentId) {
+        let Some(trouble) = self.incidents.get(&id) else { return };
+        let incident = &trouble.incident;
+        if incident.status != IncidentStatus::Open {
+            return;
+        }
+        let waited = crate::model::time::since(self.now, incident.opened_at);
+        let notice = tell::unanswered(incident, waited, self.now);
+        let owed = audience::owed_escalation(self.config, &notice);
+        self.owe(owed);
+    }
+
+    /// A closed episode: runs that wait for a person learn of it, and incidents whose episodes are all closed resolve.
+    fn closed(&mut self, episode: &Episode) -> Option<Timestamp> {
+        let now = self.now;
+        let waits =
+            |state: RunState| matches!(state, RunState::AwaitingApproval | RunState::InDoubt);
+        let Some(held) = self.episodes.get(&episode.id) else { return None };
+        let incidents = held.incidents.clone();
+        let waiting: Vec<RunId> = incidents
+            .iter()
+            .filter_map(|id| self.incidents.get(id))
+            .flat_map(|trouble| &trouble.runs)
+            .filter(|id| {
+                self.runs
+                    .get(id)
+                    .is_some_and(|work| work.plan.episode == episode.id && waits(work.past.state))
+            })
+            .copied()
+            .collect();
+        for run in waiting {
+            self.wake_run(run, now);
+        }
+        let mut again = None;
+        for id in incidents {
+            let resolved = self.resolve(id);
+            if resolved && !self.take_back(id) {
+                again = Some(after(now, TAKE_BACK_AGAIN));
+            }
+        }
+        again
+    }
+
+    /// Resolves an incident unless something of it goes on; says whether it is resolved.
+    fn resolve(&mut self, id: IncidentId) -> bool {
+        let Some(trouble) = self.incidents.get(&id) else { return false };
+        if trouble.incident.status == IncidentStatus::Resolved {
+            return true;
+        }
+        let at_work = trouble
+            .runs
+            .iter()
+            .any(|run| self.runs.get(run).is_some_and(|work| !work.past.state.is_final()));
+        let fires = trouble
+            .episodes
+            .iter()
+            .any(|it| self.episodes.get(it).is_some_and(|held| held.episode.open));
+        if at_work || fires {
+            return false;
+        }
+        let (tried, fixed_by) = self.tried(id);
+        let now = self.now;
+        let Some(trouble) = self.incidents.get_mut(&id) else { return false };
+        let notice = tell::resolved(&trouble.incident, tried, fixed_by.as_deref(), now);
+        let told: Vec<String> = trouble.told.iter().cloned().collect();
+        let incident = &mut trouble.incident;
+        incident.status = IncidentStatus::Resolved;
+        incident.resolved_at = Some(now);
+        let incident = incident.clone();
+        if let Some(groups) = self.open.get_mut(&incident.rule) {
+            groups.remove(&incident.group_key);
+        }
+        self.happens(What::Resolved(Arc::new(incident)));
+        let owed = audience::to_channels(self.config, &notice, &told);
+        self.owe(owed);
+        true
+    }
+
+    /// Begins the `on_resolve` steps of the incident's runs that acted, each once; says whether all have begun.
+    fn take_back(&mut self, id: IncidentId) -> bool {
+        let Some(trouble) = self.incidents.get(&id) else { return true };
+        let runs = trouble.runs.clone();
+        let begun: Vec<u32> = runs
+            .iter()
+            .filter_map(|run| self.runs.get(run))
+            .filter(|work| work.plan.remedy == 0)
+            .map(|work| work.round)
+            .collect();
+        let mut all = true;
+        // the latest first, as the engine lists them
+        for run in runs.iter().rev() {
+            let round = u32::try_from(run.0).unwrap_or(u32::MAX);
+            let Some(work) = self.runs.get(run) else { continue };
+            let Some(plan) = plan::take_back(&work.plan) else { continue };
+            if begun.contains(&round) || !work.state.acted {
+                continue;
+            }
+            all &= self.create_run(plan, round, |_, _| Vec::new()).is_some();
+        }
+        let over = self.incidents.get(&id).is_none_or(|trouble| {
+            trouble
+                .runs
+                .iter()
+                .all(|run| self.runs.get(run).is_none_or(|work| work.past.state.is_final()))
+        });
+        if all && over && self.memory == Memory::Stream {
+            self.incidents.remove(&id);
+            if self.next_id.1 % 64 == 0 {
+                self.forget_runs();
+            }
+        }
+        all
+    }
+
+    /// What was tried for an incident, and the playbook that was verified to help.
+    fn tried(&self, id: IncidentId) -> (Vec<String>, Option<String>) {
+        let runs = self.incidents.get(&id).map(|trouble| trouble.runs.as_slice());
+        let works = runs.unwrap_or_default().iter().filter_map(|run| {
+            let work = self.runs.get(run)?;
+            Some(Try {
+                run: *run,
+                playbook: &work.past.playbook,
+                target: &work.past.target,
+                remedy: work.past.remedy,
+                state: work.past.state,
+                outcome: &work.outcome,
+                started_at: work.past.started_at,
+            })
+        });
+        tell::tried(works)
+    }
+}

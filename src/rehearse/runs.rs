@@ -1,0 +1,403 @@
+//! Runs: the machine asks for one effect at a time, and the script says what each comes to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::Memory;
+use super::Work;
+use super::World;
+use super::happening::What;
+use super::script::Seen;
+use super::script::Tried;
+use crate::decide::audience;
+use crate::decide::guard;
+use crate::decide::machine;
+use crate::decide::machine::Effect;
+use crate::decide::machine::Phase;
+use crate::decide::plan;
+use crate::decide::stepping;
+use crate::decide::stepping::Begin;
+use crate::decide::stepping::Recheck;
+use crate::decide::stepping::StillTrue;
+use crate::model::decision::PastRun;
+use crate::model::incident::Episode;
+use crate::model::incident::Owed;
+use crate::model::incident::RunId;
+use crate::model::playbook::Probe;
+use crate::model::run::Entry;
+use crate::model::run::Event;
+use crate::model::run::Observation;
+use crate::model::run::Plan;
+use crate::model::run::RunState;
+use crate::model::run::Stop;
+use crate::model::time::after;
+use crate::model::time::since;
+
+/// A paused undo is looked at again after this time.
+const UNDO_AGAIN: Duration = Duration::from_secs(1);
+
+/// An effect that takes time.
+#[derive(Debug, Clone)]
+pub(super) enum InFlight {
+    /// A step or an undo that ends then, with this entry.
+    Until(Timestamp, Event),
+    /// A probe step that looks until healthy.
+    Looking { step: usize, probe: Probe, within: Duration, began: Timestamp },
+}
+
+/// Whether a run looks at a probe, so that a change of what it sees matters now.
+pub(super) fn is_watching(work: &Work) -> bool {
+    matches!(work.in_flight, Some(InFlight::Looking { .. }))
+        || matches!(work.state.phase, Phase::Verifying { .. })
+}
+
+impl World<'_> {
+    /// Creates a run unless another one holds the target.
+    pub(super) fn create_run(
+        &mut self,
+        plan: Plan,
+        round: u32,
+        owed: impl FnOnce(RunId, &Plan) -> Vec<Owed>,
+    ) -> Option<RunId> {
+        let busy = |work: &Work| work.past.target == plan.target && !work.past.state.is_final();
+        if self.runs.values().any(busy) {
+            return None;
+        }
+        self.next_id.2 += 1;
+        let id = RunId(self.next_id.2);
+        // nobody outside this world can approve anything else, so a name does for the digest
+        let event = Event::Planned { digest: format!("plan of {id}") };
+        let entry = Entry { seq: 1, at: self.now, event: event.clone() };
+        let state = machine::fold(&plan, std::slice::from_ref(&entry)).ok()?;
+        let past = PastRun {
+            rule: plan.rule.clone(),
+            playbook: plan.playbook.name.clone(),
+            target: plan.target.clone(),
+            incident: plan.incident,
+            remedy: plan.remedy,
+            state: state.summary(),
+            inconclusive: false,
+            started_at: self.now,
+            ended_at: None,
+        };
+        let plan = Arc::new(plan);
+        let work = Work {
+            plan: Arc::clone(&plan),
+            state,
+            entries: if self.memory == Memory::Whole { vec![entry] } else { Vec::new() },
+            round,
+            past,
+            outcome: String::new(),
+            cancelled_by: None,
+            in_flight: None,
+            claim: 0,
+        };
+        self.runs.insert(id, work);
+        self.counters.runs += 1;
+        if let Some(trouble) = self.incidents.get_mut(&plan.incident) {
+            trouble.runs.push(id);
+        }
+        self.happens(What::Run { run: id, plan: Arc::clone(&plan), event: Box::new(event) });
+        let owed = owed(id, &plan);
+        self.owe(owed);
+        self.wake_run(id, self.now);
+        Some(id)
+    }
+
+    /// Does what a run's state asks for, until it waits or ends.
+    pub(super) fn advance(&mut self, id: RunId) {
+        loop {
+            let now = self.now;
+            if !self.lands(id) {
+                return;
+            }
+            let Some(work) = self.runs.get(&id) else { return };
+            let plan = Arc::clone(&work.plan);
+            if stepping::may_stop(&work.state)
+                && let Some(by) = work.cancelled_by.clone()
+            {
+                self.write(id, Event::Stopped { why: Stop::Cancelled { by } });
+                continue;
+            }
+            match machine::next(&plan, &work.state, now) {
+                Effect::Over => return,
+                Effect::AskPerson => {
+                    if !self.learns_of_resolution(id) {
+                        return;
+                    }
+                }
+                Effect::Sleep { until } => {
+                    if !self.learns_of_resolution(id) {
+                        return self.wake_run(id, until);
+                    }
+                }
+                Effect::Write(event) => self.write(id, event),
+                Effect::Begin { step, attempt } => {
+                    if let Some(until) = self.begin(id, step, attempt) {
+                        return self.wake_run(id, until);
+                    }
+                }
+                Effect::ReadBack => {
+                    let seen = self.verification(&plan);
+                    self.write(id, Event::ReadBack { seen });
+                }
+                Effect::Verify => {
+                    if let Some(until) = self.verify(id, &plan) {
+                        return self.wake_run(id, until);
+                    }
+                }
+                Effect::Undo { step } => {
+                    if let Some(until) = self.undo(id, step) {
+                        return self.wake_run(id, until);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends what is in flight, if its time has come; says whether nothing is in flight any more.
+    fn lands(&mut self, id: RunId) -> bool {
+        let now = self.now;
+        let Some(work) = self.runs.get(&id) else { return false };
+        let plan = Arc::clone(&work.plan);
+        match work.in_flight.clone() {
+            None => true,
+            Some(InFlight::Until(at, _)) if now < at => {
+                self.wake_run(id, at);
+                false
+            }
+            Some(InFlight::Until(_, event)) => {
+                self.clear(id);
+                self.write(id, event);
+                true
+            }
+            Some(InFlight::Looking { step, probe, within, began }) => {
+                let Some(definition) = plan.playbook.steps.get(step) else { return false };
+                let Some(episode) = self.episode_of(&plan) else { return false };
+                let (playbook, name) = (&plan.playbook.name, &definition.name);
+                let seen = Seen::Step { playbook, step: name };
+                let seen = self.observe(&seen, &probe, &episode);
+                let took = since(now, began);
+                // the engine looks every second
+                let tries = u32::try_from(took.as_secs() + 1).unwrap_or(u32::MAX);
+                match stepping::looked(name, &probe, &seen, tries, took, within) {
+                    Some(outcome) => {
+                        self.clear(id);
+                        self.write(id, Event::StepEnded { step, outcome, jitter: 0 });
+                        true
+                    }
+                    None => {
+                        self.wake_run(id, after(began, within));
+                        false
+                    }
+                }
+            }
+        }
+    }
+
+    fn clear(&mut self, id: RunId) {
+        if let Some(work) = self.runs.get_mut(&id) {
+            work.in_flight = None;
+        }
+    }
+
+    fn flies(&mut self, id: RunId, in_flight: InFlight) {
+        if let Some(work) = self.runs.get_mut(&id) {
+            work.in_flight = Some(in_flight);
+        }
+    }
+
+    /// A run that waits for approval stops when its alert has resolved; says whether it did.
+    fn learns_of_resolution(&mut self, id: RunId) -> bool {
+        let Some(work) = self.runs.get(&id) else { return false };
+        let open = self.episode_of(&work.plan).is_none_or(|episode| episode.open);
+        let stops = !open && stepping::waits_for_alert(&work.plan, &work.state);
+        if stops {
+            self.write(id, Event::Stopped { why: Stop::Resolved });
+        }
+        stops
+    }
+
+    /// Begins a step; `Some` when it has to wait until then.
+    fn begin(&mut self, id: RunId, step: usize, attempt: u32) -> Option<Timestamp> {
+        let now = self.now;
+        let work = self.runs.get(&id)?;
+        let (plan, state) = (Arc::clone(&work.plan), &work.state);
+        let episode = self.episode_of(&plan)?;
+        let subject = plan::subject_of(&plan, &self.config.limits, episode.opened_at);
+        let pauses = self.pauses.clone();
+        let Recheck { mut facts, standing, precheck } =
+            stepping::recheck(&plan, &subject, state, &episode, pauses, now);
+        if standing {
+            facts.standing = self.standing(&episode);
+        }
+        if let Some(probe) = &precheck {
+            facts.precheck = Some(self.observe(&Seen::Rule(&plan.rule), probe, &episode));
+        }
+        match stepping::still_true(&subject, &facts, now) {
+            StillTrue::Go => {}
+            StillTrue::Stop(why) => {
+                self.write(id, Event::Stopped { why });
+                return None;
+            }
+            StillTrue::Hold { until, guard, reason } => {
+                let Some(why) = stepping::gives_up(state, &guard, &reason, now) else {
+                    return Some(until);
+                };
+                self.write(id, Event::Stopped { why });
+                return None;
+            }
+        }
+        match stepping::begin(&plan, &id.to_string(), state, step, attempt)? {
+            Begin::Write(event) => self.write(id, event),
+            Begin::Act(intent) => {
+                let timeout = intent.timeout;
+                self.write(id, Event::StepStarted { step, attempt, intent });
+                let name = plan.playbook.steps.get(step).map_or("", |step| step.name.as_str());
+                let Tried { outcome, takes } =
+                    self.script.perform(&plan.playbook.name, name, false);
+                let ends = Event::StepEnded { step, outcome, jitter: 0 };
+                self.flies(id, InFlight::Until(after(now, takes.min(timeout)), ends));
+            }
+            Begin::Look { intent, probe, within } => {
+                self.write(id, Event::StepStarted { step, attempt, intent });
+                self.flies(id, InFlight::Looking { step, probe, within, began: now });
+            }
+        }
+        None
+    }
+
+    fn undo(&mut self, id: RunId, step: usize) -> Option<Timestamp> {
+        let now = self.now;
+        let work = self.runs.get(&id)?;
+        let (plan, state) = (Arc::clone(&work.plan), &work.state);
+        let intent = match stepping::begin_undo(&plan, &id.to_string(), state, step)? {
+            Begin::Write(event) => {
+                self.write(id, event);
+                return None;
+            }
+            Begin::Act(intent) | Begin::Look { intent, .. } => intent,
+        };
+        let subject = plan::subject_of(&plan, &self.config.limits, state.last_at);
+        if guard::pause(&subject, &self.pauses).is_some() {
+            return Some(after(now, UNDO_AGAIN));
+        }
+        let timeout = intent.timeout;
+        self.write(id, Event::UndoStarted { step, intent });
+        let name = plan.playbook.steps.get(step).map_or("", |step| step.name.as_str());
+        let Tried { outcome, takes } = self.script.perform(&plan.playbook.name, name, true);
+        let ends = Event::UndoEnded { step, outcome };
+        self.flies(id, InFlight::Until(after(now, takes.min(timeout)), ends));
+        None
+    }
+
+    /// One observation of the verification; `Some` when it goes on, with the next instant that can change anything.
+    fn verify(&mut self, id: RunId, plan: &Plan) -> Option<Timestamp> {
+        let now = self.now;
+        let seen = self.verification(plan);
+        let state = &self.runs.get(&id)?.state;
+        if let Some(event) = machine::verification_event(plan, state, seen, now) {
+            self.write(id, event);
+        }
+        let Phase::Verifying { started_at, healthy_since, .. } = &self.runs.get(&id)?.state.phase
+        else {
+            return None;
+        };
+        let verify = plan.verify.as_ref()?;
+        Some(match healthy_since {
+            Some(from) => after(*from, verify.hold),
+            None => after(*started_at, verify.within),
+        })
+    }
+
+    /// What the run's verification sees.
+    fn verification(&self, plan: &Plan) -> Observation {
+        let unknown = |why: &str| Observation {
+            health: crate::model::run::Health::Unknown,
+            measured: why.to_owned(),
+        };
+        let Some(verify) = &plan.verify else { return unknown("there is no verification") };
+        let Some(episode) = self.episode_of(plan) else {
+            return unknown("the episode is not stored");
+        };
+        self.observe(&Seen::Rule(&plan.rule), &verify.probe, &episode)
+    }
+
+    fn episode_of(&self, plan: &Plan) -> Option<Arc<Episode>> {
+        self.episodes.get(&plan.episode).map(|held| Arc::clone(&held.episode))
+    }
+
+    /// Appends an event to the journal of a run, with all that follows from it.
+    pub(super) fn write(&mut self, id: RunId, event: Event) {
+        let now = self.now;
+        let whole = self.memory == Memory::Whole;
+        let Some(work) = self.runs.get_mut(&id) else { return };
+        let entry = Entry { seq: work.state.seq + 1, at: now, event };
+        let plan = Arc::clone(&work.plan);
+        let Ok(after) = machine::apply(&plan, work.state.clone(), &entry) else {
+            // what the machine asked for is legal, and what people say is checked before
+            return;
+        };
+        let before = std::mem::replace(&mut work.state, after);
+        let summary = work.state.summary();
+        work.past.state = summary;
+        work.past.inconclusive = work.state.inconclusive;
+        work.outcome = stepping::outcome(&plan, &work.state);
+        if summary.is_final() {
+            work.past.ended_at = Some(now);
+            work.in_flight = None;
+        }
+        if whole {
+            work.entries.push(entry.clone());
+        }
+        let incident = self.incidents.get(&plan.incident).map(|trouble| &trouble.incident);
+        let told = matches!(entry.event, Event::Rejected { .. });
+        let notice = incident.filter(|_| !told).and_then(|incident| {
+            stepping::news(incident, &id.to_string(), &plan, &before, &work.state, now)
+        });
+        let event = Box::new(entry.event);
+        self.happens(What::Run { run: id, plan: Arc::clone(&plan), event });
+        if let Some(notice) = notice {
+            let owed = audience::owed(self.config, &notice, false);
+            self.owe(owed);
+        }
+        if summary.is_final() {
+            // whoever waits for the end of this run: the episodes of its incident are judged again
+            let episodes = self.incidents.get(&plan.incident).map(|it| it.episodes.clone());
+            for episode in episodes.unwrap_or_default() {
+                self.wake_episode(episode, now);
+            }
+        }
+    }
+
+    /// quell stops and starts again: what was in flight is found in flight, and nobody has watched since.
+    pub(super) fn interrupted(&mut self) {
+        let now = self.now;
+        let active: Vec<RunId> = self
+            .runs
+            .iter()
+            .filter(|(_, work)| !work.past.state.is_final())
+            .map(|(id, _)| *id)
+            .collect();
+        for id in active {
+            self.clear(id);
+            let verifying = self
+                .runs
+                .get(&id)
+                .is_some_and(|work| matches!(work.state.phase, Phase::Verifying { .. }));
+            if verifying {
+                self.write(id, Event::Interrupted);
+            }
+            self.wake_run(id, now);
+        }
+    }
+
+    /// The journals of all runs, in order of start.
+    pub fn journals(&self) -> impl Iterator<Item = (RunId, &Plan, &[Entry], RunState)> {
+        self.runs
+            .iter()
+            .map(|(id, work)| (*id, work.plan.as_ref(), work.entries.as_slice(), work.past.state))
+    }
+}

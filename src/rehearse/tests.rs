@@ -1,0 +1,529 @@
+//! Tests as people write them, on rules made for each; and what holds for any sequence of alerts.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::fs;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::coverage::Coverage;
+use super::happening::What;
+use super::report;
+use super::scenario;
+use super::*;
+use crate::library;
+use crate::library::Loaded;
+use crate::library::Tested;
+use crate::model::labels::Labels;
+use crate::model::run::Event;
+
+const SETTINGS: &str = "
+mode: auto
+channels:
+  chat: { slack: { webhook_url: \"${env:CHAT}\" } }
+  pager: { pagerduty: { routing_key: \"${file:/nowhere/key}\" } }
+severities:
+  critical: { notify: [chat], ack_within: 15m, escalate_to: [pager] }
+unmatched: [chat]
+";
+
+const RULES: &str = r#"
+rules:
+  - name: api
+    match: [alertname="Errors"]
+    target: service/{{ labels.service }}
+    response:
+      - { playbook: drain, with: { unit: "{{ labels.service }}" } }
+      - { playbook: restart, with: { unit: "{{ labels.service }}" }, mode: approve }
+    verify: { promql: errors, healthy: value < 0.05, within: 5m, hold: 1m }
+    limits: { settle: 30s, cooldown: 10m }
+  - name: look
+    match: [alertname="Odd"]
+    when: labels.size > 3
+    target: host/x
+  - name: people
+    match: [alertname="Disk"]
+    target: host/{{ labels.host }}
+checks:
+  - name: front
+    cron: "* * * * *"
+    probe: { tcp: { address: "127.0.0.1:1" } }
+    consecutive: 2
+    labels: { alertname: Errors, service: front, severity: critical }
+"#;
+
+const PLAYBOOKS: &str = r#"
+playbook: drain
+parameters:
+  unit: { type: string, required: true }
+steps:
+  - name: take out
+    http: { method: POST, url: "http://lb/out/{{ unit }}" }
+    undo: { http: { method: POST, url: "http://lb/in/{{ unit }}" } }
+    retry: { times: 1, backoff: 10s }
+  - name: settle
+    wait: 1m
+  - name: note
+    if: steps["take out"].output == "big"
+    http: { method: POST, url: "http://log/{{ unit }}" }
+on_resolve:
+  - name: put in
+    http: { method: POST, url: "http://lb/in/{{ unit }}" }
+---
+playbook: restart
+parameters:
+  unit: { type: string, required: true }
+steps:
+  - name: restart
+    command: { argv: [systemctl, restart, "{{ unit }}"] }
+    timeout: 1m
+    on_unknown: ask
+  - name: answers
+    probe: { tcp: { address: "{{ unit }}:80" } }
+    within: 30s
+"#;
+
+fn loaded(tests: &str) -> Loaded {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, text) in [
+        ("quell.yml", SETTINGS),
+        ("rules/r.yml", RULES),
+        ("playbooks/p.yml", PLAYBOOKS),
+        ("rules/r.test.yml", tests),
+    ] {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        fs::write(path, text).expect("a file");
+    }
+    let config = Some(folder.path().join("quell.yml"));
+    let mut loaded = library::load_tests(&Tested { config, ..Tested::default() });
+    let prefix = format!("{}/", folder.path().display());
+    for scenario in &mut loaded.scenarios {
+        scenario.file = scenario.file.replace(&prefix, "");
+    }
+    for diagnostic in &mut loaded.diagnostics {
+        diagnostic.file = diagnostic.file.replace(&prefix, "");
+    }
+    loaded.sources = loaded.sources.without(&prefix);
+    loaded
+}
+
+/// What fails of these events and expectations; empty when they hold.
+fn check(events: &str, expect: &str) -> String {
+    let indented = |text: &str| text.trim().replace('\n', "\n      ");
+    let tests = format!(
+        "tests:\n  - name: t\n    events:\n      {}\n    expect:\n      {}\n",
+        indented(events),
+        indented(expect)
+    );
+    let loaded = loaded(&tests);
+    let Some(library) = &loaded.library else { return loaded.render(false) };
+    let scenario = &loaded.scenarios[0];
+    let finished = scenario::run(library, scenario);
+    if finished.passed() {
+        return String::new();
+    }
+    report::failure(scenario, &finished, &loaded.sources, false)
+}
+
+fn holds(events: &str, expect: &str) {
+    let failed = check(events, expect);
+    assert!(failed.is_empty(), "\n{failed}");
+}
+
+const FIRES: &str = "- { at: 0s, alert: { alertname: Errors, service: api, severity: critical } }";
+
+#[test]
+fn what_a_rule_does_step_by_step() {
+    for (events, expect) in [
+        // verdicts and guards
+        (
+            "",
+            "- { at: 0s, rule: api, verdict: hold, guard: settle, reason: 0s of 30s, nothing: true }",
+        ),
+        ("", "- { at: 30s, rule: api, verdict: proceed, playbook: drain, runs: 1 }"),
+        ("- { pause: all }", "- { at: 5m, verdict: hold, guard: kill switch, nothing: true }"),
+        ("- { pause: \"rule:api\" }\n- { at: 2m, resume: \"rule:api\" }", "- { at: 2m, runs: 1 }"),
+        ("- { silence: { service: api } }", "- { verdict: refuse, guard: silence, nothing: true }"),
+        ("- { alertmanager: { is: unknown } }", "- { at: 10m, verdict: hold, guard: evidence }"),
+        ("- { alertmanager: { is: inhibited } }", "- { verdict: refuse, guard: silence }"),
+        (
+            "- { alertmanager: { is: gone } }",
+            "- { verdict: refuse, guard: still-firing, nothing: true }",
+        ),
+        (
+            "- { probe: { rule: api, is: unknown } }",
+            "- { verdict: hold, guard: evidence, nothing: true }",
+        ),
+        (
+            "- { probe: { rule: api, is: healthy } }",
+            "- { verdict: hold, guard: evidence, reason: already healthy }",
+        ),
+        // steps with their arguments, and the wait between them
+        ("", "- { at: 30s, steps: [\"http POST http://lb/out/api\"], run: running }"),
+        (
+            "",
+            "- { at: 1m30s, run: verifying, plan: [\"http POST http://lb/out/api\", \"http POST http://log/api\"] }",
+        ),
+        (
+            "- { step: { playbook: drain, step: take out, is: done, output: big } }",
+            "- { at: 2m, steps: [\"http POST http://lb/out/api\", \"http POST http://log/api\"] }",
+        ),
+        // it helps, and what is temporary is taken back
+        (
+            "- { at: 3m, probe: { rule: api, is: healthy, measured: \"0.01\" } }\n- { at: 6m, resolve: { service: api } }",
+            "- { at: 4m, run: fixed, outcome: \"verified: 0.01\" }\n\
+             - { at: 5m, incident: open }\n\
+             - { incident: resolved, escalated: false }\n\
+             - { remedy: 0, steps: [\"http POST http://lb/in/api\"], run: fixed }",
+        ),
+        // it does not help: undone, and the next remedy waits for a person
+        (
+            "",
+            "- { at: 6m30s, playbook: drain, run: failed, steps: [\"http POST http://lb/out/api\", \"undo http POST http://lb/in/api\"] }",
+        ),
+        (
+            "",
+            "- { at: 6m30s, playbook: restart, remedy: 2, verdict: ask, mode: approve, run: awaiting approval, steps: [] }",
+        ),
+        (
+            "- { at: 7m, reject: { reason: not now } }",
+            "- { at: 7m, run: rejected, outcome: not now, escalated: true }",
+        ),
+        (
+            "- { at: 7m, approve: {} }",
+            "- { at: 7m, run: verifying, steps: [command systemctl restart api] }",
+        ),
+        ("", "- { at: 2h, playbook: restart, run: expired, escalated: true }"),
+        ("- { at: 7m, resolve: { service: api } }", "- { run: superseded, incident: resolved }"),
+        // a step fails, once and for good
+        (
+            "- { step: { step: take out, nth: 1, is: fails, reason: busy } }",
+            "- { at: 35s, steps: [\"http POST http://lb/out/api\", \"http POST http://lb/out/api\"] }",
+        ),
+        (
+            "- { step: { step: take out, is: fails, reason: busy } }",
+            "- { at: 1m, playbook: drain, run: failed, outcome: \"step 1 (take out) failed: busy\" }",
+        ),
+        (
+            "- { step: { step: take out, is: refused, reason: 403 } }",
+            "- { at: 30s, playbook: drain, run: failed, steps: [\"http POST http://lb/out/api\"] }",
+        ),
+        // the undo fails too
+        (
+            "- { step: { undo: true, is: fails, reason: lb down } }",
+            "- { run: stuck, outcome: lb down, escalated: true, runs: 1 }",
+        ),
+        // nobody knows what became of a step: a person says so
+        (
+            "- { at: 7m, step: { playbook: restart, is: unknown, reason: no answer, nth: 1 } }\n- { at: 7m, approve: {} }",
+            "- { at: 8m, run: in doubt, outcome: no answer, notifications: [{ kind: needs_you, text: quell answer r-2 }] }",
+        ),
+        (
+            "- { at: 7m, step: { playbook: restart, is: unknown } }\n- { at: 7m, approve: {} }\n- { at: 9m, answer: { happened: true } }",
+            "- { at: 9m, run: verifying }",
+        ),
+        // quell dies in the middle
+        (
+            "- { at: 7m, step: { playbook: restart, is: done, takes: 40s } }\n- { at: 7m, approve: {} }\n- { at: 7m20s, restart: {} }",
+            "- { at: 8m, run: in doubt, outcome: quell stopped while the step was in flight }",
+        ),
+        // a probe step that never becomes healthy
+        (
+            "- { probe: { playbook: restart, step: answers, is: unhealthy } }\n- { at: 7m, approve: {} }",
+            "- { at: 7m20s, run: running }\n- { at: 7m30s, run: failed, outcome: not healthy within 30s }",
+        ),
+        // cancelled between steps
+        (
+            "- { at: 1m, cancel: {} }",
+            "- { at: 1m, run: cancelled, outcome: take out, escalated: true }",
+        ),
+        // people
+        (
+            "- { at: 2m, ack: { by: dana } }",
+            "- { incident: acknowledged, notifications: [{ channel: chat, kind: acknowledged }, { channel: pager, text: nobody has acknowledged, count: 0 }] }",
+        ),
+        (
+            "",
+            "- { at: 16m, notifications: [{ channel: pager, headline: nobody has acknowledged it within 15m }] }",
+        ),
+        (
+            "",
+            "- { at: 0s, incidents: 1, notifications: [{ kind: opened, channel: chat, count: 1 }, { channel: pager, count: 0 }] }",
+        ),
+    ] {
+        holds(&format!("{FIRES}\n{events}"), expect);
+    }
+}
+
+#[test]
+fn what_is_nobodys_and_what_is_for_people() {
+    for (events, expect) in [
+        (
+            "- { alert: { alertname: Other } }",
+            "- { rule: none, nothing: true, incidents: 1, notifications: [{ channel: chat }] }",
+        ),
+        (
+            "- { alert: { alertname: Odd, size: big } }",
+            "- { rule: look, reason: is unknown, nothing: true }",
+        ),
+        (
+            "- { alert: { alertname: Disk, host: a } }",
+            "- { rule: people, reason: no remedy, nothing: true }",
+        ),
+        (
+            "- { alert: { alertname: Disk, host: a, severity: critical }, truncated: 0 }",
+            "- { at: 15m, escalated: false, notifications: [{ channel: pager, text: nobody }] }",
+        ),
+        ("- { alert: { alertname: Disk } }", "- { escalated: true, reason: labels.host }"),
+        (
+            "- { alert: { alertname: Errors, service: a }, truncated: 2 }",
+            "- { at: 1m, verdict: refuse, guard: evidence, reason: 2 alerts }",
+        ),
+        ("- { probe: { check: front, is: healthy } }", "- { at: 5m, incidents: 0 }"),
+        (
+            "- { probe: { check: front, is: unhealthy } }",
+            "- { at: 1m30s, incidents: 0 }\n- { at: 2m, rule: api, incidents: 1, verdict: hold }\n- { at: 2m30s, steps: [\"http POST http://lb/out/front\"] }",
+        ),
+        (
+            "- { probe: { check: front, is: unknown } }",
+            "- { at: 2m, rule: none, alert: { alertname: QuellCheckUnknown }, nothing: true }",
+        ),
+    ] {
+        holds(events, expect);
+    }
+}
+
+#[test]
+fn a_team_reads_why_its_test_fails() {
+    let events = format!(
+        "{FIRES}\n- {{ at: 1m, approve: {{ by: dana }} }}\n- {{ at: 2m, alert: {{ alertname: Other }} }}"
+    );
+    let expect = "\
+- { at: 30s, rule: api, verdict: hold, guard: cooldown }
+- { at: 2m, rule: people, verdict: proceed }
+- { at: 2m, rule: api, playbook: restart }
+- { at: 2m, steps: [\"http POST http://lb/out/web\", command restart] }
+- { at: 2m, notifications: [{ channel: pager }] }";
+    insta::assert_snapshot!(check(&events, expect));
+}
+
+#[test]
+fn mistakes_in_a_test_are_found_before_it_runs() {
+    let tests = "tests:
+  - name: t
+    at: yesterday
+    events:
+      - { at: 1x, alert: { alertname: Errors } }
+      - { alert: { alertname: A }, resolve: { alertname: A } }
+      - { probe: { rule: apy, is: helthy } }
+      - { step: { playbook: drain, step: take-out, is: fails, output: 1 } }
+      - { pause: everything }
+      - { annotations: { summary: x }, restart: {} }
+    expect:
+      - { at: 1m }
+      - { at: 1m, guard: cooldwn, run: awaiting, notifications: [{ channel: chats }] }
+      - { playbok: drain }
+  - name: t
+    expect: []
+";
+    insta::assert_snapshot!(loaded(tests).render(false));
+}
+
+#[test]
+fn coverage_names_what_no_test_reached() {
+    let loaded = loaded(&format!(
+        "tests:\n  - name: t\n    events: [{}]\n    expect: [{{ rule: api }}]\n",
+        "{ alert: { alertname: Errors, service: api } }, { at: 2m, resolve: { service: api } }"
+    ));
+    let library = loaded.library.expect("a library");
+    let mut coverage = Coverage::of(&library);
+    coverage.add(&scenario::run(&library, &loaded.scenarios[0]).reached);
+    insta::assert_snapshot!(coverage.render());
+}
+
+#[test]
+fn the_shipped_rules_are_covered_by_the_tests_beside_them() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let rules = vec![root.join("rules"), root.join("playbooks")];
+    let tests = vec![root.join("rules")];
+    let loaded = library::load_tests(&Tested { config: None, rules, tests });
+    let library = loaded.library.as_ref().unwrap_or_else(|| panic!("{}", loaded.render(false)));
+    let mut coverage = Coverage::of(library);
+    for scenario in &loaded.scenarios {
+        let finished = scenario::run(library, scenario);
+        let shown = report::failure(scenario, &finished, &loaded.sources, false);
+        assert!(finished.passed(), "{}\n{shown}", scenario.name);
+        coverage.add(&finished.reached);
+    }
+    assert_eq!(coverage.percent(), 100, "\n{}", coverage.render());
+}
+
+/// Something random that happens.
+#[derive(Debug, Clone)]
+enum Chance {
+    Fire(u8),
+    Resolve(u8),
+    Sees(Health),
+    Comes(u8),
+    Approve,
+    Cancel,
+    Answer(bool),
+    Restart,
+    Pause(bool),
+}
+
+fn chance() -> impl Strategy<Value = (u64, Chance)> {
+    let what = prop_oneof![
+        4 => (0..3_u8).prop_map(Chance::Fire),
+        3 => (0..3_u8).prop_map(Chance::Resolve),
+        2 => prop_oneof![Just(Health::Healthy), Just(Health::Unhealthy), Just(Health::Unknown)]
+            .prop_map(Chance::Sees),
+        2 => (0..4_u8).prop_map(Chance::Comes),
+        2 => Just(Chance::Approve),
+        1 => Just(Chance::Cancel),
+        1 => any::<bool>().prop_map(Chance::Answer),
+        1 => Just(Chance::Restart),
+        1 => any::<bool>().prop_map(Chance::Pause),
+    ];
+    (0..300_u64, what)
+}
+
+fn outcome(number: u8) -> crate::model::run::Outcome {
+    use crate::model::run::Outcome;
+    let reason = "chance".to_owned();
+    match number {
+        0 => Outcome::Failed { reason, retryable: true },
+        1 => Outcome::Failed { reason, retryable: false },
+        2 => Outcome::Unknown { reason },
+        _ => script::Tried::default().outcome,
+    }
+}
+
+/// Plays chances; returns all that happened.
+fn play(library: &Library, chances: &[(u64, Chance)], memory: Memory) -> Vec<Happening> {
+    let start: Timestamp = "2026-01-05T10:00:00Z".parse().unwrap();
+    let mut world = World::with(library, &library.config, memory, start);
+    let mut at = start;
+    let labels = |number: u8| -> Labels {
+        [("alertname", "Errors"), ("service", ["a", "b", "a"][usize::from(number)])]
+            .into_iter()
+            .chain((number == 2).then_some(("pod", "2")))
+            .collect()
+    };
+    let about = people::About::default();
+    for (seconds, chance) in chances {
+        at = crate::model::time::after(at, Duration::from_secs(*seconds));
+        world.come_to(at);
+        match chance {
+            Chance::Fire(number) => {
+                world.alert(at, &firing(labels(*number), at), "chance", 0);
+            }
+            Chance::Resolve(number) => {
+                let alert = Alert {
+                    status: AlertStatus::Resolved,
+                    ends_at: Some(at),
+                    ..firing(labels(*number), start)
+                };
+                world.alert(at, &alert, "chance", 0);
+            }
+            Chance::Sees(health) => {
+                let seen = Observation { health: *health, measured: "chance".into() };
+                world.script(at, |script| script.probe(Seen::Rule("api"), seen));
+            }
+            Chance::Comes(number) => {
+                let which =
+                    script::Which { playbook: None, step: None, nth: None, undo: *number == 3 };
+                let takes = Duration::from_secs(u64::from(*number) * 20);
+                let tried = script::Tried { outcome: outcome(*number), takes };
+                world.script(at, |script| script.step(which, tried));
+            }
+            // nobody may be waiting for it
+            Chance::Approve => drop(world.say("dana", &about, people::Word::Approve)),
+            Chance::Cancel => drop(world.say("dana", &about, people::Word::Cancel)),
+            Chance::Answer(yes) => drop(world.say("dana", &about, people::Word::Answer(*yes))),
+            Chance::Restart => world.restart(),
+            Chance::Pause(true) => world.pause("all", "dana", ""),
+            Chance::Pause(false) => drop(world.resume("all")),
+        }
+    }
+    // everything that fires ends, nothing is paused, and what waits for a person is stopped
+    drop(world.resume("all"));
+    for number in 0..3 {
+        let ends_at = Some(at);
+        let over =
+            Alert { status: AlertStatus::Resolved, ends_at, ..firing(labels(number), start) };
+        world.alert(at, &over, "chance", 0);
+    }
+    world.run_until(crate::model::time::after(at, Duration::from_hours(6)));
+    world.happenings().collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_sequence_ends_with_one_run_a_target_at_a_time_and_nothing_done_on_the_unknown(
+        chances in prop::collection::vec(chance(), 1..40)
+    ) {
+        let loaded = LIBRARY.with(|it| Arc::clone(it));
+        let happened = play(&loaded, &chances, Memory::Whole);
+        let mut states: BTreeMap<RunId, (String, State, Arc<Plan>)> = BTreeMap::new();
+        for happening in &happened {
+            match &happening.what {
+                What::Run { run, plan, event } => {
+                    let entry_of = |state: &State| Entry { seq: state.seq + 1, at: happening.at, event: (**event).clone() };
+                    let state = match states.remove(run) {
+                        Some((_, state, _)) => state,
+                        None => State::empty(plan),
+                    };
+                    let entry = entry_of(&state);
+                    let state = crate::decide::machine::apply(plan, state, &entry)
+                        .map_err(|illegal| TestCaseError::fail(illegal.to_string()))?;
+                    states.insert(*run, (plan.target.clone(), state, Arc::clone(plan)));
+                    let busy: Vec<&String> = states.values().filter(|(_, state, _)| !state.summary().is_final()).map(|(target, ..)| target).collect();
+                    let targets: BTreeSet<&String> = busy.iter().copied().collect();
+                    prop_assert_eq!(busy.len(), targets.len(), "two runs on a target");
+                }
+                What::Decided { decision, .. } => {
+                    let evidence = decision.rulings.iter().find(|it| it.guard == "evidence");
+                    let unknown = evidence.is_some_and(|it| it.measured == "unknown");
+                    prop_assert!(!(unknown && decision.verdict.caution() < 2), "acted on unknown");
+                }
+                _ => {}
+            }
+        }
+        for (target, state, plan) in states.values() {
+            let waits = matches!(state.summary(), crate::model::run::RunState::InDoubt);
+            prop_assert!(state.summary().is_final() || waits, "{target} {} {:?}", plan.playbook.name, state.phase);
+        }
+    }
+
+    #[test]
+    fn a_streaming_world_plans_the_same_runs(chances in prop::collection::vec(chance(), 1..30)) {
+        let foreseeable = |chances: &[(u64, Chance)]| -> Vec<(u64, Chance)> {
+            let keeps = |it: &&(u64, Chance)| matches!(it.1, Chance::Fire(_) | Chance::Resolve(_));
+            chances.iter().filter(keeps).cloned().collect()
+        };
+        let chances = foreseeable(&chances);
+        let loaded = LIBRARY.with(|it| Arc::clone(it));
+        let planned = |memory| -> Vec<(Timestamp, String, u32)> {
+            let happened = play(&loaded, &chances, memory);
+            happened.iter().filter_map(|it| match &it.what {
+                What::Run { plan, event, .. } if matches!(**event, Event::Planned { .. }) =>
+                    Some((it.at, plan.target.clone(), plan.remedy)),
+                _ => None,
+            }).collect()
+        };
+        prop_assert_eq!(planned(Memory::Whole), planned(Memory::Stream));
+    }
+}
+
+thread_local! {
+    static LIBRARY: Arc<Library> = {
+        let loaded = loaded("tests: [{ name: t, expect: [{ runs: 0 }] }]");
+        let shown = loaded.render(false);
+        Arc::new(loaded.library.unwrap_or_else(|| panic!("{shown}")))
+    };
+}

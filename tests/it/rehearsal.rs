@@ -1,0 +1,439 @@
+//! The rehearsal against the real engine: the same alerts and words, on the same virtual times, must come to the same
+//! decisions, journals and notices. The engine runs whole, on SQLite and with real processes; only its clock is moved by
+//! hand.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use quell::app::App;
+use quell::clock::Clock;
+use quell::decide::respond;
+use quell::decide::tell;
+use quell::library;
+use quell::library::Library;
+use quell::model::alert::Alert;
+use quell::model::alert::AlertStatus;
+use quell::model::alert::Delivery;
+use quell::model::decision::Decision;
+use quell::model::incident::Notice;
+use quell::model::incident::RunId;
+use quell::model::labels::Labels;
+use quell::model::run::Event;
+use quell::model::run::Health;
+use quell::model::run::Observation;
+use quell::model::run::Outcome;
+use quell::model::time::after;
+use quell::rehearse::Memory;
+use quell::rehearse::World;
+use quell::rehearse::happening::Happening;
+use quell::rehearse::happening::What;
+use quell::rehearse::people::About;
+use quell::rehearse::people::Word;
+use quell::rehearse::script::Seen;
+use quell::rehearse::script::Tried;
+use quell::rehearse::script::Which;
+use quell::store::people::Word as StoredWord;
+use tempfile::TempDir;
+
+use crate::support::wait::PATIENCE;
+use crate::support::wait::until;
+
+const START: &str = "2026-01-05T10:00:00Z";
+
+/// FOLDER is where the files lie that say what a probe sees and how a step exits.
+const FILES: &str = r#"
+rules:
+  - name: api
+    match: [alertname="Errors", service!=""]
+    target: service/{{ labels.service }}
+    response:
+      - { playbook: drain, with: { unit: "{{ labels.service }}" } }
+      - { playbook: restart, with: { unit: "{{ labels.service }}" }, mode: approve }
+    verify:
+      command: { shell: "exit $(cat FOLDER/probe)" }
+      within: 5m
+      hold: 1m
+    limits: { settle: 30s, cooldown: 10m }
+"#;
+
+const PLAYBOOKS: &str = r#"
+playbook: drain
+parameters: { unit: { type: string, required: true } }
+steps:
+  - name: take out
+    command: { shell: "exit $(cat FOLDER/step)" }
+    undo: { command: { argv: ["true", "{{ unit }}"] } }
+  - name: settle
+    wait: 1m
+on_resolve:
+  - name: put in
+    command: { argv: ["true", "{{ unit }}"] }
+---
+playbook: restart
+parameters: { unit: { type: string, required: true } }
+steps:
+  - name: restart
+    if: unit != "none"
+    command: { shell: "exit $(cat FOLDER/step)" }
+    on_unknown: ask
+"#;
+
+const SETTINGS: &str = "
+listen: 127.0.0.1:0
+storage: sqlite:FOLDER/quell.db
+pause_file: FOLDER/quell.pause
+mode: auto
+channels: { chat: { webhook: { url: http://127.0.0.1:9/ } } }
+severities: { critical: { notify: [chat], ack_within: 20m, escalate_to: [chat] } }
+unmatched: [chat]
+";
+
+/// What happens in both worlds.
+#[derive(Debug, Clone, Copy)]
+enum Say {
+    Fire(&'static str),
+    Resolve(&'static str),
+    /// The verification exits with this: 0 healthy, 1 unhealthy, 2 unknown.
+    Sees(u8),
+    /// Steps exit with this.
+    Exits(u8),
+    Approve,
+    Reject,
+    Acknowledge,
+    Cancel,
+    Pause,
+    Resume,
+}
+
+/// Everything that people could read afterwards, in an order of its own.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Log {
+    decisions: Vec<String>,
+    runs: Vec<String>,
+    notices: Vec<String>,
+}
+
+fn decision_line(decision: &Decision) -> String {
+    let verdict = decision.verdict.as_str();
+    let by = respond::deciding(decision);
+    format!("{} {} {} {verdict}: {by}", decision.episode, decision.rule, decision.playbook)
+}
+
+fn notice_line(channel: &str, notice: &Notice) -> String {
+    let headline: String = notice.headline.chars().filter(|c| !c.is_ascii_digit()).collect();
+    format!("{} {channel} {:?}: {headline}", notice.incident, notice.kind)
+}
+
+fn run_lines(run: RunId, events: impl Iterator<Item = (Timestamp, String)>) -> String {
+    events.fold(format!("{run}"), |mut text, (at, event)| {
+        write!(text, "\n  {at} {event}").unwrap();
+        text
+    })
+}
+
+/// An event without what a real process adds to it.
+fn event_words(plan: &quell::model::run::Plan, event: &Event) -> String {
+    match event {
+        Event::Planned { .. } => "planned".into(),
+        Event::StepEnded { step, outcome, .. } => format!("step {step} {}", outcome_word(outcome)),
+        Event::UndoEnded { step, outcome } => format!("undo {step} {}", outcome_word(outcome)),
+        Event::Verified { seen } => format!("verified {}", seen.health.as_str()),
+        event => tell::event_line(plan, event),
+    }
+}
+
+fn outcome_word(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Done { .. } => "done",
+        Outcome::Failed { .. } => "failed",
+        Outcome::Unknown { .. } => "unknown",
+    }
+}
+
+/// The engine in a folder of its own.
+struct Real {
+    app: App,
+    folder: TempDir,
+}
+
+impl Real {
+    async fn start(folder: TempDir, library: Library) -> Self {
+        let clock = Clock::manual(START.parse().unwrap());
+        Self { app: App::start(library, clock).await.unwrap(), folder }
+    }
+
+    fn come_to(&self, at: Timestamp) {
+        let clock = &self.app.engine.clock;
+        clock.advance(quell::model::time::since(at, clock.now()));
+        self.app.engine.wake.all();
+    }
+
+    async fn say(&self, say: Say) {
+        let store = &self.app.engine.store;
+        let runs = store.runs(None, None, 1).await.unwrap();
+        let now = self.app.engine.clock.now();
+        match say {
+            Say::Fire(service) => self.deliver(firing(service, now)).await,
+            Say::Resolve(service) => self.deliver(resolved(service, now)).await,
+            Say::Sees(code) => write(self.folder.path(), "probe", code),
+            Say::Exits(code) => write(self.folder.path(), "step", code),
+            Say::Approve => {
+                let digest = runs[0].digest.clone();
+                store.say(runs[0].id, "dana", StoredWord::Approve { digest }).await.unwrap();
+            }
+            Say::Reject => {
+                let reason = "no".to_owned();
+                store.say(runs[0].id, "dana", StoredWord::Reject { reason }).await.unwrap();
+            }
+            Say::Acknowledge => {
+                let incident = store.incidents(None, None, 1).await.unwrap()[0].id;
+                let library = self.app.engine.library.load_full();
+                let told = store.channels_told(incident).await.unwrap();
+                let owed = |it: &quell::model::incident::Incident| {
+                    let notice = tell::acknowledged(it, "dana", now);
+                    quell::decide::audience::to_channels(&library.config, &notice, &told)
+                };
+                store.acknowledge(incident, "dana", None, owed).await.unwrap();
+            }
+            Say::Cancel => drop(store.cancel_run(runs[0].id, "dana").await.unwrap()),
+            Say::Pause => drop(store.pause("all", "dana", "").await.unwrap()),
+            Say::Resume => {
+                store.resume("all").await.unwrap();
+                store.wake_all_episodes().await.unwrap();
+            }
+        }
+        self.app.engine.wake.all();
+    }
+
+    async fn deliver(&self, alert: Alert) {
+        let (source, receiver) = ("test".to_owned(), String::new());
+        let delivery = Delivery { source, receiver, truncated: 0, alerts: vec![alert] };
+        self.app.engine.intake.accept(delivery).await.unwrap();
+    }
+
+    async fn log(&self) -> Log {
+        let store = &self.app.engine.store;
+        let mut log = Log::default();
+        let mut decisions = store.decisions(None, None, 1000).await.unwrap();
+        decisions.reverse();
+        log.decisions = decisions.iter().map(|it| decision_line(&it.decision)).collect();
+        let mut runs = store.runs(None, None, 1000).await.unwrap();
+        runs.reverse();
+        for run in runs {
+            let plan = store.plan(run.id).await.unwrap().unwrap();
+            let entries = store.journal(run.id).await.unwrap();
+            let events = entries.iter().map(|it| (it.at, event_words(&plan, &it.event)));
+            log.runs.push(run_lines(run.id, events));
+        }
+        let mut incidents = store.incidents(None, None, 1000).await.unwrap();
+        incidents.reverse();
+        for incident in incidents {
+            let told = store.notifications_of(incident.id).await.unwrap();
+            log.notices.extend(told.iter().map(|it| notice_line(&it.channel, &it.notice)));
+        }
+        log.sorted()
+    }
+}
+
+impl Log {
+    /// Of two things that happen at the same instant, the engine may do either first.
+    fn sorted(mut self) -> Self {
+        self.decisions.sort_by_key(|line| line.split(' ').next().map(str::to_owned));
+        self.notices.sort();
+        self
+    }
+}
+
+fn write(folder: &Path, name: &str, code: u8) {
+    // whole or not at all: a process may be reading it
+    let new = folder.join(format!("{name}.new"));
+    fs::write(&new, code.to_string()).unwrap();
+    fs::rename(new, folder.join(name)).unwrap();
+}
+
+fn firing(service: &str, at: Timestamp) -> Alert {
+    let labels: Labels = [("alertname", "Errors"), ("severity", "critical"), ("service", service)]
+        .into_iter()
+        .collect();
+    quell::rehearse::firing(labels, at)
+}
+
+fn resolved(service: &str, at: Timestamp) -> Alert {
+    Alert {
+        status: AlertStatus::Resolved,
+        ends_at: Some(at),
+        ..firing(service, START.parse().unwrap())
+    }
+}
+
+fn rehearse(world: &mut World<'_>, say: Say) {
+    let now = world.now();
+    let about = About::default();
+    match say {
+        Say::Fire(service) => drop(world.alert(now, &firing(service, now), "test", 0)),
+        Say::Resolve(service) => drop(world.alert(now, &resolved(service, now), "test", 0)),
+        Say::Sees(code) => {
+            let health = [Health::Healthy, Health::Unhealthy, Health::Unknown][usize::from(code)];
+            let seen = Observation { health, measured: String::new() };
+            world.script(now, |script| script.probe(Seen::Rule("api"), seen));
+        }
+        Say::Exits(code) => {
+            let which = Which { playbook: None, step: None, nth: None, undo: false };
+            let failed = Outcome::Failed { reason: String::new(), retryable: true };
+            let outcome = if code == 0 { Tried::default().outcome } else { failed };
+            let tried = Tried { outcome, takes: Duration::ZERO };
+            world.script(now, |script| script.step(which, tried));
+        }
+        Say::Approve => world.say("dana", &about, Word::Approve).unwrap(),
+        Say::Reject => world.say("dana", &about, Word::Reject("no".into())).unwrap(),
+        Say::Acknowledge => world.acknowledge("dana", &about).unwrap(),
+        Say::Cancel => world.say("dana", &about, Word::Cancel).unwrap(),
+        Say::Pause => world.pause("all", "dana", ""),
+        Say::Resume => world.resume("all").unwrap(),
+    }
+}
+
+fn rehearsed(world: &World<'_>, happened: &[Happening]) -> Log {
+    let mut log = Log::default();
+    for happening in happened {
+        match &happening.what {
+            What::Decided { decision, news: true } => log.decisions.push(decision_line(decision)),
+            What::Told(owed) => log.notices.push(notice_line(&owed.channel, &owed.notice)),
+            _ => {}
+        }
+    }
+    for (run, plan, entries, _) in world.journals() {
+        let events = entries.iter().map(|it| (it.at, event_words(plan, &it.event)));
+        log.runs.push(run_lines(run, events));
+    }
+    log.sorted()
+}
+
+/// Plays a script in both worlds, and compares them whenever anything has happened.
+async fn agree(script: &[(u64, Say)], ends: u64) {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().display().to_string();
+    for (name, text) in
+        [("quell.yml", SETTINGS), ("rules/r.yml", FILES), ("playbooks/p.yml", PLAYBOOKS)]
+    {
+        let file = folder.path().join(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text.replace("FOLDER", &path)).unwrap();
+    }
+    write(folder.path(), "probe", 1);
+    write(folder.path(), "step", 0);
+    let load = || {
+        let loaded = library::load(Some(&folder.path().join("quell.yml")), &|_| None);
+        let shown = loaded.render(false);
+        loaded.library.unwrap_or_else(|| panic!("{shown}"))
+    };
+    let library = load();
+    let start: Timestamp = START.parse().unwrap();
+    let at = |seconds: u64| after(start, Duration::from_secs(seconds));
+    let new = || {
+        let mut world = World::with(&library, &library.config, Memory::Whole, start);
+        rehearse(&mut world, Say::Sees(1));
+        world
+    };
+    // first the rehearsal alone, to know when something happens
+    let mut world = new();
+    for (seconds, say) in script {
+        world.come_to(at(*seconds));
+        rehearse(&mut world, *say);
+    }
+    world.run_until(at(ends));
+    let quiet = |it: &Happening| matches!(it.what, What::Decided { news: false, .. });
+    let mut moments: Vec<Timestamp> =
+        world.happenings().filter(|it| !quiet(it)).map(|it| it.at).collect();
+    moments.extend(script.iter().map(|(seconds, _)| at(*seconds)));
+    moments.push(at(ends));
+    moments.sort_unstable();
+    moments.dedup();
+    // then both side by side
+    let real_library = load();
+    let mut world = new();
+    let mut happened = Vec::new();
+    let real = Real::start(folder, real_library).await;
+    for moment in moments {
+        real.come_to(moment);
+        world.come_to(moment);
+        for (_, say) in script.iter().filter(|(seconds, _)| at(*seconds) == moment) {
+            rehearse(&mut world, *say);
+            real.say(*say).await;
+        }
+        world.run_until(moment);
+        happened.extend(world.happenings());
+        let expected = rehearsed(&world, &happened);
+        until(&format!("the engine does what was rehearsed by {moment}"), PATIENCE, async || {
+            let seen = real.log().await;
+            if seen == expected {
+                Ok(())
+            } else {
+                Err(format!("{seen:#?}\nrehearsed {expected:#?}"))
+            }
+        })
+        .await;
+    }
+    // what it would still do, it does before it stops
+    let expected = rehearsed(&world, &happened);
+    assert!(!expected.decisions.is_empty(), "nothing was decided");
+    assert_eq!(real.log().await, expected);
+    real.app.stop().await;
+}
+
+#[tokio::test]
+async fn a_remedy_that_helps() {
+    let script = [
+        (7, Say::Fire("api")),
+        (150, Say::Sees(0)),
+        (300, Say::Resolve("api")),
+        (400, Say::Fire("api")),
+    ];
+    agree(&script, 410).await;
+}
+
+#[tokio::test]
+async fn remedies_that_do_not_help() {
+    let script = [(7, Say::Fire("api")), (500, Say::Approve)];
+    agree(&script, 900).await;
+}
+
+#[tokio::test]
+async fn a_step_that_fails_and_a_person_who_says_no() {
+    let script =
+        [(3, Say::Exits(1)), (7, Say::Fire("api")), (100, Say::Reject), (200, Say::Resolve("api"))];
+    agree(&script, 300).await;
+}
+
+#[tokio::test]
+async fn an_alert_that_resolves_while_a_person_is_asked() {
+    let script = [(3, Say::Exits(1)), (7, Say::Fire("api")), (100, Say::Resolve("api"))];
+    agree(&script, 200).await;
+}
+
+#[tokio::test]
+async fn nobody_approves_and_nobody_acknowledges() {
+    let script = [(3, Say::Exits(1)), (7, Say::Fire("api"))];
+    agree(&script, 2 * 3600).await;
+}
+
+#[tokio::test]
+async fn a_person_stops_it_and_takes_it() {
+    let script = [(7, Say::Fire("api")), (50, Say::Acknowledge), (61, Say::Cancel)];
+    agree(&script, 1800).await;
+}
+
+#[tokio::test]
+async fn a_pause_holds_and_its_end_lets_go() {
+    let script = [(3, Say::Pause), (7, Say::Fire("api")), (150, Say::Resume), (250, Say::Sees(0))];
+    agree(&script, 400).await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_seen_and_what_no_rule_takes() {
+    let script = [(3, Say::Sees(2)), (7, Say::Fire("api")), (9, Say::Fire(""))];
+    agree(&script, 60).await;
+}
