@@ -1,5 +1,6 @@
 //! The command line as people and scripts meet it: what it prints, and how it ends.
 
+mod backtest;
 mod demo;
 mod files;
 mod lists;
