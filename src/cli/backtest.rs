@@ -62,13 +62,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "URL", conflicts_with_all = ["files", "server"])]
     prometheus: Option<String>,
     /// A running quell that has the episodes.
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "QUELL_URL",
-        hide_env_values = true,
-        conflicts_with = "files"
-    )]
+    #[arg(long, value_name = "URL", conflicts_with = "files")]
     server: Option<String>,
     /// An operator's token for --server.
     #[arg(long, env = "QUELL_TOKEN", hide_env_values = true)]
