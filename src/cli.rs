@@ -1,5 +1,6 @@
 //! The command line. Exit codes: 0 fine, 1 found problems, 2 could not run.
 
+mod backtest;
 mod check;
 mod completions;
 mod demo;
@@ -69,6 +70,8 @@ enum Command {
     ExplainError(explain_error::Options),
     /// Run the tests of rules: *.test.yml, on a virtual clock.
     Test(test::Options),
+    /// Replay the alerts of the past through rules and guards.
+    Backtest(backtest::Options),
     /// Say why quell would, would not or did not act.
     Explain(explain::Options),
     /// Post a test alert to a running quell, and show what it decides.
@@ -143,6 +146,7 @@ async fn run(cli: Cli) -> Result<(), Error> {
         Command::Check(options) => check::run(&at, &options),
         Command::ExplainError(options) => explain_error::run(&at, &options),
         Command::Test(options) => test::run(&at, &options),
+        Command::Backtest(options) => backtest::run(&at, &options).await,
         Command::Explain(options) => explain::run(&at, &options).await,
         Command::Send(options) => send::run(&at, &options).await,
         Command::Incidents(options) => list::incidents(&at, &options).await,

@@ -15,6 +15,7 @@
 //! There is no waiting and no randomness: the jitter of delays is 0, and of two things due at the same instant the one
 //! that was planned first comes first. `scenario` runs the tests of `quell test` on it.
 
+pub mod backtest;
 pub mod coverage;
 mod episodes;
 pub mod happening;
@@ -239,6 +240,11 @@ impl<'a> World<'a> {
     /// Now.
     pub fn now(&self) -> Timestamp {
         self.now
+    }
+
+    /// An episode that is still remembered.
+    pub fn episode(&self, id: EpisodeId) -> Option<&Episode> {
+        self.episodes.get(&id).map(|held| held.episode.as_ref())
     }
 
     /// Does all that is due up to and at `until`, and stands there then.

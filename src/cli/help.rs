@@ -68,6 +68,20 @@ const GROUPS: &[(&str, &[Shown])] = &[
                 ],
             ),
             (
+                "backtest",
+                &[
+                    (
+                        "quell backtest --prometheus http://localhost:9090 --since 30d",
+                        "what these rules would have done with the last 30 days",
+                    ),
+                    (
+                        "quell backtest --since 7d --compare ../new-rules",
+                        "and what others would have",
+                    ),
+                    ("quell backtest bodies.jsonl --mode auto", "recorded webhook bodies"),
+                ],
+            ),
+            (
                 "explain",
                 &[
                     (

@@ -85,6 +85,11 @@ pub(super) fn error(code: &str, message: &str, hint: &str) {
     }
 }
 
+/// Overwrites the last line of standard error, for a progress bar on a terminal.
+pub(super) fn progress(text: &str) {
+    complain(format_args!("\r\x1b[K{text}"));
+}
+
 /// What loading found, on standard error.
 pub(super) fn diagnostics(loaded: &Loaded) {
     let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();

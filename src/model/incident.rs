@@ -53,7 +53,7 @@ id!(/** Of an incident: `i-12`. */ IncidentId, "i");
 id!(/** Of a run: `r-12`. */ RunId, "r");
 
 /// One firing period of one fingerprint.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Episode {
     /// Its id.
     pub id: EpisodeId,

@@ -1,5 +1,6 @@
 //! The command line as people and scripts meet it: what it prints, and how it ends.
 
+mod backtest;
 mod begin;
 mod check;
 mod demo;

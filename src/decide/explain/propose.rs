@@ -184,7 +184,7 @@ fn of_first(each: &Each, context: &Value) -> Option<(String, Value)> {
 fn ask(ask: &Ask, context: &Value) -> Call {
     let (question, unrendered) = match render(&ask.question, context, Escape::None) {
         Ok(question) => (question, String::new()),
-        Err(error) => (ask.question.to_string(), error),
+        Err(error) => (ask.question.clone(), error),
     };
     let mut arguments = Map::from_iter([("question".to_owned(), question.into())]);
     let answers: Vec<&str> = ask.answers.keys().map(String::as_str).collect();
