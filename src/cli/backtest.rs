@@ -3,6 +3,7 @@
 mod show;
 mod source;
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
 use std::path::Path;
 use std::path::PathBuf;
@@ -152,11 +153,14 @@ fn other_library(path: &Path, library: &Library) -> Result<(Library, bool), Erro
         (library::load_tests(&tested), true)
     } else {
         let alone = library::check_paths(&[path.to_owned()], &super::environment);
-        if alone.library.is_some() || library.config.playbooks.is_empty() {
+        let complete = alone.library.as_ref().is_none_or(|it| !it.playbooks.is_empty());
+        let in_use: BTreeSet<PathBuf> =
+            library.playbooks.values().map(|it| PathBuf::from(&it.file)).collect();
+        if complete || in_use.is_empty() {
             (alone, false)
         } else {
             let mut paths = vec![path.to_owned()];
-            paths.extend(library.config.playbooks.iter().cloned());
+            paths.extend(in_use);
             (library::check_paths(&paths, &super::environment), false)
         }
     };

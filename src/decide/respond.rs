@@ -467,11 +467,11 @@ pub fn same(before: &Decision, decision: &Decision) -> bool {
 
 /// The guard that decided; without one, the reason.
 pub fn deciding(decision: &Decision) -> &str {
-    let is = |verdict: &Verdict| verdict.caution() == decision.verdict.caution();
     decision
         .rulings
         .iter()
-        .find(|ruling| is(&ruling.verdict))
+        // of several holds the one that lasts longest
+        .find(|ruling| ruling.verdict == decision.verdict)
         .map_or(decision.reason.as_str(), |ruling| ruling.guard.as_str())
 }
 

@@ -246,8 +246,7 @@ impl<'a> Backtest<'a> {
             counted.rules.push(rule);
             self.tally(at, &decision.rule).episodes += 1;
         }
-        let caution = decision.verdict.caution();
-        let guard = decision.rulings.iter().find(|it| it.verdict.caution() == caution);
+        let guard = decision.rulings.iter().find(|it| it.verdict == decision.verdict);
         let word = match decision.verdict {
             Verdict::Proceed | Verdict::Ask => return,
             Verdict::Hold { .. } => "held",

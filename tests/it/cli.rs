@@ -41,10 +41,10 @@ async fn a_command_that_does_not_exist_or_says_too_little() {
         assert_eq!((said.code, said.out.as_str()), (2, ""), "{arguments:?}: {said:#?}");
     }
     let said = quell.cli(&["incidetns"]).await;
-    insta::assert_snapshot!(said.err, @"
+    insta::assert_snapshot!(said.err, @r"
     error: unrecognized subcommand 'incidetns'
 
-      tip: a similar subcommand exists: 'incidents'
+      tip: some similar subcommands exist: 'init', 'incidents'
 
     Usage: quell [OPTIONS] <COMMAND>
 

@@ -69,7 +69,8 @@ pub(super) fn report(report: &Report, source: &str, config: &Config, options: &O
         let total: u64 = report.unmatched.values().sum();
         let words = frequent(&report.unmatched, options.all);
         output::line("");
-        output::line(&format!("no rule: {} episodes: {words}", thousands(total)));
+        let episodes = if total == 1 { "episode" } else { "episodes" };
+        output::line(&format!("no rule: {} {episodes}: {words}", thousands(total)));
     }
     if !report.notified.is_empty() {
         output::line(&format!("notifications: {}", frequent(&report.notified, true)));

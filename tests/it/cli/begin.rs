@@ -46,17 +46,48 @@ async fn init_writes_a_set_that_passes_the_check_and_is_explained() {
     let said = quell.cli_in(&folder, &["check"]).await;
     insta::assert_snapshot!(fine(&said), @"4 files, 1 rule, 1 playbook, 3 tests: no problems");
     let said = quell
-        .cli_in(&folder, &["explain", "--label", "alertname=InstanceDown", "--label", "job=shop"])
+        .cli_in(
+            &folder,
+            &[
+                "explain",
+                "--label",
+                "alertname=InstanceDown",
+                "--label",
+                "job=shop",
+                "--at",
+                "2026-01-05T10:00:00Z",
+            ],
+        )
         .await;
     insta::assert_snapshot!(fine(&said), @r#"
-    InstanceDown{job="shop"}     1 of 1 rules selected
+    InstanceDown{job="shop"}     1 of 1 rule names this alert; 1 is selected
 
       restart-when-down  rules/example.yml:6  selected
 
-    plan when it may run: remedy 1 of 1, restart (mode observe) on systemd/shop
-      1  restart: command systemctl restart shop
-      2  runs: probe command within 1m
-      verify: promql within 3m, held 1m
+      assumed      2026-01-05 10:00:00 UTC: fires for 5m and was heard of just now; no run before it;
+                   nothing paused; not silenced; the precheck is unhealthy
+
+      rule         restart-when-down (rules/example.yml:6) on systemd/shop
+      verdict      proceed, but only to be planned and told: mode observe by mode (quell.yml:12); 14 of
+                   14 guards proceed
+
+      guard                 verdict  measured                   limit     set in
+      stale                 proceed  assumed: 0s old            15m       max_age (quell.yml:38)
+      settle                proceed  assumed: firing for 5m     2m        settle (rules/example.yml:20)
+      cooldown              proceed  assumed: no run yet        15m       cooldown (quell.yml:37)
+      rate of the rule      proceed  assumed: 0 in the last 1h  3 per 1h  rate (rules/example.yml:21)
+      rate of the playbook  proceed  assumed: 0 in the last 1h  2 per 1h  limits of playbook restart
+      9 more proceed: --all
+
+      plan: remedy 1 of 1, restart (playbooks/restart.yml:4), mode observe by mode (quell.yml:12)
+        1  restart: command systemctl restart shop
+           timeout 2m; outcome unknown: the verification is asked
+           undo: none
+        2  runs: probe command shell: systemctl is-active --quiet "$UNIT" || exit 1, env:
+             {"UNIT":"shop"}, within: 1m
+        verify: promql min(up{job="shop"}), healthy: value == 1.0; within 3m, held 1m
+        if it does not help: people take over, and nobody is told: no channel for alerts without a
+          severity in quell.yml
     "#);
     let said = quell.cli_in(&folder, &["test"]).await;
     assert!(fine(&said).contains("3 tests run: 3 passed, 0 failed"), "{said:#?}");
@@ -167,7 +198,7 @@ async fn completions_complete() {
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap()
     };
-    assert_eq!(complete("quell exp"), "explain\n");
+    assert_eq!(complete("quell bac"), "backtest\n");
     assert_eq!(complete("quell completions f"), "fish\n");
     assert_eq!(complete("quell runs --inc"), "--incident\n");
     assert!(!complete("quell ''").contains("demo-shop"), "hidden commands are offered");

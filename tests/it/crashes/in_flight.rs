@@ -220,6 +220,13 @@ async fn a_database_is_served_once() {
     let holder = fs::read_to_string(story.quell.folder().join("quell.db.lock")).unwrap();
     let shown = second.err.replace(holder.trim(), "N");
     insta::assert_snapshot!(shown, @r"
+    warning[Q0325]: no rule or schedule uses playbook `flush`
+      ┌─ playbooks/flush.yml:2:11
+      │
+    2 │ playbook: flush
+      │           ^^^^^ name it in the `response` of a rule or in a schedule, or remove it
+
+    4 files, 1 rule, 1 check, 2 playbooks: 1 warning
     error[Q0413]: another quell serves the database quell.db (process N)
       = stop it first, or name another file under `storage:`; several replicas need `storage: postgres://…`
     ");

@@ -131,7 +131,7 @@ async fn mode_approve_waits_for_a_person_of_the_right_tier_and_the_right_plan() 
     let short = &digest[..8];
 
     for (by, digest, expected) in [
-        ("kim", short, "r-1 needs tier 2, and kim has tier 1"),
+        ("kim", short, "r-1 needs one person of tier 2, and kim has tier 1"),
         ("eve", short, "`eve` is no operator in quell.yml"),
         ("dana", "00000000", "the plan of r-1 has another digest"),
     ] {
