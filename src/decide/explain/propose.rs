@@ -34,13 +34,18 @@ use crate::model::playbook::Each;
 use crate::model::playbook::Mode;
 use crate::model::playbook::OnFailure;
 use crate::model::playbook::OnUnknown;
+use crate::model::playbook::Piece;
 use crate::model::playbook::Playbook;
 use crate::model::playbook::Probe;
+use crate::model::playbook::Sealed;
 use crate::model::playbook::Step;
 use crate::model::playbook::What;
 use crate::model::rule::Rule;
 use crate::model::run::Plan;
 use crate::model::time::show_duration;
+
+/// The texts of an action that hold secrets; people see the names in their places.
+const SEALED: &str = "sealed";
 
 /// The run's name before there is one.
 const NO_RUN: &str = "r-0";
@@ -236,15 +241,51 @@ fn call<T: Serialize>(
     context: &Value,
 ) -> Call {
     match rendered {
-        Ok(rendered) => Call { kind, arguments: arguments(&rendered), unrendered: String::new() },
+        Ok(rendered) => {
+            let mut arguments = arguments(&rendered);
+            arguments.remove(SEALED);
+            Call { kind, arguments, unrendered: String::new() }
+        }
         Err(unrendered) => {
             let mut arguments = arguments(written);
             for (name, value) in &mut arguments {
                 let escape = if name == "url" { Escape::Url } else { Escape::None };
                 each_text(value, &|text| render(text, context, escape).ok());
             }
+            seal(&mut arguments, context);
             Call { kind, arguments, unrendered }
         }
+    }
+}
+
+/// Puts the names of secrets where their values will be, in what cannot be rendered yet.
+fn seal(arguments: &mut Map<String, Value>, context: &Value) {
+    let Some(sealed) = arguments.remove(SEALED) else { return };
+    let Ok(Sealed { named, body, json }) = serde_json::from_value(sealed) else { return };
+    let shown = |pieces: &[Piece]| -> Value {
+        let show = |piece: &Piece| match piece {
+            Piece::Text(text) => {
+                render(text, context, Escape::None).unwrap_or_else(|_| text.clone())
+            }
+            Piece::Secret(parameter) => {
+                let name = context.get(parameter).and_then(Value::as_str).unwrap_or(parameter);
+                format!("[secret {name}]")
+            }
+        };
+        pieces.iter().map(show).collect::<String>().into()
+    };
+    for (name, pieces) in &named {
+        for holder in ["env", "headers"] {
+            let held = arguments.get_mut(holder).and_then(|it| it.get_mut(name));
+            held.into_iter().for_each(|text| *text = shown(pieces));
+        }
+    }
+    if let Some(pieces) = body {
+        arguments.insert("body".into(), shown(&pieces));
+    }
+    for (pointer, pieces) in &json {
+        let held = arguments.get_mut("json").and_then(|it| it.pointer_mut(pointer));
+        held.into_iter().for_each(|text| *text = shown(pieces));
     }
 }
 

@@ -75,6 +75,26 @@ steps:
 on_resolve:
   - name: over
     http: { server: shop, method: DELETE, url: "/maintenance/{{ service }}" }
+---
+playbook: roll
+parameters:
+  service: { type: string, required: true }
+  token: { type: string, secret: true, required: true }
+steps:
+  - name: how
+    ask: { question: "restart {{ service }}?", answers: { drain: { type: boolean } }, tier: 2, within: 30m }
+  - name: known
+    for_each: [web-1, web-2]
+    waves: [1, 100%]
+    command: { argv: [restart-on, "{{ item }}"], env: { TOKEN: "{{ token }}" } }
+  - name: found
+    for_each: steps.how.output.hosts
+    http:
+      server: shop
+      method: POST
+      url: "/restart/{{ item }}"
+      headers: { Authorization: "Bearer {{ token }}" }
+      json: { host: "{{ item }}", key: "{{ token }}" }
 "#;
 
 /// A channel that pages, for a rule that holds its page.
@@ -177,6 +197,20 @@ fn by_the_files_alone() {
         300,
     );
     check("no_rules", CONFIG, "rules: []\n", &alert(&API), 300);
+}
+
+#[test]
+fn questions_items_and_secrets_are_shown_as_far_as_they_are_known() {
+    let rules = "
+rules:
+  - name: fleet
+    match: [alertname=\"HighErrorRate\", service!=\"\"]
+    target: service/{{ labels.service }}
+    response: [{ playbook: roll, with: { service: \"{{ labels.service }}\", token: deploy } }]
+    verify: { promql: errors, healthy: value < 0.05, within: 5m, hold: 1m }
+";
+    let config = format!("{CONFIG}secrets: {{ deploy: 0123456789abcdef }}\n");
+    check("fleet", &config, rules, &alert(&API), 300);
 }
 
 #[test]
