@@ -186,6 +186,8 @@ pub struct World<'a> {
     open: HashMap<String, HashMap<String, IncidentId>>,
     incidents: BTreeMap<IncidentId, Trouble>,
     runs: BTreeMap<RunId, Work>,
+    /// Those of the runs that have not ended.
+    at_work: BTreeSet<RunId>,
     pauses: Vec<Pause>,
     watched: BTreeMap<usize, Watched>,
     /// The next slot of each schedule.
@@ -225,6 +227,7 @@ impl<'a> World<'a> {
             open: HashMap::new(),
             incidents: BTreeMap::new(),
             runs: BTreeMap::new(),
+            at_work: BTreeSet::new(),
             pauses: Vec::new(),
             watched: BTreeMap::new(),
             coming: BTreeMap::new(),
@@ -280,10 +283,12 @@ impl<'a> World<'a> {
     fn wake_watching(&mut self, episode: Option<EpisodeId>) {
         let mine = |work: &Work| episode.is_none_or(|id| work.plan.episode == id);
         let watching: Vec<RunId> = self
-            .runs
+            .at_work
             .iter()
-            .filter(|(_, work)| mine(work) && runs::is_watching(work))
-            .map(|(id, _)| *id)
+            .filter(|id| {
+                self.runs.get(id).is_some_and(|work| mine(work) && runs::is_watching(work))
+            })
+            .copied()
             .collect();
         for run in watching {
             self.wake_run(run, self.now);
@@ -390,10 +395,12 @@ impl<'a> World<'a> {
 
     /// Runs that are at work, those that started within the window, and all of the incident, in order of start.
     fn past_runs(&self, from: Timestamp, incident: IncidentId) -> Vec<PastRun> {
-        let counts = |past: &PastRun| {
-            !past.state.is_final() || past.started_at >= from || past.incident == incident
-        };
-        self.runs.values().map(|work| &work.past).filter(|past| counts(past)).cloned().collect()
+        let mut wanted = self.at_work.clone();
+        let recent = self.runs.iter().rev().take_while(|(_, work)| work.past.started_at >= from);
+        wanted.extend(recent.map(|(id, _)| *id));
+        wanted.extend(self.incidents.get(&incident).into_iter().flat_map(|it| &it.runs));
+        let works = wanted.iter().filter_map(|id| self.runs.get(id));
+        works.map(|work| work.past.clone()).collect()
     }
 
     /// Forgets runs that no limit looks back to, and episodes that have long ended, whose incidents are over.

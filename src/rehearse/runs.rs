@@ -72,8 +72,8 @@ impl World<'_> {
         round: u32,
         owed: impl FnOnce(RunId, &Plan) -> Vec<Owed>,
     ) -> Option<RunId> {
-        let busy = |work: &Work| work.past.target == plan.target && !work.past.state.is_final();
-        if self.runs.values().any(busy) {
+        let mut at_work = self.at_work.iter().filter_map(|id| self.runs.get(id));
+        if at_work.any(|work| work.past.target == plan.target) {
             return None;
         }
         self.next_id.2 += 1;
@@ -105,6 +105,9 @@ impl World<'_> {
             in_flight: None,
             claim: 0,
         };
+        if !work.past.state.is_final() {
+            self.at_work.insert(id);
+        }
         self.runs.insert(id, work);
         self.counters.runs += 1;
         if let Some(trouble) = self.incidents.get_mut(&plan.incident) {
@@ -401,6 +404,7 @@ impl World<'_> {
         work.past.inconclusive = work.state.inconclusive;
         work.outcome = stepping::outcome(&plan, &work.state);
         if summary.is_final() {
+            self.at_work.remove(&id);
             work.past.ended_at = Some(now);
             work.in_flight = None;
         }

@@ -16,6 +16,10 @@ use crate::store::outbox::owe;
 use crate::store::plain;
 use crate::store::to_json;
 
+/// The latest of an episode and a rule.
+const LAST: &str =
+    "SELECT body FROM decisions WHERE episode = $1 AND rule = $2 ORDER BY id DESC LIMIT 1";
+
 /// A stored decision, with its place in the list.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Stored {
@@ -40,7 +44,17 @@ impl Store {
             return Ok(false);
         }
         let mut tx = self.begin().await?;
+        // whoever else judges the same episode at this instant has written before this, or waits here
         let id = next_ids(&mut tx, "decision", 1).await?;
+        let row = sqlx::query(LAST)
+            .bind(decision.episode.0)
+            .bind(decision.rule.as_str())
+            .fetch_optional(&mut *tx)
+            .await?;
+        let last: Option<Decision> = row.map(|row| json(&row, "body")).transpose()?;
+        if last.is_some_and(|last| respond::same(&last, decision)) {
+            return Ok(false);
+        }
         sqlx::query(
             "INSERT INTO decisions (id, episode, incident, rule, verdict, reason, body, at)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -62,13 +76,7 @@ impl Store {
 
     /// The latest decision for an episode and a rule.
     pub async fn last_decision(&self, episode: EpisodeId, rule: &str) -> Result<Option<Decision>> {
-        let row = sqlx::query(
-            "SELECT body FROM decisions WHERE episode = $1 AND rule = $2 ORDER BY id DESC LIMIT 1",
-        )
-        .bind(episode.0)
-        .bind(rule)
-        .fetch_optional(&self.reader)
-        .await?;
+        let row = sqlx::query(LAST).bind(episode.0).bind(rule).fetch_optional(&self.reader).await?;
         row.map(|row| json(&row, "body")).transpose()
     }
 

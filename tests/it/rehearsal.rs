@@ -64,6 +64,13 @@ rules:
       within: 35s
       hold: 15s
     limits: { settle: 30s, cooldown: 10m }
+    page: { unless_fixed_within: 4m }
+schedules:
+  - name: nightly
+    cron: "30 12 * * *"
+    playbook: drain
+    with: { unit: nightly }
+    labels: { severity: critical }
 "#;
 
 const PLAYBOOKS: &str = r#"
@@ -93,8 +100,11 @@ listen: 127.0.0.1:0
 storage: sqlite:FOLDER/quell.db
 pause_file: FOLDER/quell.pause
 mode: auto
-channels: { chat: { webhook: { url: http://127.0.0.1:9/ } } }
-severities: { critical: { notify: [chat], ack_within: 20m, escalate_to: [chat] } }
+channels:
+  chat: { webhook: { url: http://127.0.0.1:9/ } }
+  pager: { webhook: { url: http://127.0.0.1:9/, pages: true } }
+severities: { critical: { notify: [chat, pager], ack_within: 20m, escalate_to: [chat] } }
+windows: [{ name: freeze, from: 2026-01-05T11:00:00Z, until: 2026-01-05T11:10:00Z, effect: refuse }]
 unmatched: [chat]
 ";
 
@@ -480,6 +490,25 @@ async fn a_person_stops_it_and_takes_it() {
 async fn a_pause_holds_and_its_end_lets_go() {
     let script = [(3, Say::Pause), (7, Say::Fire("api")), (150, Say::Resume), (230, Say::Sees(0))];
     agree(&script, 400).await;
+}
+
+#[tokio::test]
+async fn a_page_is_held_until_its_time_is_over() {
+    let script = [(7, Say::Fire("api")), (200, Say::Fire("web")), (320, Say::Sees(0))];
+    agree(&script, 500).await;
+}
+
+#[tokio::test]
+async fn a_window_refuses_until_its_end() {
+    let script = [(3700, Say::Fire("api")), (4150, Say::Fire("api")), (4300, Say::Sees(0))];
+    agree(&script, 4500).await;
+}
+
+#[tokio::test]
+async fn a_schedule_runs_at_its_time_and_the_next_slot_ends_what_failed() {
+    let slot = 9000;
+    let script = [(slot - 60, Say::Exits(1)), (slot + 600, Say::Exits(0))];
+    agree(&script, slot + 24 * 3600 + 300).await;
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use super::*;
 
 on_each_engine!(
     a_decision_is_stored_when_it_says_something_new,
+    of_many_who_judge_at_once_one_writes_it_down,
     decisions_are_listed_the_newest_first,
     a_pause_stays_as_it_was_first_said,
 );
@@ -59,6 +60,17 @@ async fn a_decision_is_stored_when_it_says_something_new(db: Database) {
         assert_eq!(last == decision, is_news, "{name}");
     }
     assert_eq!(store.last_decision(EpisodeId(9), "r").await.unwrap(), None);
+}
+
+async fn of_many_who_judge_at_once_one_writes_it_down(db: Database) {
+    let (one, two) = (db.store().await, db.store().await);
+    for round in 0..20 {
+        let decision = Decision { episode: EpisodeId(round + 1), ..decision("rate", Verdict::Ask) };
+        let both = [&one, &two, &one, &two].map(|store| store.decide(&decision));
+        let news = futures_util::future::join_all(both).await;
+        let news = news.into_iter().filter(|it| *it.as_ref().unwrap()).count();
+        assert_eq!(news, 1, "round {round}");
+    }
 }
 
 async fn decisions_are_listed_the_newest_first(db: Database) {
