@@ -277,7 +277,9 @@ fn seal(arguments: &mut Map<String, Value>, context: &Value) {
     for (name, pieces) in &named {
         for holder in ["env", "headers"] {
             let held = arguments.get_mut(holder).and_then(|it| it.get_mut(name));
-            held.into_iter().for_each(|text| *text = shown(pieces));
+            if let Some(text) = held {
+                *text = shown(pieces);
+            }
         }
     }
     if let Some(pieces) = body {
@@ -285,7 +287,9 @@ fn seal(arguments: &mut Map<String, Value>, context: &Value) {
     }
     for (pointer, pieces) in &json {
         let held = arguments.get_mut("json").and_then(|it| it.pointer_mut(pointer));
-        held.into_iter().for_each(|text| *text = shown(pieces));
+        if let Some(text) = held {
+            *text = shown(pieces);
+        }
     }
 }
 
