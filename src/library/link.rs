@@ -75,7 +75,9 @@ pub(crate) struct Linked {
 /// Joins what was read. Without a `config`, its servers and limits are not looked at.
 pub(crate) fn link(sink: &Sink, config: Option<&Config>, gathered: Gathered) -> Linked {
     lint::link(sink, config, &gathered);
-    let Gathered { rules, checks, schedules, playbooks, .. } = gathered;
+    let Gathered { rules, checks, schedules, playbooks, facts, .. } = gathered;
+    // of a hundred thousand rules they are large
+    drop(facts);
     duplicates(
         sink,
         "playbook",

@@ -6,7 +6,6 @@
 //! Most look at one rule or playbook while its tree is at hand ([`rules`], [`playbook`]); those that compare several
 //! get what they need as [`Facts`] and run when all files are read ([`link`]).
 
-use std::collections::BTreeSet;
 
 use super::build::playbook::BuiltPlaybook;
 use super::build::rule::BuiltRule;
@@ -53,7 +52,7 @@ pub(crate) struct Facts {
     /// What its `when` says that labels are.
     equal: Vec<Matcher>,
     /// Members of `labels` and `annotations` that every alert it takes has.
-    sure: BTreeSet<Member>,
+    sure: Box<[Member]>,
     /// Severities that its matchers or labels name.
     severities: Vec<(String, Span)>,
 }
@@ -99,7 +98,7 @@ fn rule(at: At<'_>, node: Option<&Node>, built: &BuiltRule) -> Facts {
     facts.equal = when::look(at, node, &built.rule);
     facts.never = contradiction::check(at, node, "rule", &built.rule.matchers, &facts.equal);
     if !facts.never {
-        facts.sure = missing::rule(at, node, &built.rule);
+        facts.sure = missing::rule(at, node, &built.rule).into_iter().collect();
     }
     verification(at, node, built.rule.verify.as_ref());
     facts
@@ -128,7 +127,7 @@ fn schedule(at: At<'_>, node: Option<&Node>, built: &BuiltSchedule) -> Facts {
     Facts {
         sound: true,
         verify: node.get("verify").map_or(Span::default(), |it| it.span),
-        sure: missing::schedule(at, node, &built.schedule),
+        sure: missing::schedule(at, node, &built.schedule).into_iter().collect(),
         severities: severity::given(node, &built.schedule.labels),
         ..Facts::default()
     }
