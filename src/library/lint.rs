@@ -6,7 +6,6 @@
 //! Most look at one rule or playbook while its tree is at hand ([`rules`], [`playbook`]); those that compare several
 //! get what they need as [`Facts`] and run when all files are read ([`link`]).
 
-
 use super::build::playbook::BuiltPlaybook;
 use super::build::rule::BuiltRule;
 use super::build::schedule::BuiltSchedule;
