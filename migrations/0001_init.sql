@@ -182,3 +182,43 @@ CREATE TABLE used_links (
   by_whom TEXT NOT NULL,
   at BIGINT NOT NULL
 );
+
+-- Which targets came into trouble when: how many of them makes a storm.
+CREATE TABLE troubles (
+  episode BIGINT NOT NULL,
+  rule TEXT NOT NULL,
+  target TEXT NOT NULL,
+  at BIGINT NOT NULL,
+  PRIMARY KEY (episode, rule)
+);
+CREATE INDEX troubles_at ON troubles (at);
+CREATE INDEX troubles_rule ON troubles (rule);
+
+-- Breakers that have tripped: `storm`, or the group of a rule; `body` says how the group is counted.
+CREATE TABLE trips (
+  scope TEXT PRIMARY KEY NOT NULL,
+  since BIGINT NOT NULL,
+  calm_since BIGINT NOT NULL,
+  body TEXT NOT NULL
+);
+
+-- The most members of a population that were counted in an hour.
+CREATE TABLE populations (
+  scope TEXT NOT NULL,
+  hour BIGINT NOT NULL,
+  total BIGINT NOT NULL,
+  PRIMARY KEY (scope, hour)
+);
+
+-- The last time that something was seen: the watchdog alert, the wall clock.
+CREATE TABLE marks (
+  name TEXT PRIMARY KEY NOT NULL,
+  at BIGINT NOT NULL
+);
+
+-- Times that the wall clock was set.
+CREATE TABLE jumps (
+  at BIGINT NOT NULL,
+  by_ms BIGINT NOT NULL
+);
+CREATE INDEX jumps_at ON jumps (at);

@@ -12,6 +12,8 @@ pub mod facts;
 pub mod intake;
 pub mod judge;
 pub mod people;
+pub mod population;
+pub mod surroundings;
 pub mod schedules;
 pub mod worker;
 

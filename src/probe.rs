@@ -61,6 +61,12 @@ pub async fn observe(
     }
 }
 
+/// The number that an instant query counts; or why there is no trusting the answer.
+pub async fn count(query: &str, sources: &Sources<'_>, now: Timestamp) -> Result<u64, String> {
+    let age = samples::Age { now, max: sources.max_age };
+    promql::count(query, sources.prometheus, age).await
+}
+
 fn healthy(measured: impl Into<String>) -> Observation {
     Observation { health: Health::Healthy, measured: measured.into() }
 }

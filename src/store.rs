@@ -17,6 +17,7 @@ pub mod pauses;
 pub mod people;
 pub mod runs;
 pub mod schedules;
+pub mod surroundings;
 
 use std::borrow::Cow;
 use std::io::ErrorKind;

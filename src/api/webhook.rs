@@ -20,6 +20,9 @@ use crate::api::auth;
 use crate::api::body;
 use crate::api::problem;
 use crate::api::problem::Problem;
+use crate::decide::surroundings;
+use crate::model::alert::AlertStatus;
+use crate::model::alert::Delivery;
 use crate::store::alerts::Accepted;
 use crate::store::alerts::NotAccepted;
 use crate::telemetry::Metrics;
@@ -103,7 +106,8 @@ async fn take(api: &State, request: Request) -> Result<Accepted, Problem> {
             Refused::NotAWebhook(words) => Problem::new(problem::NOT_A_WEBHOOK, words),
         })?;
     drop(bytes);
-    api.intake.accept(delivery).await.map_err(|refused| match refused {
+    let watched = saw_watchdog(api, &delivery);
+    let accepted = api.intake.accept(delivery).await.map_err(|refused| match refused {
         NotAccepted::Overloaded { waiting, limit } => overloaded(waiting, limit),
         NotAccepted::Stopping => stopping("quell is stopping"),
         NotAccepted::Storage(words) => {
@@ -111,7 +115,24 @@ async fn take(api: &State, request: Request) -> Result<Accepted, Problem> {
             let detail = format!("{words}: nothing of this request was kept, send it again");
             Problem::new(problem::STORAGE, detail).retry_after(5)
         }
-    })
+    })?;
+    if watched {
+        // one that is not written down now is missed a minute later at most: the next one comes
+        if let Err(error) = api.store.mark(surroundings::WATCHDOG, api.clock.now()).await {
+            api.metrics.store_errors.inc();
+            tracing::error!(%error, "the watchdog's arrival was not noted");
+        }
+    }
+    Ok(accepted)
+}
+
+/// Whether a delivery holds the watchdog of quell.yml, firing.
+fn saw_watchdog(api: &State, delivery: &Delivery) -> bool {
+    let config = &api.library.load().config;
+    config.watchdog.is_some()
+        && delivery.alerts.iter().any(|alert| {
+            alert.status == AlertStatus::Firing && surroundings::is_watchdog(config, &alert.labels)
+        })
 }
 
 fn overloaded(waiting: usize, limit: usize) -> Problem {

@@ -22,6 +22,7 @@ use jiff::Timestamp;
 use crate::decide::guard;
 use crate::decide::matching::Index;
 use crate::decide::matching::Match;
+use crate::decide::population;
 use crate::decide::respond;
 use crate::decide::respond::Asks;
 use crate::decide::respond::Case;
@@ -287,6 +288,7 @@ fn assumed_facts(
         firing_for,
         evidence_age: Duration::ZERO,
         precheck: rule.verify.is_some().then(unhealthy),
+        population: rule.population.as_ref().map(population::assumed),
         ..respond::facts(windows, episode, episode.seen_at)
     }
 }

@@ -138,11 +138,20 @@ impl Limits {
     /// Limits for a playbook alone, before a rule tightens them.
     pub fn of(global: &crate::model::config::Limits, playbook: &Playbook) -> Self {
         Self {
+            playbook_rate: playbook.limits.rate,
+            playbook_concurrent: playbook.limits.concurrent,
+            ..Self::of_everything(global)
+        }
+    }
+
+    /// Limits of quell.yml alone.
+    pub fn of_everything(global: &crate::model::config::Limits) -> Self {
+        Self {
             settle: None,
             cooldown: global.cooldown.clone(),
             rule_rate: None,
-            playbook_rate: playbook.limits.rate,
-            playbook_concurrent: playbook.limits.concurrent,
+            playbook_rate: None,
+            playbook_concurrent: None,
             global_rate: global.rate.clone(),
             concurrent: global.concurrent.clone(),
             max_age: global.max_age.clone(),
@@ -193,6 +202,8 @@ fn longer(limit: &mut Set<Duration>, own: Option<&Set<Duration>>) {
 pub use crate::decide::guard::evidence::NAME as EVIDENCE;
 pub use crate::decide::guard::firing::NAME as FIRING;
 pub use crate::decide::guard::ineffective::NAME as INEFFECTIVE;
+pub use crate::decide::guard::available::NAME as MIN_AVAILABLE;
+pub use crate::decide::guard::blast::NAME as BLAST;
 pub use crate::decide::guard::ineffective::did_not_help;
 pub use crate::decide::guard::kill_switch::NAME as KILL_SWITCH;
 pub use crate::decide::guard::kill_switch::pause;

@@ -21,12 +21,14 @@ use crate::decide::plan;
 use crate::decide::plan::Wanted;
 use crate::decide::response;
 use crate::decide::response::Next;
+use crate::decide::surroundings;
 use crate::decide::tell;
 use crate::decide::window;
 use crate::model::config::Config;
 use crate::model::decision::Circumstances;
 use crate::model::decision::Decision;
 use crate::model::decision::Facts;
+use crate::model::decision::Jump;
 use crate::model::decision::PastRun;
 use crate::model::decision::Ruling;
 use crate::model::decision::Standing;
@@ -308,10 +310,27 @@ pub fn facts(windows: &[Window], episode: &Episode, now: Timestamp) -> Facts {
     }
 }
 
+/// Runs with their times as the clock shows them since it was set: no cooldown is shortened by that (G13).
+pub fn as_shown_now(mut runs: Vec<PastRun>, jumps: &[Jump], now: Timestamp) -> Vec<PastRun> {
+    if !jumps.is_empty() {
+        for run in &mut runs {
+            run.started_at = surroundings::as_shown_now(run.started_at, jumps, now);
+            run.ended_at = run.ended_at.map(|at| surroundings::as_shown_now(at, jumps, now));
+        }
+    }
+    runs
+}
+
 /// Whether Alertmanager is worth asking: nothing that is known already is against it. A stale alert may yet be confirmed
-/// by Alertmanager, so a hold of that guard alone does not stop here.
-pub fn worth_asking(rulings: &[Ruling]) -> bool {
-    rulings.iter().all(|ruling| ruling.verdict.caution() < 2 || ruling.guard == guard::STALE)
+/// by Alertmanager, so a hold of that guard alone does not stop here; nor do those that wait for the population to be
+/// counted.
+pub fn worth_asking(rulings: &[Ruling], facts: &Facts) -> bool {
+    let uncounted = |guard: &str| {
+        facts.population.is_none() && (guard == guard::MIN_AVAILABLE || guard == guard::BLAST)
+    };
+    rulings.iter().all(|ruling| {
+        ruling.verdict.caution() < 2 || ruling.guard == guard::STALE || uncounted(&ruling.guard)
+    })
 }
 
 /// Whether the precheck is worth asking, after what Alertmanager said.

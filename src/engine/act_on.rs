@@ -15,6 +15,8 @@ use crate::decide::stepping::StillTrue;
 use crate::engine::Engine;
 use crate::engine::facts;
 use crate::engine::facts::About;
+use crate::engine::population;
+use crate::engine::population::Look;
 use crate::engine::worker::write;
 use crate::model::playbook::Probe;
 use crate::model::run::Event;
@@ -45,13 +47,16 @@ pub async fn still_true(engine: &Engine, claim: &Claim, state: &State) -> Result
     let around = facts::circumstances(engine, &library, about, now).await?;
     let pauses = facts::pauses(engine, &library).await?;
     let known = Known { windows: &library.config.windows, pauses, around };
-    let Recheck { mut facts, standing, precheck, proofs, population: _ } =
+    let Recheck { mut facts, standing, precheck, proofs, population } =
         stepping::recheck(plan, &subject, state, &episode, known, now);
     if standing {
         facts.standing = facts::standing(&library, &episode.source, &episode.labels).await;
     }
     if let Some(probe) = &precheck {
         facts.precheck = Some(facts::observe(engine, &library, probe, &episode).await);
+    }
+    if let Some(rule) = rule.filter(|_| population) {
+        facts.population = population::of(engine, &library, rule, &episode, Look::ToDecide).await?;
     }
     facts.proofs = facts::proofs(engine, &library, proofs, &episode).await;
     Ok(stepping::still_true(&subject, &facts, now))

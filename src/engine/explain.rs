@@ -18,6 +18,8 @@ use crate::decide::respond::Case;
 use crate::decide::schedule;
 use crate::engine::Engine;
 use crate::engine::facts;
+use crate::engine::population;
+use crate::engine::population::Look;
 use crate::engine::judge;
 use crate::library::Library;
 use crate::model::decision::Facts;
@@ -125,7 +127,7 @@ impl Asking<'_> {
         if let Asks::Remedy(candidate) = respond::asks(case, &library.playbooks, &past) {
             let received = episode.id.0 > 0;
             facts = Some(if received && at == now {
-                judge::judge(engine, library, case, &candidate).await?.0
+                judge::judge(engine, library, case, &candidate, Look::ToExplain).await?.0
             } else {
                 self.facts(case, &candidate, received).await?
             });
@@ -155,7 +157,7 @@ impl Asking<'_> {
         } else {
             facts::from_store(engine, library, case, candidate).await?
         };
-        if !respond::worth_asking(&guard::judge(&candidate.subject, &facts, at)) {
+        if !respond::worth_asking(&guard::judge(&candidate.subject, &facts, at), &facts) {
             return Ok(facts);
         }
         facts.standing = facts::standing(library, &episode.source, &episode.labels).await;
@@ -178,6 +180,7 @@ impl Asking<'_> {
             Some(Err(unseen)) => Some(unseen),
             None => None,
         };
+        facts.population = population::of(engine, library, rule, episode, Look::ToExplain).await?;
         let wanted = candidate.wanted(rule, episode);
         facts.proofs = facts::proofs(engine, library, wanted, episode).await;
         Ok(facts)

@@ -9,6 +9,7 @@ use crate::decide::plan::Wanted;
 use crate::decide::respond;
 use crate::decide::respond::Candidate;
 use crate::decide::respond::Case;
+use crate::decide::surroundings;
 use crate::engine::Engine;
 use crate::library::Library;
 use crate::model::decision::Circumstances;
@@ -16,6 +17,8 @@ use crate::model::decision::Facts;
 use crate::model::decision::Pause;
 use crate::model::decision::Proof;
 use crate::model::decision::Standing;
+use crate::model::decision::Storm;
+use crate::model::decision::Watchdog;
 use crate::model::incident::Episode;
 use crate::model::incident::IncidentId;
 use crate::model::labels::Labels;
@@ -31,6 +34,9 @@ use crate::store::Result;
 /// Longest time that asking Alertmanager or a precheck may take.
 const ASK_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// As long as limits look back, and longer.
+pub(super) const JUMPS_KEPT: Duration = Duration::from_hours(14 * 24);
+
 /// Facts from the store alone: `standing` and `precheck` are not asked yet.
 pub async fn from_store(
     engine: &Engine,
@@ -40,12 +46,15 @@ pub async fn from_store(
 ) -> Result<Facts> {
     let from = before(case.now, candidate.look_back());
     let who = About { rule: &case.rule.name, target: case.target, incident: case.incident.id };
+    // before the facts: what changes after it is noticed when the run is created
+    let version = engine.store.facts_version().await?;
+    let around = circumstances(engine, library, who, case.now).await?;
+    let runs = engine.store.past_runs(from, case.incident.id).await?;
     Ok(Facts {
-        // before the facts: what changes after it is noticed when the run is created
-        version: engine.store.facts_version().await?,
+        version,
         pauses: pauses(engine, library).await?,
-        around: circumstances(engine, library, who, case.now).await?,
-        runs: engine.store.past_runs(from, case.incident.id).await?,
+        runs: respond::as_shown_now(runs, &around.jumps, case.now),
+        around,
         ..respond::facts(&library.config.windows, case.episode, case.now)
     })
 }
@@ -62,14 +71,28 @@ pub struct About<'a> {
 }
 
 /// What holds around a case, from the store: asked for a decision and again before each step.
-#[expect(clippy::unused_async, reason = "asks the store as soon as one of its parts is there")]
 pub async fn circumstances(
-    _engine: &Engine,
-    _library: &Library,
+    engine: &Engine,
+    library: &Library,
     _about: About<'_>,
-    _now: Timestamp,
+    now: Timestamp,
 ) -> Result<Circumstances> {
-    Ok(Circumstances::default())
+    let limits = library.config.limits.storm.value;
+    Ok(Circumstances {
+        storm: Storm {
+            targets: engine.store.troubled_targets(before(now, limits.within)).await?,
+            trip: engine.store.trip(surroundings::STORM).await?,
+        },
+        watchdog: match &library.config.watchdog {
+            None => Watchdog::NotWatched,
+            Some(_) => {
+                let seen = engine.store.marked(surroundings::WATCHDOG).await?;
+                surroundings::watchdog(&library.config, seen, now)
+            }
+        },
+        jumps: engine.store.jumps(before(now, JUMPS_KEPT)).await?,
+        ..Circumstances::default()
+    })
 }
 
 /// What the playbook wants to be shown.

@@ -16,10 +16,12 @@ use crate::decide::respond::Case;
 use crate::decide::respond::Conclusion;
 use crate::decide::respond::Then;
 use crate::decide::schedule;
+use crate::decide::surroundings;
 use crate::decide::tell;
 use crate::engine::Engine;
 use crate::engine::judge;
 use crate::engine::people;
+use crate::engine::population::Look;
 use crate::engine::schedules;
 use crate::library::Library;
 use crate::model::decision::Decision;
@@ -65,7 +67,7 @@ pub async fn run(engine: Engine) {
 /// Does what a due episode asks for, and says when it is due again.
 async fn take(engine: &Engine, due: &DueEpisode) {
     let result = if due.episode.open {
-        firing(engine, &due.episode).await
+        firing(engine, due).await
     } else {
         closed(engine, &due.episode).await
     };
@@ -88,8 +90,12 @@ async fn put_back(engine: &Engine, due: &DueEpisode, error: &StoreError) {
 }
 
 /// Judges an open episode under each rule that takes it; returns when to judge it again.
-async fn firing(engine: &Engine, episode: &Episode) -> Result<Option<Timestamp>> {
+async fn firing(engine: &Engine, due: &DueEpisode) -> Result<Option<Timestamp>> {
+    let episode = &due.episode;
     let library = engine.library.load_full();
+    if surroundings::is_watchdog(&library.config, &episode.labels) {
+        return Ok(None);
+    }
     if let Some(name) = schedule::name_of(&episode.source) {
         return schedules::judge(engine, &library, name, episode).await;
     }
@@ -100,6 +106,15 @@ async fn firing(engine: &Engine, episode: &Episode) -> Result<Option<Timestamp>>
     if selection.rules.is_empty() {
         unmatched(engine, &library, episode).await?;
         return Ok(None);
+    }
+    // who is in trouble is noted for all before any is judged: the first of a storm must not act because it is first
+    for rule in &selection.rules {
+        if let Ok(target) = plan::target(rule, episode) {
+            engine.store.note_trouble(episode.id, &rule.name, &target).await?;
+        }
+    }
+    if due.attempt == 1 && engine.store.is_news_waiting().await? {
+        return Ok(Some(engine.clock.now()));
     }
     let mut again: Option<Timestamp> = None;
     for rule in &selection.rules {
@@ -191,7 +206,7 @@ pub(super) async fn try_remedy(
     case: Case<'_>,
     candidate: &Candidate,
 ) -> Result<Option<Timestamp>> {
-    let (facts, rulings) = judge::judge(engine, library, case, candidate).await?;
+    let (facts, rulings) = judge::judge(engine, library, case, candidate, Look::ToDecide).await?;
     let Conclusion { decision, owed, page, then } =
         respond::conclude(case, candidate, &facts, rulings);
     let owed = people::held(engine, library, case.incident, owed).await?;

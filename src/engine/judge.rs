@@ -6,6 +6,8 @@ use crate::decide::respond::Candidate;
 use crate::decide::respond::Case;
 use crate::engine::Engine;
 use crate::engine::facts;
+use crate::engine::population;
+use crate::engine::population::Look;
 use crate::library::Library;
 use crate::model::decision::Facts;
 use crate::model::decision::Ruling;
@@ -17,11 +19,12 @@ pub async fn judge(
     library: &Library,
     case: Case<'_>,
     candidate: &Candidate,
+    look: Look,
 ) -> Result<(Facts, Vec<Ruling>)> {
     let Case { rule, episode, now, .. } = case;
     let mut facts = facts::from_store(engine, library, case, candidate).await?;
     let mut rulings = guard::judge(&candidate.subject, &facts, now);
-    if respond::worth_asking(&rulings) {
+    if respond::worth_asking(&rulings, &facts) {
         facts.standing = facts::standing(library, &episode.source, &episode.labels).await;
         if respond::worth_looking(&facts.standing) {
             facts.precheck = match respond::precheck(rule, episode) {
@@ -29,6 +32,7 @@ pub async fn judge(
                 Some(Err(unseen)) => Some(unseen),
                 None => None,
             };
+            facts.population = population::of(engine, library, rule, episode, look).await?;
             let wanted = candidate.wanted(rule, episode);
             facts.proofs = facts::proofs(engine, library, wanted, episode).await;
         }

@@ -36,6 +36,31 @@ pub(super) async fn observe(
     }
 }
 
+/// The number that a query counts: one sample, now, whole and not below zero; or why there is no trusting it.
+pub(super) async fn count(
+    query: &str,
+    prometheus: Option<&Endpoint>,
+    age: Age,
+) -> Result<u64, String> {
+    let points = ask(query, prometheus).await?;
+    let [point] = points.as_slice() else {
+        return Err(match points.len() {
+            0 => "no sample: write `or vector(0)` where none means zero".to_owned(),
+            several => format!("{several} samples where one number was expected"),
+        });
+    };
+    samples::fresh(point, age)?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a whole number below 2^53"
+    )]
+    match point.value {
+        count if count.fract() == 0.0 && (0.0..9e15).contains(&count) => Ok(count as u64),
+        odd => Err(format!("{odd} is not a count")),
+    }
+}
+
 /// The samples of an instant query, or why there is no trusting them.
 async fn ask(query: &str, prometheus: Option<&Endpoint>) -> Result<Vec<Point>, String> {
     let Some(prometheus) = prometheus else {

@@ -81,6 +81,11 @@ pub(super) fn judge(points: &[Point], healthy: &str, age: Age) -> Observation {
     if failing.is_empty() { super::healthy(measured) } else { super::unhealthy(measured) }
 }
 
+/// Why a sample is no evidence now, if it is not.
+pub(super) fn fresh(point: &Point, age: Age) -> Result<(), String> {
+    point.at.and_then(|at| age.objects(at)).map_or(Ok(()), Err)
+}
+
 fn scope(value: f64, labels: &Labels) -> Scope {
     Scope::new().number("value", value).labels("labels", labels)
 }

@@ -305,7 +305,7 @@ impl World<'_> {
             ..respond::facts(&self.config.windows, episode, now)
         };
         let mut rulings = guard::judge(&candidate.subject, &facts, now);
-        if respond::worth_asking(&rulings) {
+        if respond::worth_asking(&rulings, &facts) {
             facts.standing = self.standing(episode);
             if respond::worth_looking(&facts.standing) {
                 facts.precheck = respond::precheck(rule, episode).map(|probe| match probe {

@@ -11,7 +11,8 @@ use crate::decide::guard::proceed;
 use crate::model::decision::Facts;
 use crate::model::decision::Ruling;
 
-const NAME: &str = "min available";
+/// This guard's name.
+pub const NAME: &str = "min available";
 
 /// Held while fewer than `min_available` would stay: those that are not well, and those that other runs of the rule work
 /// on now, do not count. The target itself is counted as not well.
@@ -24,7 +25,7 @@ pub(super) fn judge(subject: &Subject, facts: &Facts, now: Timestamp) -> Ruling 
         .map(|run| run.target.as_str())
         .filter(|target| *target != subject.target)
         .collect();
-    let ruling = match facts.population.as_ref().map(|it| population::known(subject, it)) {
+    let ruling = match facts.population.as_ref().map(|it| population::known(&subject.limits, it)) {
         None => hold_for_now(NAME, now, "nobody counted the population", "unknown"),
         Some(Err(why)) => hold_for_now(NAME, now, why, "unknown"),
         Some(Ok((total, unhealthy))) => {

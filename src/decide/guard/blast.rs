@@ -17,7 +17,8 @@ use crate::model::time::after;
 use crate::model::time::before;
 use crate::model::time::show_duration;
 
-const NAME: &str = "blast";
+/// This guard's name.
+pub const NAME: &str = "blast";
 
 /// Held until the oldest of the targets that the rule acted on leaves the span, when this one would be one too many. A
 /// target that was acted on already is no further one.
@@ -26,7 +27,7 @@ pub(super) fn judge(subject: &Subject, facts: &Facts, now: Timestamp) -> Ruling 
     let span = show_duration(limit.value.within);
     let shown = format!("{} in {span}", limit.value.max);
     let knob = format!("blast ({})", limit.place);
-    let total = match facts.population.as_ref().map(|it| population::known(subject, it)) {
+    let total = match facts.population.as_ref().map(|it| population::known(&subject.limits, it)) {
         None => {
             return hold_for_now(NAME, now, "nobody counted the population", "unknown")
                 .limit(shown, knob);

@@ -1,11 +1,11 @@
 //! What is known of a population (G3): empty, failed or shrunken is unknown, and unknown never acts.
 
-use crate::decide::guard::Subject;
+use crate::decide::guard::Limits;
 use crate::model::decision::Counted;
 use crate::model::decision::Population;
 
 /// Members, of which this many are not well; or why nobody knows.
-pub(super) fn known(subject: &Subject, population: &Population) -> Result<(u64, u64), String> {
+pub(super) fn known(limits: &Limits, population: &Population) -> Result<(u64, u64), String> {
     let count = |what: &str, counted: &Counted| match counted {
         Counted::Known(count) => Ok(*count),
         Counted::Unknown(why) => Err(format!("{what} cannot be counted: {why}")),
@@ -14,7 +14,7 @@ pub(super) fn known(subject: &Subject, population: &Population) -> Result<(u64, 
     if total == 0 {
         return Err("the population is empty: an empty list is a broken list".to_owned());
     }
-    let drop = &subject.limits.max_drop;
+    let drop = &limits.max_drop;
     if let Some(was) = population.was
         && u128::from(total) * 100 < u128::from(was) * u128::from(100 - drop.value.min(100))
     {
@@ -45,7 +45,7 @@ mod tests {
     #[test]
     fn g03_empty_failed_shrunken_and_contradictory_populations_are_unknown() {
         let check = |population: &Population, expected: Result<(u64, u64), &str>| {
-            assert_eq!(known(&subject(), population), expected.map_err(str::to_owned));
+            assert_eq!(known(&subject().limits, population), expected.map_err(str::to_owned));
         };
         check(&group(12, 2), Ok((12, 2)));
         check(&group(0, 0), Err("the population is empty: an empty list is a broken list"));
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn g03_a_population_may_shrink_to_the_limit_and_no_further() {
-        let shrunk = |total| known(&subject(), &Population { was: Some(10), ..group(total, 1) });
+        let shrunk = |total| known(&subject().limits, &Population { was: Some(10), ..group(total, 1) });
         assert_eq!(shrunk(7), Ok((7, 1)));
         let words = "the population shrank from 10 to 6, by more than 30 % (max_drop, default)";
         assert_eq!(shrunk(6), Err(words.to_owned()));

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::decide::guard::Limits;
 use crate::decide::guard::Subject;
 use crate::decide::guard::hold;
 use crate::decide::guard::hold_for_now;
@@ -11,6 +12,7 @@ use crate::decide::trip;
 use crate::model::decision::Facts;
 use crate::model::decision::Population;
 use crate::model::decision::Ruling;
+use crate::model::time::after;
 use crate::model::time::show_duration;
 
 /// This guard's name.
@@ -20,9 +22,9 @@ pub const NAME: &str = "max unhealthy";
 const SMALL: u64 = 2;
 
 /// Whether more of the group is not well than may be; `None` when nobody knows.
-pub fn over(subject: &Subject, population: &Population) -> Option<bool> {
-    let (total, unhealthy) = population::known(subject, population).ok()?;
-    Some(is_over(total, unhealthy, subject.limits.max_unhealthy.value))
+pub fn over(limits: &Limits, population: &Population) -> Option<bool> {
+    let (total, unhealthy) = population::known(limits, population).ok()?;
+    Some(is_over(total, unhealthy, limits.max_unhealthy.value))
 }
 
 fn is_over(total: u64, unhealthy: u64, percent: u8) -> bool {
@@ -44,7 +46,7 @@ pub(super) fn judge(subject: &Subject, facts: &Facts, now: Timestamp) -> Ruling 
     let Some(group) = &facts.population else {
         return proceed(NAME, "the rule names no population");
     };
-    let known = population::known(subject, group);
+    let known = population::known(&subject.limits, group);
     let ruling = match (&facts.around.glass, known) {
         (Some(glass), _) => proceed(NAME, format!("lifted by {}", glass.by)),
         (None, Err(why)) => hold_for_now(NAME, now, why, "unknown"),
@@ -53,12 +55,16 @@ pub(super) fn judge(subject: &Subject, facts: &Facts, now: Timestamp) -> Ruling 
             let ends = group.trip.as_ref().map(|it| trip::ends(it, cooldown));
             if is_over(total, unhealthy, limit.value) {
                 let reason = format!("{measured} are not well: this is no fault of one member");
-                hold_for_now(NAME, now, reason, measured)
+                // it must be below for the whole cooldown first: no sooner
+                hold(NAME, after(now, cooldown), reason, measured)
             } else {
                 match ends {
-                    Some(None) => {
-                        hold_for_now(NAME, now, "too much of the group was not well", measured)
-                    }
+                    Some(None) => hold(
+                        NAME,
+                        after(now, cooldown),
+                        "too much of the group was not well just now",
+                        measured,
+                    ),
                     Some(Some(until)) if until > now => {
                         let reason = format!(
                             "too much of the group was not well; nothing begins until it has been below for {} without a break",
@@ -88,7 +94,6 @@ mod tests {
     use crate::model::decision::Counted;
     use crate::model::decision::Trip;
     use crate::model::decision::Verdict;
-    use crate::model::time::after;
     use crate::model::time::before;
 
     fn ruled(population: Population) -> Ruling {

@@ -4,11 +4,11 @@ use jiff::Timestamp;
 
 use crate::decide::guard::Subject;
 use crate::decide::guard::hold;
-use crate::decide::guard::hold_for_now;
 use crate::decide::guard::proceed;
 use crate::decide::trip;
 use crate::model::decision::Facts;
 use crate::model::decision::Ruling;
+use crate::model::time::after;
 use crate::model::time::show_duration;
 
 /// This guard's name.
@@ -33,7 +33,8 @@ pub(super) fn judge(subject: &Subject, facts: &Facts, now: Timestamp) -> Ruling 
             "{measured} came into trouble, above {}: this is no fault of one target",
             limits.value.targets
         );
-        hold_for_now(NAME, now, reason, measured)
+        // it must be calm for the whole cooldown first: no sooner
+        hold(NAME, after(now, limits.value.cooldown), reason, measured)
     } else if let Some(trip) = &storm.trip {
         match trip::ends(trip, limits.value.cooldown) {
             Some(until) if until <= now => proceed(NAME, measured),
@@ -44,7 +45,7 @@ pub(super) fn judge(subject: &Subject, facts: &Facts, now: Timestamp) -> Ruling 
                 );
                 hold(NAME, until, reason, measured)
             }
-            None => hold_for_now(NAME, now, "a storm goes on", measured),
+            None => hold(NAME, after(now, limits.value.cooldown), "a storm goes on", measured),
         }
     } else {
         proceed(NAME, measured)
@@ -66,7 +67,6 @@ mod tests {
     use crate::model::decision::Storm;
     use crate::model::decision::Trip;
     use crate::model::decision::Verdict;
-    use crate::model::time::after;
     use crate::model::time::before;
 
     fn ruled(targets: u32, trip: Option<Trip>) -> Ruling {
