@@ -113,6 +113,7 @@ CREATE UNIQUE INDEX runs_one_active ON runs (target) WHERE is_final = 0;
 CREATE INDEX runs_due ON runs (due_at);
 CREATE INDEX runs_incident ON runs (incident, id);
 CREATE INDEX runs_started ON runs (started_at);
+CREATE INDEX runs_failed ON runs (ended_at) WHERE state IN ('failed', 'stuck');
 
 -- The journal: each hash covers the one before it, so an edited, dropped or reordered event shows.
 CREATE TABLE run_events (

@@ -26,6 +26,7 @@ pub mod report;
 mod runs;
 pub mod scenario;
 mod schedules;
+mod surroundings;
 pub mod script;
 
 use std::cmp::Reverse;
@@ -114,6 +115,7 @@ enum Due {
     Run(RunId, u32),
     Check(usize),
     Schedule(usize),
+    Surroundings,
 }
 
 /// An episode and what is kept with it.
@@ -189,6 +191,7 @@ pub struct World<'a> {
     /// Those of the runs that have not ended.
     at_work: BTreeSet<RunId>,
     pauses: Vec<Pause>,
+    around: surroundings::Surroundings,
     watched: BTreeMap<usize, Watched>,
     /// The next slot of each schedule.
     coming: BTreeMap<usize, schedules::Coming>,
@@ -229,6 +232,7 @@ impl<'a> World<'a> {
             runs: BTreeMap::new(),
             at_work: BTreeSet::new(),
             pauses: Vec::new(),
+            around: surroundings::Surroundings::default(),
             watched: BTreeMap::new(),
             coming: BTreeMap::new(),
             look_back: look_back(library, config),
@@ -327,6 +331,7 @@ impl<'a> World<'a> {
             }
             Due::Schedule(index) => self.slot_is_due(index),
             Due::Check(index) => self.look(index),
+            Due::Surroundings => self.look_around(),
         }
     }
 
@@ -474,10 +479,24 @@ fn look_back(library: &Library, config: &Config) -> Duration {
     let rules = library.rules.rules().iter().map(|rule| &rule.limits);
     let of_rules = rules.flat_map(|limits| {
         let cooldown = limits.cooldown.as_ref().map(|it| it.value);
-        [cooldown, limits.rate.as_ref().map(|it| it.value.per)]
+        [
+            cooldown,
+            limits.rate.as_ref().map(|it| it.value.per),
+            limits.ineffective.as_ref().map(|it| it.value.per),
+            limits.blast.as_ref().map(|it| it.value.within),
+        ]
     });
-    let of_playbooks = library.playbooks.values().map(|it| it.limits.rate.map(|rate| rate.per));
-    let global = [config.limits.rate.value.per, config.limits.cooldown.value];
+    let of_playbooks = library.playbooks.values().flat_map(|it| {
+        [it.limits.rate.map(|rate| rate.per), it.rollback.as_ref().map(|it| it.memory)]
+    });
+    let limits = &config.limits;
+    let global = [
+        limits.rate.value.per,
+        limits.cooldown.value,
+        limits.service_rate.value.per,
+        limits.ineffective.value.per,
+        limits.failures.value.per,
+    ];
     let longest = of_rules.chain(of_playbooks).flatten().chain(global).max();
     longest.unwrap_or_default().saturating_mul(2)
 }

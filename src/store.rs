@@ -22,6 +22,7 @@ pub mod surroundings;
 use std::borrow::Cow;
 use std::io::ErrorKind;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -101,6 +102,17 @@ pub struct Store {
     reader: AnyPool,
     engine: Engine,
     clock: Clock,
+    /// Where the file of `SQLite` is.
+    folder: Option<Arc<Path>>,
+}
+
+/// How much of a disk is free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskSpace {
+    /// Bytes that quell may still write.
+    pub free: u64,
+    /// Bytes in all.
+    pub total: u64,
 }
 
 impl Store {
@@ -147,7 +159,18 @@ impl Store {
             }
         }
         migrated.map_err(not_migrated)?;
-        Ok(Self { writer, reader, engine, clock })
+        let folder = sqlite_file(url).map(|file| match file.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => Arc::from(folder),
+            _ => Arc::from(Path::new(".")),
+        });
+        Ok(Self { writer, reader, engine, clock, folder })
+    }
+
+    /// How much of the disk under the database is free; `None` when that is on another host, or cannot be asked.
+    pub fn disk_space(&self) -> Option<DiskSpace> {
+        let seen = rustix::fs::statvfs(&**self.folder.as_ref()?).ok()?;
+        let bytes = |blocks: u64| blocks.saturating_mul(seen.f_frsize);
+        Some(DiskSpace { free: bytes(seen.f_bavail), total: bytes(seen.f_blocks) })
     }
 
     /// Which engine holds it.

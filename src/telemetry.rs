@@ -122,6 +122,8 @@ pub struct Metrics {
     pub waiting_alerts: Gauge<i64, std::sync::atomic::AtomicI64>,
     /// Rules in force.
     pub rules: Gauge<f64, AtomicU64>,
+    /// Bytes that are free on the disk under the database.
+    pub disk_free: Gauge,
 }
 
 impl Default for Metrics {
@@ -148,6 +150,7 @@ impl Default for Metrics {
             reloads: Family::default(),
             waiting_alerts: Gauge::default(),
             rules: Gauge::default(),
+            disk_free: Gauge::default(),
         };
         metrics.register();
         metrics.reload_successful.set(1);

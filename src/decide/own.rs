@@ -1,6 +1,8 @@
 //! Alerts that quell raises of itself. They go the way of every alert, to the rule that takes them or to `unmatched:`,
 //! and never trigger a remedy.
 
+pub mod surroundings;
+
 use jiff::Timestamp;
 
 use crate::model::alert::Alert;

@@ -29,6 +29,12 @@ pub fn hold(rule: &Rule, now: Timestamp) -> Option<Timestamp> {
     Some(after(now, within.value))
 }
 
+/// The page of an incident that opens while a breaker covers its rule waits for that, too: one page explains all of them.
+pub fn hold_in_trip(held: Option<Timestamp>, cooldown: Duration, now: Timestamp) -> Timestamp {
+    let until = after(now, cooldown);
+    held.map_or(until, |held| held.max(until))
+}
+
 /// What is owed to those who may be told: while the page is held, only what needs a person reaches channels that page.
 pub fn held(config: &Config, incident: &Incident, mut owed: Vec<Owed>) -> Vec<Owed> {
     if incident.held_until.is_some() {

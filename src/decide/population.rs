@@ -28,6 +28,15 @@ pub struct Census {
     pub unhealthy: Option<String>,
 }
 
+/// A breaker's note of what it is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tripped {
+    /// What is counted.
+    pub census: Census,
+    /// What was counted when it tripped, for people: `6 of 12`.
+    pub measured: String,
+}
+
 /// All members of a population.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -82,4 +91,12 @@ pub fn tripped(
 ) -> Option<Trip> {
     let over = guard::too_many_unhealthy(limits, population);
     trip::next(population.trip.clone(), over, limits.storm.value.cooldown, now)
+}
+
+/// `6 of 12`
+pub fn words(unhealthy: &Counted, total: &Counted) -> String {
+    match (unhealthy, total) {
+        (Counted::Known(unhealthy), Counted::Known(total)) => format!("{unhealthy} of {total}"),
+        (Counted::Unknown(why), _) | (_, Counted::Unknown(why)) => format!("unknown ({why})"),
+    }
 }

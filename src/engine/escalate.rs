@@ -53,6 +53,11 @@ async fn unanswered(engine: &Engine, due: &DueIncident) -> Result<()> {
 /// The deadline of a held page: whoever is alive sends it, unless the incident was verified fixed in time.
 async fn page_or_spare(engine: &Engine, due: &DueIncident) -> Result<()> {
     let incident = &due.incident;
+    if people::is_covered(engine, incident).await? {
+        let cooldown = engine.library.load().config.limits.storm.value.cooldown;
+        let until = page::hold_in_trip(None, cooldown, engine.clock.now());
+        return engine.store.hold_page(due, until).await;
+    }
     if fixed_in_time(engine, incident).await? {
         tracing::info!(incident = %incident.id, "fixed before its page was due: nobody is paged");
         return engine.store.spare_page(due).await;

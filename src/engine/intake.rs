@@ -145,7 +145,12 @@ async fn under_rule(
     episode: &Episode,
 ) -> Result<Option<Timestamp>> {
     let now = engine.clock.now();
-    let opening = respond::opening(&library.config, rule, episode, now);
+    let mut opening = respond::opening(&library.config, rule, episode, now);
+    let new = &mut opening.incident;
+    if !rule.response.is_empty() && people::is_covered(engine, new).await? {
+        let cooldown = library.config.limits.storm.value.cooldown;
+        new.held_until = Some(page::hold_in_trip(new.held_until, cooldown, now));
+    }
     let opened =
         |incident: &Incident| respond::opened(&library.config, rule, incident, episode, now);
     let (incident, is_new) = engine

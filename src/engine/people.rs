@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use crate::decide::audience;
 use crate::decide::page;
 use crate::decide::respond;
+use crate::decide::surroundings;
 use crate::decide::tell;
 use crate::engine::Engine;
 use crate::library::Library;
@@ -58,7 +59,7 @@ pub async fn page(
     incident: &Incident,
     reason: &str,
 ) -> Result<()> {
-    if incident.held_until.is_none() {
+    if incident.held_until.is_none() || is_covered(engine, incident).await? {
         return Ok(());
     }
     let (tried, _) = engine.store.tried(incident.id).await?;
@@ -70,6 +71,12 @@ pub async fn page(
         engine.wake.deliver.notify_one();
     }
     Ok(())
+}
+
+/// Whether a breaker that has tripped covers an incident: its own page explains, and this one's waits.
+pub async fn is_covered(engine: &Engine, incident: &Incident) -> Result<bool> {
+    let trips = engine.store.trips().await?;
+    Ok(trips.iter().any(|it| surroundings::covers(&it.scope, &incident.rule)))
 }
 
 /// Gives an incident to people, once, with everything that was tried.

@@ -6,6 +6,7 @@ use crate::decide::guard::Limits;
 use crate::decide::population;
 use crate::decide::population::Census;
 use crate::decide::population::Of;
+use crate::decide::population::Tripped;
 use crate::engine::Engine;
 use crate::library::Library;
 use crate::model::decision::Counted;
@@ -77,7 +78,10 @@ pub(super) async fn counted(
     let mut population = Population { total, unhealthy, was, trip };
     let trip = population::tripped(limits, &population, engine.clock.now());
     if trip != population.trip && look == Look::ToDecide {
-        let body = serde_json::to_string(census).unwrap_or_default();
+        let measured = population::words(&population.unhealthy, &population.total);
+        let tripped = Tripped { census: census.clone(), measured };
+        // what has texts and numbers alone cannot fail to be written
+        let body = serde_json::to_string(&tripped).unwrap_or_default();
         let was = population.trip.as_ref();
         // another replica may have changed it: then it is as new as this
         if engine.store.change_trip(&scope, was, trip.as_ref(), &body).await? {

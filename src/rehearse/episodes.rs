@@ -27,10 +27,10 @@ use crate::decide::respond::Case;
 use crate::decide::respond::Conclusion;
 use crate::decide::respond::Then;
 use crate::decide::schedule;
+use crate::decide::surroundings;
 use crate::decide::tell;
 use crate::decide::tell::Try;
 use crate::model::alert::Alert;
-use crate::model::decision::Circumstances;
 use crate::model::decision::Decision;
 use crate::model::decision::Facts;
 use crate::model::decision::Proof;
@@ -123,6 +123,10 @@ impl World<'_> {
         if let Some(before) = self.latest.insert(fingerprint, id) {
             self.forget_episode(before);
         }
+        if let Some(held) = self.episodes.get(&id) {
+            let episode = Arc::clone(&held.episode);
+            self.note_troubles(&episode);
+        }
         self.wake_episode(id, now);
         id
     }
@@ -155,6 +159,9 @@ impl World<'_> {
         }
         if wakes {
             self.wake_episode(id, now);
+        }
+        if change == Change::Close {
+            self.trouble_is_over(id);
         }
         if matches!(change, Change::Close | Change::Reopen) {
             self.wake_watching(Some(id));
@@ -201,6 +208,9 @@ impl World<'_> {
         if let Some(name) = schedule::name_of(&episode.source) {
             return self.judge_slot(name, episode);
         }
+        if surroundings::is_watchdog(self.config, &episode.labels) {
+            return None;
+        }
         let selection = self.library.rules.select(&episode.labels, &episode.annotations);
         for (rule, why) in &selection.unknown {
             self.note(episode, None, &rule.name, "", respond::when_unknown(rule, why));
@@ -232,7 +242,8 @@ impl World<'_> {
         episode: &Arc<Episode>,
     ) -> Option<Timestamp> {
         let (config, now) = (self.config, self.now);
-        let opening = respond::opening(config, rule, episode, now);
+        let mut opening = respond::opening(config, rule, episode, now);
+        self.fold(rule, &mut opening.incident);
         let incident =
             self.incident_for(opening.incident, episode, opening.ack_within, |incident| {
                 respond::opened(config, rule, incident, episode, now)
@@ -298,10 +309,12 @@ impl World<'_> {
         let Case { rule, episode, now, .. } = case;
         self.counters.judged += 1;
         let from = before(now, candidate.look_back());
+        let around = self.circumstances(&rule.name, case.target, case.incident.id);
+        let runs = self.past_runs(from, case.incident.id);
         let mut facts = Facts {
             pauses: self.pauses.clone(),
-            around: self.circumstances(&rule.name, case.target, case.incident.id),
-            runs: self.past_runs(from, case.incident.id),
+            runs: respond::as_shown_now(runs, &around.jumps, now),
+            around,
             ..respond::facts(&self.config.windows, episode, now)
         };
         let mut rulings = guard::judge(&candidate.subject, &facts, now);
@@ -314,22 +327,12 @@ impl World<'_> {
                 });
             }
             if respond::worth_looking(&facts.standing) {
+                facts.population = self.population(rule, episode);
                 facts.proofs = self.proofs(&rule.name, candidate.wanted(rule, episode), episode);
             }
             rulings = guard::judge(&candidate.subject, &facts, now);
         }
         (facts, rulings)
-    }
-
-    /// What holds around a case.
-    #[expect(clippy::unused_self, reason = "as the engine's, which asks the store")]
-    pub(super) fn circumstances(
-        &self,
-        _rule: &str,
-        _target: &str,
-        _incident: IncidentId,
-    ) -> Circumstances {
-        Circumstances::default()
     }
 
     /// What a playbook wants to be shown.

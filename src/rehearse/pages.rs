@@ -43,7 +43,7 @@ impl World<'_> {
 
     /// Sends the page of an incident that is held, once, for this reason; nothing when it is not held.
     pub(super) fn page(&mut self, incident: &Incident, reason: &str) {
-        if incident.held_until.is_none() {
+        if incident.held_until.is_none() || self.is_covered(&incident.rule) {
             return;
         }
         let (tried, _) = self.tried(incident.id);
@@ -87,6 +87,15 @@ impl World<'_> {
             return;
         }
         let Some(deadline) = incident.held_until else { return self.unanswered(&incident) };
+        if self.is_covered(&incident.rule) {
+            let cooldown = self.config.limits.storm.value.cooldown;
+            let until = page::hold_in_trip(None, cooldown, self.now);
+            if let Some(trouble) = self.incidents.get_mut(&id) {
+                trouble.incident.held_until = Some(until);
+            }
+            self.incident_due(id, Some(until));
+            return;
+        }
         if !self.fixed_in_time(&incident, deadline) {
             let grace = show_duration(since(deadline, incident.opened_at));
             self.page(&incident, &format!("not fixed within {grace}"));

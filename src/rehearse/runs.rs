@@ -254,20 +254,24 @@ impl World<'_> {
         let Spot { step, item } = spot;
         let now = self.now;
         let work = self.runs.get(&id)?;
-        let (plan, state) = (Arc::clone(&work.plan), &work.state);
+        let (plan, state) = (Arc::clone(&work.plan), work.state.clone());
+        let state = &state;
         let episode = self.episode_of(&plan)?;
-        let rule = self.library.all_rules().find(|rule| rule.name == plan.rule);
-        let subject = plan::subject_of(&plan, self.config, rule.map(|it| &**it), episode.opened_at);
+        let rule = self.library.all_rules().find(|rule| rule.name == plan.rule).cloned();
+        let subject = plan::subject_of(&plan, self.config, rule.as_deref(), episode.opened_at);
         let pauses = self.pauses.clone();
         let around = self.circumstances(&plan.rule, &plan.target, plan.incident);
         let known = Known { windows: &self.config.windows, pauses, around };
-        let Recheck { mut facts, standing, precheck, proofs, population: _ } =
+        let Recheck { mut facts, standing, precheck, proofs, population } =
             stepping::recheck(&plan, &subject, state, &episode, known, now);
         if standing {
             facts.standing = self.standing(&episode);
         }
         if let Some(probe) = &precheck {
             facts.precheck = Some(self.observe(&Seen::Rule(&plan.rule), probe, &episode));
+        }
+        if let Some(rule) = rule.filter(|_| population) {
+            facts.population = self.population(&rule, &episode);
         }
         facts.proofs = self.proofs(&plan.rule, proofs, &episode);
         match stepping::still_true(&subject, &facts, now) {

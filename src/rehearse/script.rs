@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::model::config::Config;
+use crate::model::decision::Counted;
 use crate::model::decision::Standing;
 use crate::model::incident::Episode;
 use crate::model::labels::Labels;
@@ -84,6 +87,9 @@ struct Rule {
 pub struct Script {
     /// Whether there is an Alertmanager to ask.
     pub alertmanager: bool,
+    /// Since when the watchdog has not arrived; `None` while it arrives.
+    pub watchdog_gone: Option<Timestamp>,
+    populations: BTreeMap<String, (Counted, Option<Counted>)>,
     probes: BTreeMap<String, Observation>,
     standings: Vec<(Labels, Standing)>,
     steps: Vec<Rule>,
@@ -94,10 +100,21 @@ impl Script {
     pub fn new(config: &Config) -> Self {
         Self {
             alertmanager: config.alertmanager.is_some() || config.file.is_none(),
+            watchdog_gone: None,
+            populations: BTreeMap::new(),
             probes: BTreeMap::new(),
             standings: Vec::new(),
             steps: Vec::new(),
         }
+    }
+
+    /// From now on the population of this rule counts so many; what is not well is its targets with open alerts when silent.
+    pub fn counts(&mut self, rule: &str, total: Counted, unhealthy: Option<Counted>) {
+        self.populations.insert(rule.to_owned(), (total, unhealthy));
+    }
+
+    pub(super) fn population(&self, rule: &str) -> Option<(Counted, Option<Counted>)> {
+        self.populations.get(rule).cloned()
     }
 
     /// From now on this probe sees this.

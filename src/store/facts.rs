@@ -41,6 +41,20 @@ impl Store {
     }
 }
 
+impl Store {
+    /// When runs of remedies failed or got stuck after `since`, in order.
+    pub async fn failed_since(&self, since: Timestamp) -> Result<Vec<Timestamp>> {
+        let rows = sqlx::query(
+            "SELECT ended_at FROM runs WHERE ended_at > $1 AND state IN ('failed', 'stuck') AND remedy > 0
+               AND rule NOT LIKE 'schedule:%' ORDER BY ended_at",
+        )
+        .bind(micros(since))
+        .fetch_all(&self.reader)
+        .await?;
+        rows.iter().map(|row| instant(row, "ended_at")).collect()
+    }
+}
+
 fn past_run(row: &AnyRow) -> Result<PastRun> {
     Ok(PastRun {
         rule: text(row, "rule")?,

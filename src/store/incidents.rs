@@ -196,6 +196,20 @@ impl Store {
         Ok(())
     }
 
+    /// The deadline of a held page has come, and something else explains the trouble: it is held for longer.
+    pub async fn hold_page(&self, due: &DueIncident, until: Timestamp) -> Result<()> {
+        sqlx::query(
+            "UPDATE incidents SET held_until = $1, due_at = $2, leased = 0 WHERE id = $3 AND attempt = $4",
+        )
+        .bind(micros(until))
+        .bind(micros(until))
+        .bind(due.incident.id.0)
+        .bind(due.attempt)
+        .execute(&self.writer)
+        .await?;
+        Ok(())
+    }
+
     /// Marks an incident as given to people, once; says whether it was this time.
     pub async fn escalate_incident(&self, id: IncidentId, owed: Vec<Owed>) -> Result<bool> {
         let mut tx = self.begin().await?;
