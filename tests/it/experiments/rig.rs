@@ -210,13 +210,17 @@ pub(super) async fn until_runs(quell: &Quell, expected: &[&str]) {
     .await;
 }
 
+/// The reasons of the last decisions, the newest first.
+pub(super) async fn reasons(quell: &Quell) -> Vec<String> {
+    let page = quell.get("/api/v1/decisions?limit=500").await;
+    let items = page["items"].as_array().unwrap_or_else(|| panic!("{page:#}"));
+    items.iter().map(|it| it["reason"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
 /// Waits until `count` decisions have `text` in their reason; gives back the reasons of all.
 pub(super) async fn decided(quell: &Quell, text: &str, count: usize) -> Vec<String> {
     wait::until(&format!("{count} decisions say: {text}"), wait::PATIENCE, async || {
-        let page = quell.get("/api/v1/decisions?limit=500").await;
-        let items = page["items"].as_array().unwrap_or_else(|| panic!("{page:#}"));
-        let reasons: Vec<String> =
-            items.iter().map(|it| it["reason"].as_str().unwrap_or_default().to_owned()).collect();
+        let reasons = reasons(quell).await;
         let found = reasons.iter().filter(|it| it.contains(text)).count();
         if found >= count { Ok(reasons) } else { Err(reasons) }
     })

@@ -1,7 +1,7 @@
 //! A fake target: many units that fall ill, and a record of everything done to them.
 //!
 //! `POST /VERB/UNIT` (or any other method that changes something) is an effect. `GET /metrics/UNIT` is a page with
-//! `unit_healthy` of it, `GET /group/GROUP` one with that of every unit of a group.
+//! `unit_healthy` of it, `GET /gauge/NAME` one with a gauge.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -62,6 +62,10 @@ struct Inner {
     /// What an effect answers instead of 200.
     answers: BTreeMap<String, u16>,
     effects: Vec<Effect>,
+    /// Gauges of any kind, and how often each was looked at.
+    gauges: BTreeMap<String, (f64, usize)>,
+    /// A gauge that each effect sets to a value.
+    cools: Option<(String, f64)>,
 }
 
 impl Plant {
@@ -73,10 +77,13 @@ impl Plant {
             takes: Duration::ZERO,
             answers: BTreeMap::new(),
             effects: Vec::new(),
+            gauges: BTreeMap::new(),
+            cools: None,
         };
         let shared = Arc::new(Shared { gate: Gate::new(), inner: Mutex::new(inner) });
         let router = Router::new()
             .route("/metrics/{unit}", get(metrics))
+            .route("/gauge/{name}", get(gauge))
             .route("/{verb}/{unit}", axum::routing::any(effect))
             .with_state(Arc::clone(&shared));
         Self { served: Served::start(router).await, shared }
@@ -92,11 +99,6 @@ impl Plant {
         self.lock().ill.insert(unit.to_owned());
     }
 
-    /// A unit is well again by itself.
-    pub(crate) fn heal(&self, unit: &str) {
-        self.lock().ill.remove(unit);
-    }
-
     /// From now on effects are answered with 200 and help nothing.
     pub(crate) fn is_beyond_help(&self) {
         self.lock().mends = false;
@@ -110,6 +112,21 @@ impl Plant {
     /// From now on effects of this verb are recorded, change nothing, and are answered with this status.
     pub(crate) fn answers(&self, verb: &str, status: u16) {
         self.lock().answers.insert(verb.to_owned(), status);
+    }
+
+    /// `GET /gauge/NAME` says this from now on.
+    pub(crate) fn gauge(&self, name: &str, value: f64) {
+        self.lock().gauges.entry(name.to_owned()).or_default().0 = value;
+    }
+
+    /// From now on each effect sets this gauge to a value.
+    pub(crate) fn cools(&self, name: &str, value: f64) {
+        self.lock().cools = Some((name.to_owned(), value));
+    }
+
+    /// How often a gauge was looked at.
+    pub(crate) fn looks(&self, name: &str) -> usize {
+        self.lock().gauges.get(name).map_or(0, |it| it.1)
     }
 
     /// Effects take place at once; their answers wait while the gate is shut.
@@ -153,6 +170,13 @@ async fn metrics(State(shared): State<Arc<Shared>>, Path(unit): Path<String>) ->
     text
 }
 
+async fn gauge(State(shared): State<Arc<Shared>>, Path(name): Path<String>) -> String {
+    let mut inner = shared.inner.lock().unwrap();
+    let (value, looks) = inner.gauges.entry(name).or_default();
+    *looks += 1;
+    format!("# TYPE gauge gauge\ngauge {value}\n")
+}
+
 async fn effect(
     State(shared): State<Arc<Shared>>,
     Path((verb, unit)): Path<(String, String)>,
@@ -164,6 +188,9 @@ async fn effect(
         let status = inner.answers.get(&verb).copied();
         if inner.mends && status.is_none() {
             inner.ill.remove(&unit);
+        }
+        if let Some((name, value)) = inner.cools.clone() {
+            inner.gauges.entry(name).or_default().0 = value;
         }
         inner.effects.push(Effect {
             at: Clock::System.now(),
