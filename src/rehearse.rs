@@ -15,6 +15,7 @@
 //! There is no waiting and no randomness: the jitter of delays is 0, and of two things due at the same instant the one
 //! that was planned first comes first. `scenario` runs the tests of `quell test` on it.
 
+mod around;
 pub mod backtest;
 pub mod coverage;
 mod episodes;
@@ -48,9 +49,11 @@ use crate::model::alert::Alert;
 use crate::model::alert::AlertStatus;
 use crate::model::config::Config;
 use crate::model::decision::Decision;
+use crate::model::decision::Jump;
 use crate::model::decision::PastRun;
 use crate::model::decision::Pause;
 use crate::model::decision::Standing;
+use crate::model::decision::Trip;
 use crate::model::incident::Episode;
 use crate::model::incident::EpisodeId;
 use crate::model::incident::Incident;
@@ -192,6 +195,12 @@ pub struct World<'a> {
     watched: BTreeMap<usize, Watched>,
     /// The next slot of each schedule.
     coming: BTreeMap<usize, schedules::Coming>,
+    /// What the script says of the populations of rules.
+    populations: BTreeMap<String, Vec<around::Told>>,
+    /// Populations of which too much was not well, by rule.
+    trips: BTreeMap<String, Trip>,
+    /// Times that the wall clock was set.
+    jumps: Vec<Jump>,
     /// How far back any limit looks.
     look_back: Duration,
     happened: Vec<Happening>,
@@ -231,6 +240,9 @@ impl<'a> World<'a> {
             pauses: Vec::new(),
             watched: BTreeMap::new(),
             coming: BTreeMap::new(),
+            populations: BTreeMap::new(),
+            trips: BTreeMap::new(),
+            jumps: Vec::new(),
             look_back: look_back(library, config),
             happened: Vec::new(),
             script: Script::new(config),

@@ -304,6 +304,7 @@ impl World<'_> {
             runs: self.past_runs(from, case.incident.id),
             ..respond::facts(&self.config.windows, episode, now)
         };
+        facts.population = self.population(rule, &candidate.subject);
         let mut rulings = guard::judge(&candidate.subject, &facts, now);
         if respond::worth_asking(&rulings) {
             facts.standing = self.standing(episode);
@@ -322,14 +323,13 @@ impl World<'_> {
     }
 
     /// What holds around a case.
-    #[expect(clippy::unused_self, reason = "as the engine's, which asks the store")]
     pub(super) fn circumstances(
         &self,
         _rule: &str,
         _target: &str,
         _incident: IncidentId,
     ) -> Circumstances {
-        Circumstances::default()
+        Circumstances { jumps: self.jumps.clone(), ..Circumstances::default() }
     }
 
     /// What a playbook wants to be shown.

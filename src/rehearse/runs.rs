@@ -261,7 +261,7 @@ impl World<'_> {
         let pauses = self.pauses.clone();
         let around = self.circumstances(&plan.rule, &plan.target, plan.incident);
         let known = Known { windows: &self.config.windows, pauses, around };
-        let Recheck { mut facts, standing, precheck, proofs, population: _ } =
+        let Recheck { mut facts, standing, precheck, proofs, population } =
             stepping::recheck(&plan, &subject, state, &episode, known, now);
         if standing {
             facts.standing = self.standing(&episode);
@@ -270,6 +270,10 @@ impl World<'_> {
             facts.precheck = Some(self.observe(&Seen::Rule(&plan.rule), probe, &episode));
         }
         facts.proofs = self.proofs(&plan.rule, proofs, &episode);
+        if let Some(rule) = rule.filter(|_| population) {
+            facts.population = self.population(rule, &subject);
+        }
+        let state = &self.runs.get(&id)?.state;
         match stepping::still_true(&subject, &facts, now) {
             StillTrue::Go => {}
             StillTrue::Stop(why) => {
