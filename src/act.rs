@@ -19,9 +19,10 @@ mod sealed;
 
 /// Performs a rendered action to its end, within the intent's timeout. Never panics; everything that can go
 /// wrong is an `Outcome`. Dropping the future kills a process; a request that was sent is not taken back. `secrets` are those of
-/// the run: they are put in here, and no outcome holds any of them.
+/// the run: they are put in here, and no outcome holds any of them. `attempt` is the fencing token of who holds the run.
 pub async fn perform(
     intent: &Intent,
+    attempt: i64,
     targets: &Targets,
     secrets: &BTreeMap<String, Secret>,
 ) -> Outcome {
@@ -33,7 +34,7 @@ pub async fn perform(
     let timeout = intent.timeout;
     let outcome = match &action {
         Action::Command(command) => command::perform(command, timeout, &mask).await,
-        Action::Http(call) => http::perform(call, intent, targets, &mask).await,
+        Action::Http(call) => http::perform(call, intent, attempt, targets, &mask).await,
         Action::RedisFlush(flush) => redis::flush(flush, timeout, targets).await,
         Action::RedisDelete(delete) => redis::delete(delete, timeout, targets).await,
     };
@@ -75,7 +76,7 @@ mod tests {
             timeout: std::time::Duration::from_secs(1),
             key: "r-1/1".into(),
         };
-        let outcome = perform(&intent, &Targets::default(), &BTreeMap::new()).await;
+        let outcome = perform(&intent, 1, &Targets::default(), &BTreeMap::new()).await;
         assert!(matches!(outcome, Outcome::Failed { retryable: false, .. }), "{outcome:?}");
     }
 }

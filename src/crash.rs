@@ -1,5 +1,6 @@
-//! Crash points, for tests of debug builds: `QUELL_CRASH_AT=n` kills the process with SIGKILL at the n-th point. They
-//! lie before and after each commit of the store. Release builds have none.
+//! Crash points, for tests of debug builds: `QUELL_CRASH_AT=n` kills the process with SIGKILL at the n-th point, and
+//! `QUELL_STOP_AT=n` stops it there with SIGSTOP, until somebody sends SIGCONT. They lie before and after each commit of
+//! the store. Release builds have none.
 
 #[cfg(debug_assertions)]
 mod points {
@@ -7,15 +8,20 @@ mod points {
     use std::sync::atomic::AtomicU64;
     use std::sync::atomic::Ordering;
 
+    use rustix::process::Signal;
+
     static SEEN: AtomicU64 = AtomicU64::new(0);
-    static AT: OnceLock<Option<u64>> = OnceLock::new();
+    static AT: OnceLock<[(Option<u64>, Signal); 2]> = OnceLock::new();
 
     pub(crate) fn point() {
-        let at = AT.get_or_init(|| std::env::var("QUELL_CRASH_AT").ok()?.parse().ok());
-        if *at == Some(SEEN.fetch_add(1, Ordering::AcqRel) + 1) {
-            let me = rustix::process::getpid();
-            // nothing can be done when even this fails: the test will see that it lives
-            let _killed = rustix::process::kill_process(me, rustix::process::Signal::KILL);
+        let at = |name: &str| std::env::var(name).ok()?.parse().ok();
+        let wanted = AT.get_or_init(|| {
+            [(at("QUELL_CRASH_AT"), Signal::KILL), (at("QUELL_STOP_AT"), Signal::STOP)]
+        });
+        let here = Some(SEEN.fetch_add(1, Ordering::AcqRel) + 1);
+        for (_, signal) in wanted.iter().filter(|(at, _)| *at == here) {
+            // nothing can be done when even this fails: the test will see that it goes on
+            let _sent = rustix::process::kill_process(rustix::process::getpid(), *signal);
         }
     }
 }

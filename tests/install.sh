@@ -10,10 +10,12 @@ need() { # PACKAGE COMMAND…: the package is missing when the command fails
   "$@" >/dev/null 2>&1 || packages+=("$package")
 }
 
+has_faketime() { compgen -G '/usr/lib/*/faketime/libfaketime.so.1'; }
 has_postgres() { compgen -G '/usr/lib/postgresql/*/bin/initdb'; }
 
 need gcc command -v cc
 need libc6-dev test -e /usr/include/stdlib.h
+need libfaketime has_faketime
 need openssl command -v openssl
 need postgresql has_postgres
 need prometheus command -v promtool

@@ -19,14 +19,16 @@ use crate::net::Limit;
 /// Largest part of an answer that later steps and people see, in bytes.
 const MAX_OUTPUT_BYTES: usize = 16 << 10;
 
-/// Sends it. Mutating requests carry the intent's key as `Idempotency-Key`.
+/// Sends it. Mutating requests carry the intent's key as `Idempotency-Key`, and as `Quell-Attempt` a number that grows
+/// whenever another worker takes the run over: a target that keeps the highest it saw can refuse a late request.
 pub(super) async fn perform(
     call: &HttpCall,
     intent: &Intent,
+    attempt: i64,
     targets: &Targets,
     mask: &Mask,
 ) -> Outcome {
-    let request = match Request::new(call, &intent.key, targets) {
+    let request = match Request::new(call, &intent.key, attempt, targets) {
         Ok(request) => request,
         Err(reason) => return super::failed(reason),
     };
@@ -54,7 +56,12 @@ struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    fn new(call: &'a HttpCall, key: &str, targets: &'a Targets) -> Result<Self, String> {
+    fn new(
+        call: &'a HttpCall,
+        key: &str,
+        attempt: i64,
+        targets: &'a Targets,
+    ) -> Result<Self, String> {
         let mut headers = BTreeMap::new();
         let mut secrets = Vec::new();
         let (url, name) = match &call.server {
@@ -84,6 +91,7 @@ impl<'a> Request<'a> {
         };
         if !matches!(call.method.as_str(), "GET" | "HEAD" | "OPTIONS") {
             headers.insert("idempotency-key".into(), key.to_owned());
+            headers.insert("quell-attempt".into(), attempt.to_string());
         }
         for (header, value) in &call.headers {
             headers.insert(header.to_lowercase(), value.clone());

@@ -7,7 +7,8 @@
 //! - a firing whose start is not later than the end of the closed episode is the same occurrence, said again
 //!   (a late delivery, or one of two Prometheus servers that resolved first): the episode opens again, and
 //!   what was already tried for it is not tried again;
-//! - a resolution that ended before the open episode began belongs to an earlier one.
+//! - a resolution that ended before the open episode began belongs to an earlier one;
+//! - a start in the future is a clock that is wrong: the episode began at the latest when it was heard of.
 
 use std::time::Duration;
 
@@ -51,16 +52,25 @@ pub fn change(latest: Option<&Episode>, alert: &Alert, truncated: u64, now: Time
         (AlertStatus::Firing, Some(closed)) => {
             let ended = closed.ended_at.unwrap_or(closed.seen_at);
             match alert.starts_at {
-                Some(starts) if starts <= closed.starts_at || starts < ended => Change::Reopen,
+                Some(starts)
+                    if starts == closed.starts_at || starts <= began(closed) || starts < ended =>
+                {
+                    Change::Reopen
+                }
                 Some(_) | None => Change::Open,
             }
         }
         (AlertStatus::Resolved, Some(episode)) if episode.open => {
-            let stale = alert.ends_at.is_some_and(|ended| ended < episode.starts_at);
+            let stale = alert.ends_at.is_some_and(|ended| ended < began(episode));
             if stale { Change::Nothing } else { Change::Close }
         }
         (AlertStatus::Resolved, _) => Change::Nothing,
     }
+}
+
+/// When an episode began, by a clock that may be wrong, and at the latest when it was heard of.
+fn began(episode: &Episode) -> Timestamp {
+    episode.starts_at.min(episode.opened_at)
 }
 
 #[cfg(test)]
@@ -114,6 +124,8 @@ mod tests {
     fn each_delivery_does_the_right_thing() {
         let open = episode(true, 100, None);
         let closed = episode(false, 100, Some(200));
+        let future = Episode { starts_at: at(9000), ..episode(true, 100, None) };
+        let past = Episode { starts_at: at(9000), ..closed.clone() };
         for (name, latest, alert, expected) in [
             ("first firing", None, firing(100), Change::Open),
             ("a resend", Some(&open), firing(100), Change::Nothing),
@@ -132,6 +144,14 @@ mod tests {
             ("firing again with the same start", Some(&closed), firing(100), Change::Reopen),
             ("a late delivery of the old firing", Some(&closed), firing(95), Change::Reopen),
             ("a start inside the closed period", Some(&closed), firing(150), Change::Reopen),
+            (
+                "the end of what began in the future",
+                Some(&future),
+                resolved(9000, 200),
+                Change::Close,
+            ),
+            ("what began in the future, said again", Some(&past), firing(9000), Change::Reopen),
+            ("a refire after what began in the future", Some(&past), firing(300), Change::Open),
         ] {
             assert_eq!(change(latest, &alert, 0, at(130)), expected, "{name}");
         }

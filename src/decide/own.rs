@@ -3,6 +3,8 @@
 
 pub mod surroundings;
 
+pub mod surroundings;
+
 use jiff::Timestamp;
 
 use crate::model::alert::Alert;

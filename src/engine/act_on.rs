@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::act;
 use crate::decide::guard;
 use crate::decide::machine::Spot;
@@ -22,7 +24,6 @@ use crate::model::playbook::Probe;
 use crate::model::run::Event;
 use crate::model::run::Intent;
 use crate::model::run::Outcome;
-use crate::model::run::Plan;
 use crate::model::time::since;
 use crate::store::Result;
 use crate::store::StoreError;
@@ -30,6 +31,9 @@ use crate::store::runs::Claim;
 
 /// Added to a step's timeout: the lease must outlive the effect and the killing of it.
 const LEASE_MARGIN: Duration = Duration::from_secs(20);
+/// A worker that took longer than this to write an intent may have been stopped meanwhile, and asks whether the run is
+/// still its own before it acts. Far below `LEASE_MARGIN`.
+const HESITATION: Duration = Duration::from_secs(1);
 /// Time between observations of a probe step.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -80,9 +84,8 @@ pub async fn begin(
     let outcome = match begin {
         Begin::Write(event) => return write(engine, claim, state, event, LEASE_MARGIN).await,
         Begin::Act(intent) => {
-            let lease = intent.timeout + LEASE_MARGIN;
-            write(engine, claim, state, started(&intent), lease).await?;
-            perform(engine, &claim.plan, &intent).await
+            commit(engine, claim, state, started(&intent), &intent).await?;
+            perform(engine, claim, &intent).await
         }
         Begin::Look { intent, probe, within } => {
             write(engine, claim, state, started(&intent), within + LEASE_MARGIN).await?;
@@ -144,12 +147,32 @@ pub async fn undo(engine: &Engine, claim: &mut Claim, state: &mut State, spot: S
         return Ok(());
     }
     let started = Event::UndoStarted { step, item, intent: intent.clone() };
-    write(engine, claim, state, started, intent.timeout + LEASE_MARGIN).await?;
-    let outcome = perform(engine, &claim.plan, &intent).await;
+    commit(engine, claim, state, started, &intent).await?;
+    let outcome = perform(engine, claim, &intent).await;
     write(engine, claim, state, Event::UndoEnded { step, item, outcome }, LEASE_MARGIN).await
 }
 
-async fn perform(engine: &Engine, plan: &Plan, intent: &Intent) -> Outcome {
+/// Writes an intent with a lease that outlives its effect. A process that was stopped while it did so, or whose database
+/// was, finds out here that another has the run: [`StoreError::Fenced`], and nothing is done.
+async fn commit(
+    engine: &Engine,
+    claim: &mut Claim,
+    state: &mut State,
+    started: Event,
+    intent: &Intent,
+) -> Result<()> {
+    let lease = intent.timeout + LEASE_MARGIN;
+    // the wall clock may have been set since; this one counts through
+    let began = Instant::now();
+    write(engine, claim, state, started, lease).await?;
+    if began.elapsed() > HESITATION {
+        engine.store.renew_run(claim, lease).await?;
+    }
+    Ok(())
+}
+
+async fn perform(engine: &Engine, claim: &Claim, intent: &Intent) -> Outcome {
+    let plan = &claim.plan;
     let library = engine.library.load_full();
     let kind = intent.action.as_ref().map_or("none", |action| action.kind());
     engine.metrics.effect(kind);
@@ -157,7 +180,7 @@ async fn perform(engine: &Engine, plan: &Plan, intent: &Intent) -> Outcome {
     let secrets = plan::secrets(plan)
         .filter_map(|name| Some((name.to_owned(), config.secrets.get(name)?.clone())))
         .collect();
-    let outcome = act::perform(intent, &config.targets, &secrets).await;
+    let outcome = act::perform(intent, claim.attempt, &config.targets, &secrets).await;
     tracing::info!(key = intent.key, action = kind, ?outcome, "performed");
     outcome
 }

@@ -63,6 +63,8 @@ pub enum Deed {
         annotations: Labels,
         /// Alerts that its delivery cut off.
         truncated: u64,
+        /// When its source says that it began, since the beginning; now when `None`.
+        starts: Option<Duration>,
     },
     /// Open alerts with these labels resolve.
     Resolve(Labels),
@@ -114,6 +116,17 @@ pub enum Deed {
     Resume(String),
     /// quell stops and starts again.
     Restart,
+    /// The population of a rule is counted so from now on; `None` means that nobody can say.
+    Population {
+        /// The rule.
+        rule: String,
+        /// Members.
+        total: Option<u64>,
+        /// Those that are not well.
+        unhealthy: Option<u64>,
+    },
+    /// The wall clock is set by so many milliseconds: forward above zero.
+    Clock(i64),
 }
 
 /// Whose probe.
@@ -121,6 +134,8 @@ pub enum Deed {
 pub enum Whose {
     /// A rule's verification.
     Rule(String),
+    /// What the playbook of a rule's remedy wants to be shown, by the name that guards use.
+    Proof(String, &'static str),
     /// A check's.
     Check(String),
     /// A step of a playbook.

@@ -208,7 +208,7 @@ impl Play<'_> {
     fn event(&mut self, event: &Scripted) {
         let at = after(self.scenario.at, event.at);
         self.world.come_to(at);
-        if let Err(reason) = deed(&mut self.world, &event.what) {
+        if let Err(reason) = deed(&mut self.world, self.scenario.at, &event.what) {
             self.failures.push(Failure {
                 at,
                 span: event.span,
@@ -221,13 +221,14 @@ impl Play<'_> {
     }
 }
 
-/// Does what a script says, now. The reason why it cannot be is for people.
-fn deed(world: &mut World<'_>, deed: &Deed) -> Result<(), String> {
+/// Does what a script that began then says, now. The reason why it cannot be is for people.
+fn deed(world: &mut World<'_>, began: Timestamp, deed: &Deed) -> Result<(), String> {
     let now = world.now();
     match deed {
-        Deed::Fire { labels, annotations, truncated } => {
+        Deed::Fire { labels, annotations, truncated, starts } => {
             // Alertmanager says again what goes on with the same start
-            let starts = world.firing_since(labels).unwrap_or(now);
+            let said = starts.map(|starts| after(began, starts));
+            let starts = said.or_else(|| world.firing_since(labels)).unwrap_or(now);
             let alert = alert(labels, annotations, starts, None);
             world.alert(now, &alert, SOURCE, *truncated);
         }
@@ -247,6 +248,7 @@ fn deed(world: &mut World<'_>, deed: &Deed) -> Result<(), String> {
             world.script(now, |script| {
                 let seen = match whose {
                     Whose::Rule(name) => Seen::Rule(name),
+                    Whose::Proof(rule, name) => Seen::Proof(rule, name),
                     Whose::Check(name) => Seen::Check(name),
                     Whose::Step(playbook, step) => Seen::Step { playbook, step },
                 };
@@ -279,6 +281,8 @@ fn deed(world: &mut World<'_>, deed: &Deed) -> Result<(), String> {
         Deed::Pause(scope) => world.pause(scope, "the test", ""),
         Deed::Resume(scope) => return world.resume(scope),
         Deed::Restart => world.restart(),
+        Deed::Population { rule, total, unhealthy } => world.counts(rule, *total, *unhealthy),
+        Deed::Clock(by_ms) => world.clock_is_set(*by_ms),
     }
     Ok(())
 }

@@ -89,7 +89,7 @@ pub struct Script {
     pub alertmanager: bool,
     /// Since when the watchdog has not arrived; `None` while it arrives.
     pub watchdog_gone: Option<Timestamp>,
-    populations: BTreeMap<String, (Counted, Option<Counted>)>,
+    populations: BTreeMap<String, (Counted, Counted)>,
     probes: BTreeMap<String, Observation>,
     standings: Vec<(Labels, Standing)>,
     steps: Vec<Rule>,
@@ -108,12 +108,12 @@ impl Script {
         }
     }
 
-    /// From now on the population of this rule counts so many; what is not well is its targets with open alerts when silent.
-    pub fn counts(&mut self, rule: &str, total: Counted, unhealthy: Option<Counted>) {
+    /// From now on the population of this rule counts so.
+    pub fn counts(&mut self, rule: &str, total: Counted, unhealthy: Counted) {
         self.populations.insert(rule.to_owned(), (total, unhealthy));
     }
 
-    pub(super) fn population(&self, rule: &str) -> Option<(Counted, Option<Counted>)> {
+    pub(super) fn population(&self, rule: &str) -> Option<(Counted, Counted)> {
         self.populations.get(rule).cloned()
     }
 

@@ -55,6 +55,8 @@ pub(super) struct Surroundings {
     groups: BTreeMap<String, (Trip, Census)>,
     counted: Option<Timestamp>,
     populations: BTreeMap<String, VecDeque<(Timestamp, u64)>>,
+    /// What the script said of the populations of rules.
+    said: BTreeMap<String, Vec<(Timestamp, u64)>>,
     jumps: Vec<Jump>,
     ticks: bool,
 }
@@ -179,9 +181,7 @@ impl World<'_> {
             targets.len() as u64
         });
         let (total, unhealthy) = match said {
-            Some((total, unhealthy)) => {
-                (total, unhealthy.unwrap_or(Counted::Known(open)))
-            }
+            Some(said) => said,
             None => {
                 let assumed = rule.population.as_ref().map(population::assumed);
                 let total = assumed.map_or(Counted::Known(0), |it| it.total);
@@ -193,7 +193,9 @@ impl World<'_> {
         while past.front().is_some_and(|(at, _)| *at <= from) {
             past.pop_front();
         }
-        let was = past.iter().map(|(_, total)| *total).max();
+        let said = self.around.said.get(&rule.name).map(Vec::as_slice).unwrap_or_default();
+        let said = said.iter().filter(|(at, _)| *at > from);
+        let was = past.iter().chain(said).map(|(_, total)| *total).max();
         if let Counted::Known(count) = total
             && past.back().is_none_or(|(_, last)| *last != count)
         {
@@ -252,8 +254,20 @@ impl World<'_> {
         }
     }
 
-    /// The wall clock is set by so many milliseconds.
-    pub fn jump(&mut self, by_ms: i64) {
+    /// From now on the population of a rule is counted so; `None` means that nobody can say.
+    pub fn counts(&mut self, rule: &str, total: Option<u64>, unhealthy: Option<u64>) {
+        let known = |count: Option<u64>| {
+            count.map_or_else(|| Counted::Unknown("the test says so".to_owned()), Counted::Known)
+        };
+        self.script.counts(rule, known(total), known(unhealthy));
+        // what was counted in between is known, as it is to a server that looks all the time
+        if let Some(total) = total {
+            self.around.said.entry(rule.to_owned()).or_default().push((self.now, total));
+        }
+    }
+
+    /// The wall clock of the host is set by so many milliseconds: the clock of the rehearsal goes on.
+    pub fn clock_is_set(&mut self, by_ms: i64) {
         self.around.jumps.push(Jump { at: self.now, by_ms });
     }
 

@@ -3,5 +3,5 @@
 
 mod in_flight;
 mod slots;
-mod story;
-mod sweep;
+pub(crate) mod story;
+pub(crate) mod sweep;

@@ -9,7 +9,9 @@
 mod bad_input;
 mod cli;
 mod crashes;
+mod experiments;
 mod journeys;
+mod outages;
 mod rehearsal;
 mod servers;
 mod store;

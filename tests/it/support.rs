@@ -6,6 +6,7 @@
 pub(crate) mod alertmanager;
 pub(crate) mod certificates;
 pub(crate) mod http;
+pub(crate) mod plant;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod prometheus;

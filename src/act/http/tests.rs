@@ -63,7 +63,7 @@ fn call(method: &str, path: &str) -> HttpCall {
 
 async fn go(call: &HttpCall, targets: &Targets, timeout: Duration) -> Outcome {
     let intent = Intent { action: None, timeout, key: "r-12/3".into() };
-    let outcome = perform(call, &intent, targets, &Mask::default()).await;
+    let outcome = perform(call, &intent, 7, targets, &Mask::default()).await;
     assert!(!format!("{outcome:?}").contains("s3cret"), "{outcome:?}");
     outcome
 }
@@ -85,7 +85,10 @@ async fn joins_the_base_url_sends_the_servers_headers_and_the_key() {
         assert_eq!(seen["body"], r#"{"who":"a \"b\""}"#);
         let headers = &seen["headers"];
         assert_eq!(headers["content-type"], "application/json");
-        assert_eq!(headers["idempotency-key"], "r-12/3");
+        assert_eq!(
+            (&headers["idempotency-key"], &headers["quell-attempt"]),
+            (&json!("r-12/3"), &json!("7"))
+        );
         assert_eq!(headers["x-tenant"], "other", "the step's header wins");
         assert_eq!(headers["authorization"], "Bearer [secret]", "sent, and never shown");
 

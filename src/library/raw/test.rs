@@ -44,9 +44,9 @@ pub(crate) struct RawTest {
 #[serde(rename = "an event")]
 #[schemars(extend("allOf" = [exactly_one(&[
     "alert", "resolve", "probe", "step", "silence", "unsilence", "alertmanager", "approve", "reject", "ack", "answer", "cancel",
-    "pause", "resume", "restart",
+    "pause", "resume", "restart", "population", "clock",
 ])]))]
-#[schemars(extend("dependencies" = { "annotations": ["alert"], "truncated": ["alert"] }))]
+#[schemars(extend("dependencies" = { "annotations": ["alert"], "truncated": ["alert"], "starts": ["alert"] }))]
 pub(crate) struct RawEvent {
     /// Time since the beginning of the test; that of the event before when silent.
     pub(crate) at: Opt<DurationText>,
@@ -56,6 +56,9 @@ pub(crate) struct RawEvent {
     pub(crate) annotations: Opt<Entries<String>>,
     /// Beside `alert`: how many alerts its delivery cut off.
     pub(crate) truncated: Opt<u32>,
+    /// Beside `alert`: when its source says that it began, since the beginning of the test; in the future when the source's
+    /// clock is wrong. Now when silent.
+    pub(crate) starts: Opt<DurationText>,
     /// Open alerts that have all these labels resolve.
     pub(crate) resolve: Opt<Entries<String>>,
     /// From now on a probe sees this.
@@ -84,6 +87,33 @@ pub(crate) struct RawEvent {
     pub(crate) resume: Opt<String>,
     /// quell stops and starts again: what is in flight is found in flight.
     pub(crate) restart: Opt<RawNothing>,
+    /// From now on the population of a rule is counted so.
+    pub(crate) population: Opt<RawCounted>,
+    /// The wall clock of quell's host is set: notice of it, since the clock of a test goes on.
+    pub(crate) clock: Opt<RawSet>,
+}
+
+/// What the queries of a rule's `population` come to from now on.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename = "`population` of an event")]
+pub(crate) struct RawCounted {
+    /// The rule.
+    pub(crate) rule: Field<String>,
+    /// How many members there are; nobody can say when silent.
+    pub(crate) of: Opt<u32>,
+    /// How many of them are not well; nobody can say when silent.
+    pub(crate) unhealthy: Opt<u32>,
+}
+
+/// Which way a clock is set, and by how much.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename = "`clock` of an event")]
+#[schemars(extend("allOf" = [exactly_one(&["forward", "back"])]))]
+pub(crate) struct RawSet {
+    /// It shows a later time than before.
+    pub(crate) forward: Opt<DurationText>,
+    /// It shows an earlier time than before.
+    pub(crate) back: Opt<DurationText>,
 }
 
 /// `restart: {}`
@@ -96,6 +126,9 @@ pub(crate) struct RawNothing;
 pub(crate) struct RawSees {
     /// The verification of this rule, which is also asked before it acts.
     pub(crate) rule: Opt<String>,
+    /// Beside `rule`: not its verification, but what the playbook of its remedy wants to be shown before it acts, by its
+    /// key under `cache` or `rollback`. Healthy when no event says otherwise.
+    pub(crate) proof: Opt<RawProof>,
     /// The probe of this check.
     pub(crate) check: Opt<String>,
     /// The probe step of this playbook.
@@ -106,6 +139,22 @@ pub(crate) struct RawSees {
     pub(crate) is: Field<Health>,
     /// What was measured, for people.
     pub(crate) measured: Opt<String>,
+}
+
+/// What a playbook wants to be shown before it acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RawProof {
+    /// The store behind a cache bears the load.
+    Load,
+    /// The cache hits often enough.
+    HitRatio,
+    /// The version to return to was well.
+    WasHealthy,
+    /// The registry still has it.
+    InRegistry,
+    /// No change of a schema came between.
+    SchemaUnchanged,
 }
 
 /// What a step comes to from now on. Steps are done at once when no event says otherwise.

@@ -61,19 +61,19 @@ on_resolve:
 ";
 
 /// Notices of the whole story.
-const TOLD: usize = 5;
+pub(crate) const TOLD: usize = 5;
 
 /// Everything it takes place in; quell is not started yet.
 #[derive(Debug)]
-pub(super) struct Story {
-    pub(super) shop: Shop,
-    pub(super) people: Recorder,
-    pub(super) quell: Quell,
+pub(crate) struct Story {
+    pub(crate) shop: Shop,
+    pub(crate) people: Recorder,
+    pub(crate) quell: Quell,
 }
 
 impl Story {
     /// With this `on_unknown` of the restart.
-    pub(super) async fn new(on_unknown: &str) -> Self {
+    pub(crate) async fn new(on_unknown: &str) -> Self {
         let (shop, people) = (Shop::start().await, Recorder::start().await);
         let fill = |text: &str| {
             text.replace("SHOP", &shop.url(""))
@@ -93,7 +93,7 @@ impl Story {
     }
 
     /// Waits for the end of the story, or that of the process: then with its exit status.
-    pub(super) async fn plays(&mut self) -> Option<std::process::ExitStatus> {
+    pub(crate) async fn plays(&mut self) -> Option<std::process::ExitStatus> {
         wait::until("the end of the story", wait::PATIENCE, async || {
             if let Some(status) = self.quell.ended() {
                 return Ok(Some(status));
@@ -106,7 +106,7 @@ impl Story {
     }
 
     /// Effects on the shop: how often each key was used.
-    pub(super) fn effects(&self) -> BTreeMap<String, usize> {
+    pub(crate) fn effects(&self) -> BTreeMap<String, usize> {
         let mut keys = BTreeMap::new();
         for effect in self.shop.effects() {
             let key = effect.headers["idempotency-key"].to_str().unwrap().to_owned();
@@ -116,7 +116,7 @@ impl Story {
     }
 
     /// Kinds of the notices that people got, each notice once, in order of arrival.
-    pub(super) fn told(&self) -> Vec<String> {
+    pub(crate) fn told(&self) -> Vec<String> {
         let mut seen = BTreeSet::new();
         let new = |request: &crate::support::recorder::Request| {
             let key = request.header("idempotency-key").to_owned();
@@ -127,7 +127,7 @@ impl Story {
     }
 
     /// A run's journal, as events.
-    pub(super) async fn journal(&self, run: &str) -> Vec<Value> {
+    pub(crate) async fn journal(&self, run: &str) -> Vec<Value> {
         let shown = self.quell.cli(&["runs", run, "--json"]).await.json();
         let journal = shown["journal"].as_array().unwrap();
         journal.iter().map(|entry| entry["event"].clone()).collect()

@@ -27,7 +27,7 @@ async fn a_crash_at_any_commit_changes_nothing_of_the_end() {
 }
 
 /// Tells the story with a crash at this point and a second start; says whether the point was reached.
-async fn crash_at(point: u32) -> bool {
+pub(crate) async fn crash_at(point: u32) -> bool {
     let mut story = Story::new("retry").await;
     story.quell = story.quell.with_env("QUELL_CRASH_AT", &point.to_string());
     story.quell.launch();
@@ -48,7 +48,7 @@ async fn crash_at(point: u32) -> bool {
     died
 }
 
-async fn same_end(story: &Story, point: u32) {
+pub(crate) async fn same_end(story: &Story, point: u32) {
     let effects = story.effects();
     let keys: Vec<&str> = effects.keys().map(String::as_str).collect();
     assert_eq!(keys, ["r-1/1", "r-2/1", "r-3/1"], "crash {point}");

@@ -117,6 +117,23 @@ impl Process {
         rustix::process::kill_process(self.pid(), Signal::TERM).unwrap();
     }
 
+    /// Stops it where it is (SIGSTOP), as a hypervisor does that pauses a machine.
+    pub(crate) fn freeze(&self) {
+        rustix::process::kill_process(self.pid(), Signal::STOP).unwrap();
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub(crate) fn thaw(&self) {
+        rustix::process::kill_process(self.pid(), Signal::CONT).unwrap();
+    }
+
+    /// Whether it is stopped, by `freeze` or by itself.
+    pub(crate) fn is_frozen(&self) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // `pid (name) state …`, and the name may hold anything
+        stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
+    }
+
     /// Waits for it to end by itself.
     pub(crate) async fn wait(&mut self) -> ExitStatus {
         let what = format!("{} ends", self.name);

@@ -128,16 +128,26 @@ impl Quell {
 
     /// Serves as [`Self::serve`] does, on a disk that seems full: no file may grow beyond `bytes`.
     pub(crate) async fn serve_with_files_up_to(&mut self, bytes: u64) {
+        self.launch_with_files_up_to(bytes);
+        self.is_ready().await;
+    }
+
+    /// The same without waiting until it is ready, which it may never be.
+    pub(crate) fn launch_with_files_up_to(&mut self, bytes: u64) {
         // the write fails, as on a full disk, only when its signal is ignored
         let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$@\"", bytes / 512);
         self.launch_under(&["/bin/sh", "-c", &script, "sh"]);
-        self.is_ready().await;
     }
 
     fn launch_under(&mut self, before: &[&str]) {
         let log = self.folder().join("log");
         let line = before.iter().copied().chain([BINARY, "serve", "--config", "quell.yml"]);
         self.process = Some(Process::start(line, &self.environment, &log));
+    }
+
+    /// The server's process.
+    pub(crate) fn process(&self) -> &Process {
+        self.process.as_ref().unwrap()
     }
 
     /// How the server ended, if it did so by itself; then it may be started again.
@@ -150,6 +160,11 @@ impl Quell {
     /// kill -9, as if the machine had lost power.
     pub(crate) fn kill9(&mut self) {
         self.process.take().unwrap().kill();
+    }
+
+    /// kill -9, should it still be there.
+    pub(crate) fn kill_if_alive(&mut self) {
+        self.process = None;
     }
 
     /// SIGTERM; waits for the end.

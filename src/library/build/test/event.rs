@@ -10,10 +10,13 @@ use crate::library::field::Field;
 use crate::library::field::Found;
 use crate::library::raw::Opt;
 use crate::library::raw::test::RawComesTo;
+use crate::library::raw::test::RawCounted;
 use crate::library::raw::test::RawEvent;
 use crate::library::raw::test::RawOutcome;
+use crate::library::raw::test::RawProof;
 use crate::library::raw::test::RawSays;
 use crate::library::raw::test::RawSees;
+use crate::library::raw::test::RawSet;
 use crate::library::raw::test::RawStanding;
 use crate::library::raw::test::RawWord;
 use crate::library::scenario::ComesTo;
@@ -26,7 +29,7 @@ use crate::model::labels::Labels;
 
 /// Keys of an event that say what happens.
 const DEEDS: &str = "alert, resolve, probe, step, silence, unsilence, alertmanager, approve, reject, ack, answer, cancel, \
-                     pause, resume or restart";
+                     pause, resume, restart, population or clock";
 
 /// One event; `before` is the time of the one before it.
 pub(super) fn event(
@@ -36,11 +39,11 @@ pub(super) fn event(
 ) -> Option<Scripted> {
     let Found { value: mut raw, span, .. } = found;
     let at = names.time(raw.at.take()).unwrap_or(before);
-    let beside = raw.annotations.is_some() || raw.truncated.is_some();
+    let beside = raw.annotations.is_some() || raw.truncated.is_some() || raw.starts.is_some();
     if beside && raw.alert.is_none() {
         names.wrong_keys(
             span,
-            "`annotations` and `truncated` go with `alert`",
+            "`annotations`, `truncated` and `starts` go with `alert`",
             "add `alert`, or remove them",
         );
     }
@@ -64,6 +67,7 @@ fn deeds(
     let mut deeds = Vec::new();
     let annotations = raw.annotations.and_then(Field::found).map(|it| labels(it.value));
     let truncated = raw.truncated.and_then(Field::found).map_or(0, |it| u64::from(it.value));
+    let starts = names.time(raw.starts);
     if let Some(field) = raw.alert {
         let labels = field.found().map(|it| labels(it.value));
         if labels.as_ref().is_some_and(Labels::is_empty) {
@@ -73,6 +77,7 @@ fn deeds(
             labels,
             annotations: annotations.unwrap_or_default(),
             truncated,
+            starts,
         }));
     }
     if let Some(field) = raw.resolve {
@@ -113,7 +118,46 @@ fn deeds(
     if raw.restart.is_some() {
         deeds.push(Some(Deed::Restart));
     }
+    if let Some(field) = raw.population {
+        deeds.push(field.found().and_then(|it| population(names, it)));
+    }
+    if let Some(field) = raw.clock {
+        deeds.push(field.found().and_then(|it| clock(names, it)));
+    }
     deeds
+}
+
+fn population(names: Names<'_>, found: Found<RawCounted>) -> Option<Deed> {
+    let Found { value: raw, span, .. } = found;
+    let rule = raw.rule.need(names.at, span, "`population`", "rule")?;
+    let rule = names.rule(Some(Field::of(rule)))?.value;
+    let count = |raw: Opt<u32>| raw.and_then(Field::found).map(|it| u64::from(it.value));
+    Some(Deed::Population { rule, total: count(raw.of), unhealthy: count(raw.unhealthy) })
+}
+
+fn clock(names: Names<'_>, found: Found<RawSet>) -> Option<Deed> {
+    let Found { value: raw, span, .. } = found;
+    let milliseconds = |time: Duration| i64::try_from(time.as_millis()).ok();
+    match (raw.forward, raw.back) {
+        (Some(by), None) => Some(Deed::Clock(milliseconds(names.time(Some(by))?)?)),
+        (None, Some(by)) => Some(Deed::Clock(-milliseconds(names.time(Some(by))?)?)),
+        _ => {
+            let label = "write `clock: { forward: 1h }` or `clock: { back: 1h }`";
+            names.wrong_keys(span, "a clock is set one way", label);
+            None
+        }
+    }
+}
+
+/// The name that guards use.
+fn proof(raw: RawProof) -> &'static str {
+    match raw {
+        RawProof::Load => "load",
+        RawProof::HitRatio => "hit ratio",
+        RawProof::WasHealthy => "was healthy",
+        RawProof::InRegistry => "in the registry",
+        RawProof::SchemaUnchanged => "schema unchanged",
+    }
 }
 
 fn sees(names: Names<'_>, found: Found<RawSees>) -> Option<Deed> {
@@ -131,7 +175,15 @@ fn sees(names: Names<'_>, found: Found<RawSees>) -> Option<Deed> {
     }
     let playbook = names.playbook(raw.playbook).map(|it| it.value);
     let step = names.step(raw.step, playbook.as_ref()).map(|it| it.value);
-    let rule = names.rule(raw.rule).map(|it| Whose::Rule(it.value));
+    let proof_of = raw.proof.and_then(Field::found).map(|it| proof(it.value));
+    if proof_of.is_some() && raw.rule.is_none() {
+        names.wrong_keys(span, "`proof` goes with `rule`", "name the rule whose remedy wants it");
+        return None;
+    }
+    let rule = names.rule(raw.rule).map(|it| match proof_of {
+        Some(name) => Whose::Proof(it.value, name),
+        None => Whose::Rule(it.value),
+    });
     let check = names.check(raw.check).map(|it| Whose::Check(it.value));
     let step = playbook.zip(step).map(|(playbook, step)| Whose::Step(playbook, step));
     Some(Deed::Probe { whose: rule.or(check).or(step)?, health: health?, measured })

@@ -1,0 +1,64 @@
+//! Restarts succeed and help nothing, and then the alert flaps: at most k effects, the breaker opens, people are paged; other
+//! units are still served (G5, G16).
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::experiments::rig;
+use crate::experiments::rig::Rig;
+use crate::support::wait;
+
+/// `ineffective` of this experiment.
+const K: usize = 3;
+
+#[tokio::test]
+async fn e06_useless_fix() {
+    let mut rig = Rig::new().await;
+    rig.config["limits"] = json!({ "cooldown": "1s", "ineffective": format!("{K} per 6h") });
+    rig.rule()["verify"]["within"] = json!("1s");
+    rig.rule()["verify"]["hold"] = json!("0s");
+    let quell = rig.serve().await;
+    rig.plant.is_beyond_help();
+    rig.plant.sicken("a");
+    let began = rig::now();
+    // it flaps: every firing is a new one, and none is helped by what is tried
+    let mut last = 0;
+    for round in 0..2 * K {
+        let at = began + jiff::SignedDuration::from_secs(60 * i64::try_from(round).unwrap());
+        let firing = rig::alert("firing", "a", &at.to_string());
+        quell.post("/api/v1/webhook/alertmanager", &rig::body("firing", &[firing])).await;
+        wait::until("it is tried, or refused", wait::PATIENCE, async || {
+            let runs = rig::runs(&quell).await;
+            let over = runs.iter().filter(|it| it.ends_with("failed")).count();
+            let refused = rig::reasons(&quell).await;
+            let refused = refused.first().is_some_and(|it| it.contains("did not help unit/a"));
+            if over > last || refused { Ok(()) } else { Err((runs, refused)) }
+        })
+        .await;
+        last = rig.plant.effects().len();
+        let mut resolved = rig::alert("resolved", "a", &at.to_string());
+        resolved["endsAt"] = json!(at + jiff::SignedDuration::from_secs(30));
+        quell.post("/api/v1/webhook/alertmanager", &rig::body("resolved", &[resolved])).await;
+        wait::until("it is over", wait::PATIENCE, async || {
+            let open = quell.get("/api/v1/incidents?status=open&limit=10").await;
+            if open["items"].as_array().unwrap().is_empty() { Ok(()) } else { Err(open) }
+        })
+        .await;
+    }
+    let effects = rig.plant.effects();
+    assert_eq!(effects.len(), K, "{effects:?}");
+    rig::decided(&quell, "did not help unit/a", 1).await;
+    rig.told("people are needed").await;
+    let stopped = effects.last().unwrap().at.duration_since(began);
+    let stopped = Duration::try_from(stopped).unwrap_or_default();
+
+    // another unit is served all the same
+    let mut other = rig::alert("firing", "b", rig::STARTED);
+    other["labels"]["unit"] = json!("b");
+    rig.plant.sicken("b");
+    quell.post("/api/v1/webhook/alertmanager", &rig::body("firing", &[other])).await;
+    let effects = rig.plant.affected(K + 1).await;
+    assert_eq!(effects.last().unwrap().unit, "b");
+    rig.report(6, "a fix that does not help", Some(stopped));
+}

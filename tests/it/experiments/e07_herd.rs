@@ -1,0 +1,94 @@
+//! Flush with the store at 80 % of its load; restart ten replicas: slice by slice, enough always stay, and starts are spread
+//! (G4, G9, G10).
+
+use serde_json::json;
+
+use crate::experiments::rig;
+use crate::experiments::rig::Rig;
+use crate::support::wait;
+
+const REPLICAS: usize = 10;
+const STAY: usize = 8;
+
+#[tokio::test]
+async fn e07_ten_replicas() {
+    let mut rig = Rig::new().await;
+    let units: Vec<String> = (0..REPLICAS).map(|it| format!("r{it}")).collect();
+    rig.config["limits"] =
+        json!({ "max_unhealthy": "100%", "concurrent": 10, "rate": "100 per 1h" });
+    // whatever the alerts say, the plant counts: a replica that is being restarted is away
+    rig.rule()["population"] = json!({ "of": units });
+    rig.rule()["limits"] = json!({ "min_available": STAY, "settle": "1s" });
+    rig.rule()["redundancy_group"] = json!("replicas");
+    rig.rule().as_object_mut().unwrap().remove("verify");
+    rig.plant.is_slow(std::time::Duration::from_millis(300));
+    let quell = rig.serve().await;
+    // two of ten ask for it: both may go, one after the other
+    for unit in ["r0", "r1"] {
+        rig.plant.sicken(unit);
+        rig::post(&quell, "firing", unit).await;
+    }
+    let effects = rig.plant.affected(2).await;
+    let apart = effects[1].at.duration_since(effects[0].at);
+    assert!(apart.as_millis() >= 300, "two members of one group at once: {apart:?}");
+    for unit in ["r0", "r1"] {
+        rig::post(&quell, "resolved", unit).await;
+    }
+    wait::until("both are over", wait::PATIENCE, async || {
+        let open = quell.get("/api/v1/incidents?status=open&limit=10").await;
+        if open["items"].as_array().unwrap().is_empty() { Ok(()) } else { Err(open) }
+    })
+    .await;
+    // all ten ask for it: too few would stay
+    let alerts: Vec<_> =
+        units.iter().map(|it| rig::alert("firing", it, "2026-01-05T10:06:00Z")).collect();
+    quell.post("/api/v1/webhook/alertmanager", &rig::body("firing", &alerts)).await;
+    rig::decided(&quell, "at least 8", REPLICAS - 2).await;
+    assert_eq!(rig.plant.effects().len(), 2);
+    rig.report(7, "ten replicas of one group", None);
+}
+
+const FLUSH: &str = r#"
+playbook: restart
+parameters: { unit: { type: string, required: true } }
+cache:
+  load: { scrape: { url: "PLANT/gauge/load", select: gauge }, healthy: value < 0.8 }
+  hit_ratio: { scrape: { url: "PLANT/gauge/hits", select: gauge }, healthy: value > 0.5 }
+steps:
+  - name: flush
+    for_each: [s0, s1, s2, s3, s4]
+    waves: [1, 2, 3, 4, 5]
+    http: { server: plant, method: DELETE, url: "/flush/{{ item }}" }
+    on_unknown: retry
+"#;
+
+#[tokio::test]
+async fn e07_flush_by_slices() {
+    let mut rig = Rig::new().await;
+    rig.playbooks = vec![("restart.yml", FLUSH.replace("PLANT", &rig.plant.url("")))];
+    rig.rule()["verify"]["within"] = json!("1m");
+    rig.plant.sicken("a");
+    rig.plant.gauge("load", 0.8);
+    rig.plant.gauge("hits", 0.9);
+    let quell = rig.serve().await;
+    rig::post(&quell, "firing", "a").await;
+    rig::decided(&quell, "load does not allow it", 1).await;
+    assert_eq!(rig.plant.effects(), [], "flushed while the store had no room");
+    // room again; each slice leaves the cache cold until it has warmed up
+    rig.plant.gauge("load", 0.3);
+    rig.plant.cools("hits", 0.2);
+    quell.hang_up();
+    for slice in 0..5 {
+        rig.plant.affected(slice + 1).await;
+        let asked = rig.plant.looks("hits");
+        wait::until("the ratio was looked at and is too low", wait::PATIENCE, async || {
+            let looks = rig.plant.looks("hits");
+            if looks >= asked + 2 || slice == 4 { Ok(()) } else { Err(looks) }
+        })
+        .await;
+        assert_eq!(rig.plant.effects().len(), slice + 1, "the next slice did not wait");
+        rig.plant.gauge("hits", 0.9);
+    }
+    assert!(rig.plant.keys().values().all(|count| *count == 1));
+    rig.report(7, "flush by slices, each waits until the cache is warm", None);
+}
