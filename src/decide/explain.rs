@@ -281,7 +281,7 @@ fn assumed_facts(
     firing_for: Duration,
 ) -> Facts {
     let unhealthy =
-        || Observation { health: Health::Unhealthy, measured: "the precheck is unhealthy".into() };
+        || Observation { health: Health::Unhealthy, measured: "the precheck is unhealthy".into(), denied: false };
     Facts {
         firing: true,
         firing_for,

@@ -300,6 +300,10 @@ pub fn looked(
             output: serde_json::json!({ "measured": seen.measured }),
         });
     }
+    if seen.denied {
+        let reason = format!("{name} could not be observed: {}", seen.measured);
+        return Some(Outcome::Denied { credentials: Vec::new(), reason });
+    }
     (took >= within).then(|| Outcome::Failed {
         reason: format!("{name} not healthy within {}: {}", show_duration(within), seen.measured),
         retryable: true,

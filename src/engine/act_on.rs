@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::act;
+use crate::decide::credentials;
 use crate::decide::guard;
 use crate::decide::machine::Spot;
 use crate::decide::machine::State;
@@ -132,6 +133,13 @@ pub async fn undo(engine: &Engine, claim: &mut Claim, state: &mut State, spot: S
         engine.store.renew_run(claim, LEASE_MARGIN).await?;
         return Ok(());
     }
+    let denied = engine.store.denials().await?;
+    let denied = denied.iter().filter(|it| it.cleared_at.is_none()).map(|it| &*it.credential);
+    let name = &claim.plan.playbook.name;
+    if let Some(outcome) = credentials::withheld(name, intent.action.as_ref(), denied) {
+        let event = Event::UndoEnded { step, item, outcome };
+        return write(engine, claim, state, event, LEASE_MARGIN).await;
+    }
     let started = Event::UndoStarted { step, item, intent: intent.clone() };
     write(engine, claim, state, started, intent.timeout + LEASE_MARGIN).await?;
     let outcome = perform(engine, &claim.plan, &intent).await;
@@ -147,6 +155,7 @@ async fn perform(engine: &Engine, plan: &Plan, intent: &Intent) -> Outcome {
         .filter_map(|name| Some((name.to_owned(), config.secrets.get(name)?.clone())))
         .collect();
     let outcome = act::perform(intent, &config.targets, &secrets).await;
+    let outcome = credentials::of_action(&plan.playbook.name, intent.action.as_ref(), outcome);
     tracing::info!(key = intent.key, action = kind, ?outcome, "performed");
     outcome
 }
@@ -171,7 +180,8 @@ async fn look(
         tries += 1;
         let took = since(engine.clock.now(), began);
         if let Some(outcome) = stepping::looked(name, probe, &seen, tries, took, within) {
-            return Ok(Some(outcome));
+            let playbook = &claim.plan.playbook.name;
+            return Ok(Some(credentials::of_probe(playbook, probe, outcome)));
         }
         if engine.stop.is_cancelled() {
             return Ok(None);

@@ -62,7 +62,7 @@ pub async fn pauses(engine: &Engine, library: &Library) -> Result<Vec<Pause>> {
 /// through it.
 pub async fn standing(library: &Library, episode_source: &str, labels: &Labels) -> Standing {
     let of_check = episode_source.starts_with(crate::engine::checks::SOURCE);
-    if of_check || episode_source == own::SOURCE || is_schedule(episode_source) {
+    if of_check || own::is_own(episode_source) || is_schedule(episode_source) {
         return Standing::NotAsked;
     }
     let asked = probe::standing(labels, library.config.alertmanager.as_ref());
@@ -94,6 +94,7 @@ pub async fn observe(
             probe.kind(),
             ASK_TIMEOUT.as_secs()
         ),
+        denied: false,
     })
 }
 

@@ -100,6 +100,19 @@ pub struct Pause {
     pub at: Timestamp,
 }
 
+/// A credential that was refused, until a person clears it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Denied {
+    /// Its name: `targets.http.shop`.
+    pub credential: String,
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: String,
+    /// The playbook that saw it.
+    pub playbook: String,
+}
+
 /// A run, as far as guards need to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PastRun {

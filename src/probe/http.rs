@@ -38,9 +38,8 @@ fn judge(probe: &HttpProbe, answer: &Answer) -> Observation {
     if !probe.status.map_or_else(|| answer.is_success(), |wanted| wanted == status) {
         let measured = format!("status {} (healthy: {expected})", answer.describe());
         return match status {
-            401 | 403 | 407 => {
-                super::unknown(format!("{measured}; the probe's credential is refused"))
-            }
+            401 | 403 => super::denied(format!("{measured}; the probe's credential is refused")),
+            407 => super::unknown(format!("{measured}; a proxy wants a credential")),
             300..=399 => super::unknown(format!("{measured}; redirects are not followed")),
             429 => super::unknown(format!("{measured}; the probe is asked too often")),
             _ => super::unhealthy(measured),

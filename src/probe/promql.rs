@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::Blind;
 use super::TIMEOUT;
 use super::samples;
 use super::samples::Age;
@@ -32,12 +33,12 @@ pub(super) async fn observe(
 ) -> Observation {
     match ask(query, prometheus).await {
         Ok(points) => samples::judge(&points, healthy, age),
-        Err(reason) => super::unknown(reason),
+        Err(blind) => blind.into(),
     }
 }
 
 /// The samples of an instant query, or why there is no trusting them.
-async fn ask(query: &str, prometheus: Option<&Endpoint>) -> Result<Vec<Point>, String> {
+async fn ask(query: &str, prometheus: Option<&Endpoint>) -> Result<Vec<Point>, Blind> {
     let Some(prometheus) = prometheus else {
         return Err("no Prometheus is configured: set `prometheus` in quell.yml".into());
     };
@@ -90,12 +91,13 @@ struct Series {
 /// Seconds since 1970, and a number as text: `[1700000000.123, "0.372"]`.
 type Value = (f64, String);
 
-fn read(answer: &Answer) -> Result<Vec<Point>, String> {
+fn read(answer: &Answer) -> Result<Vec<Point>, Blind> {
     if matches!(answer.status, 401 | 403) {
-        return Err(format!(
+        let reason = format!(
             "Prometheus answered {}; it refuses the headers in `prometheus` of quell.yml",
             answer.status
-        ));
+        );
+        return Err(Blind { reason, denied: true });
     }
     let envelope: Envelope<'_> = serde_json::from_slice(&answer.body)
         .map_err(|_| format!("Prometheus answered {}, not its JSON", answer.describe()))?;
@@ -105,23 +107,24 @@ fn read(answer: &Answer) -> Result<Vec<Point>, String> {
             answer.status,
             envelope.error_type,
             cut(&envelope.error)
-        ));
+        )
+        .into());
     }
     if let Some(warning) = envelope.warnings.first() {
-        return Err(format!("the answer is partial: {}", cut(warning)));
+        return Err(format!("the answer is partial: {}", cut(warning)).into());
     }
     let data = envelope.data.ok_or("Prometheus answered success without data")?;
     let odd = |_| format!("Prometheus answered a {} that is none", data.result_type);
     match data.result_type.as_str() {
         "vector" => {
             let series: Vec<Series> = serde_json::from_str(data.result.get()).map_err(odd)?;
-            series.into_iter().map(|it| point(it.metric, it.value)).collect()
+            Ok(series.into_iter().map(|it| point(it.metric, it.value)).collect::<Result<_, _>>()?)
         }
         "scalar" => {
             let value: Value = serde_json::from_str(data.result.get()).map_err(odd)?;
             Ok(vec![point(Labels::default(), Some(value))?])
         }
-        other => Err(format!("the query gives a {other}; write one that gives numbers now")),
+        other => Err(format!("the query gives a {other}; write one that gives numbers now").into()),
     }
 }
 

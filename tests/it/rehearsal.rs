@@ -330,7 +330,7 @@ fn rehearse(world: &mut World<'_>, say: Say) {
         Say::Resolve(service) => drop(world.alert(now, &resolved(service, now), "test", 0)),
         Say::Sees(code) => {
             let health = [Health::Healthy, Health::Unhealthy, Health::Unknown][usize::from(code)];
-            let seen = Observation { health, measured: format!("exit {code} in 3 ms") };
+            let seen = Observation { health, measured: format!("exit {code} in 3 ms"), denied: false };
             world.script(now, |script| script.probe(Seen::Rule("api"), seen));
         }
         Say::Exits(code) => {

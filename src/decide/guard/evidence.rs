@@ -76,7 +76,7 @@ mod tests {
 
     fn with_precheck(health: Health) -> Facts {
         let measured = "no sample".to_owned();
-        Facts { precheck: Some(Observation { health, measured }), ..facts() }
+        Facts { precheck: Some(Observation { health, measured, denied: false }), ..facts() }
     }
 
     #[test]

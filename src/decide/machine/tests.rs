@@ -304,7 +304,7 @@ fn settled(happened: bool) -> Event {
 }
 
 fn seen(health: Health) -> Observation {
-    Observation { health, measured: format!("looks {}", health.as_str()) }
+    Observation { health, measured: format!("looks {}", health.as_str()), denied: false }
 }
 
 fn verified(health: Health) -> Event {

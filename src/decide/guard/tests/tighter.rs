@@ -108,7 +108,7 @@ prop_compose! {
         health in select(vec![Health::Unhealthy, Health::Unhealthy, Health::Healthy, Health::Unknown]),
         standing in select(vec![Standing::Active, Standing::NotAsked, Standing::Gone]),
     ) -> Facts {
-        let precheck = Some(Observation { health, measured: "m".into() });
+        let precheck = Some(Observation { health, measured: "m".into(), denied: false });
         Facts { firing, firing_for, evidence_age, standing, windows, precheck, runs, ..facts() }
     }
 }
@@ -192,7 +192,7 @@ fn tighten(subject: &mut Subject, facts: &mut Facts, tighter: Tighter) {
         Tighter::Refuses(inside) => facts.windows.push(window(Effect::Refuse, inside)),
         Tighter::Silenced => facts.standing = Standing::Silenced { by: vec!["s".into()] },
         Tighter::Blind => {
-            let unknown = Observation { health: Health::Unknown, measured: "m".into() };
+            let unknown = Observation { health: Health::Unknown, measured: "m".into(), denied: false };
             facts.precheck = Some(unknown);
         }
         Tighter::Truncated => facts.truncated += 1,

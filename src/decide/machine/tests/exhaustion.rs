@@ -76,7 +76,7 @@ impl Ghost {
             }
             Event::Looked { item, outcome, .. } => match outcome {
                 Outcome::Done { .. } => self.cleared = Some(*item),
-                Outcome::Failed { .. } | Outcome::Unknown { .. } => assert!(
+                Outcome::Failed { .. } | Outcome::Denied { .. } | Outcome::Unknown { .. } => assert!(
                     matches!(after.phase, Phase::Undoing { .. } | Phase::Final(RunState::Failed)),
                     "it goes on when something is worse"
                 ),
@@ -100,7 +100,9 @@ impl Ghost {
                 let spot = Spot { step: *step, item: *item };
                 match outcome {
                     Outcome::Done { .. } => self.done.retain(|done| *done != spot),
-                    Outcome::Failed { .. } | Outcome::Unknown { .. } => self.undo_failed = true,
+                    Outcome::Failed { .. } | Outcome::Denied { .. } | Outcome::Unknown { .. } => {
+                        self.undo_failed = true;
+                    }
                 }
             }
             Event::Interrupted => {
