@@ -99,7 +99,7 @@ enum Command {
     Pause(people::Pause),
     /// Clear a pause.
     Resume(people::Resume),
-    /// List credentials that were refused, or clear one that works again.
+    /// List refused credentials, or clear one that works again.
     #[command(subcommand)]
     Credential(credential::Credential),
     /// Check what was recorded.

@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -87,7 +88,7 @@ impl Engine {
         F: Future<Output = ()> + Send + 'static,
     {
         let engine = self.clone();
-        engine.turns.begun(name);
+        engine.turns.begun(name, Instant::now());
         self.tasks.spawn(async move {
             while !engine.stop.is_cancelled() {
                 if let Err(panic) = engine.tasks.spawn(body(engine.clone())).await {
@@ -101,7 +102,7 @@ impl Engine {
 
     /// A loop has come to the end of its body.
     fn turned(&self, name: &'static str) {
-        self.turns.turned(name);
+        self.turns.turned(name, Instant::now());
     }
 
     /// Waits, but not beyond the stop.

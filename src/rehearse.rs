@@ -374,7 +374,8 @@ impl<'a> World<'a> {
     /// What Alertmanager says of an alert now; alerts of checks and schedules never went through it.
     fn standing(&self, episode: &Episode) -> Standing {
         let of_check = episode.source.starts_with(CHECK);
-        if of_check || own::is_own(&episode.source) || schedule::name_of(&episode.source).is_some() {
+        if of_check || own::is_own(&episode.source) || schedule::name_of(&episode.source).is_some()
+        {
             return Standing::NotAsked;
         }
         self.script.standing(episode)

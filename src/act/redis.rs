@@ -246,6 +246,8 @@ impl Session {
 fn denied(error: &RedisError) -> bool {
     error.kind() == ErrorKind::AuthenticationFailed
         || matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"))
+        // the client gives its own code to what is refused while it chooses the database
+        || error.detail().is_some_and(|detail| detail.contains("uthentication required"))
 }
 
 /// Whether the same may go well later: a server that is away, starting or failing over. A refused

@@ -190,10 +190,7 @@ const GROUPS: &[(&str, &[Shown])] = &[
                 "credential",
                 &[
                     ("quell credential list", "those that were refused"),
-                    (
-                        "quell credential clear targets.http.shop --by dana",
-                        "it works again: go on",
-                    ),
+                    ("quell credential clear targets.http.shop --by dana", "it works again: go on"),
                 ],
             ),
         ],

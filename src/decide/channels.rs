@@ -109,9 +109,9 @@ pub fn instead(
     next.retain(|name| *name != failed && !tried.iter().any(|it| it == name));
     // stable: among those that work, the order of quell.yml
     next.sort_by_key(|name| failing.contains(*name));
-    let owed = next.into_iter().map(|name| {
-        audience::to_channels(config, &notice, std::slice::from_ref(&name.to_owned()))
-    });
+    let owed = next
+        .into_iter()
+        .map(|name| audience::to_channels(config, &notice, std::slice::from_ref(&name.to_owned())));
     owed.into_iter().find(|owed| !owed.is_empty()).unwrap_or_default()
 }
 

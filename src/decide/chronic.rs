@@ -106,7 +106,7 @@ mod tests {
         assert_eq!(found.len(), 1);
         assert_eq!(
             found[0].words(LIMIT),
-            "process/shop was fixed 6 times in 1d by rule r, more than 5; the median time to fix was 42s500ms"
+            "process/shop was fixed 6 times in 1d by rule r, more than 5; the median time to fix was 43s"
         );
     }
 

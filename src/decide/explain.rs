@@ -280,8 +280,11 @@ fn assumed_facts(
     episode: &Episode,
     firing_for: Duration,
 ) -> Facts {
-    let unhealthy =
-        || Observation { health: Health::Unhealthy, measured: "the precheck is unhealthy".into(), denied: false };
+    let unhealthy = || Observation {
+        health: Health::Unhealthy,
+        measured: "the precheck is unhealthy".into(),
+        denied: false,
+    };
     Facts {
         firing: true,
         firing_for,

@@ -37,7 +37,10 @@ pub async fn clear_changed(engine: &Engine) -> Result<()> {
         if now.is_some_and(|now| credentials::changed(&denial.mark, &now))
             && engine.store.clear_denial(credential, CHANGED).await?
         {
-            tracing::warn!(credential, "a credential that was refused has changed: it is tried again");
+            tracing::warn!(
+                credential,
+                "a credential that was refused has changed: it is tried again"
+            );
             cleared = true;
         }
     }

@@ -102,7 +102,7 @@ impl Heart {
 
 /// Whether quell does its work, or why not.
 async fn alive(engine: &Engine) -> Result<(), String> {
-    if let Some((name, time)) = engine.turns.stalled() {
+    if let Some((name, time)) = engine.turns.stalled(Instant::now()) {
         return Err(format!("the loop {name} has not turned for {}s", time.as_secs()));
     }
     match tokio::time::timeout(STORE_WITHIN, engine.store.beat()).await {

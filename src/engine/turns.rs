@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -16,23 +17,23 @@ pub struct Turns(Mutex<BTreeMap<&'static str, Instant>>);
 
 impl Turns {
     /// The loop has begun; a loop that is begun again has not turned by that.
-    pub(super) fn begun(&self, name: &'static str) {
-        self.lock().entry(name).or_insert_with(Instant::now);
+    pub(super) fn begun(&self, name: &'static str, now: Instant) {
+        self.lock().entry(name).or_insert(now);
     }
 
     /// The loop has turned.
-    pub(super) fn turned(&self, name: &'static str) {
-        self.lock().insert(name, Instant::now());
+    pub(super) fn turned(&self, name: &'static str, now: Instant) {
+        self.lock().insert(name, now);
     }
 
     /// A loop that is stuck, and for how long.
-    pub fn stalled(&self) -> Option<(&'static str, Duration)> {
+    pub fn stalled(&self, now: Instant) -> Option<(&'static str, Duration)> {
         let turns = self.lock();
-        let longest = turns.iter().map(|(name, last)| (*name, last.elapsed()));
-        longest.filter(|(_, time)| *time >= STALLED).max_by_key(|(_, time)| *time)
+        let times = turns.iter().map(|(name, last)| (*name, now.saturating_duration_since(*last)));
+        times.filter(|(_, time)| *time >= STALLED).max_by_key(|(_, time)| *time)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, Instant>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, Instant>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -41,18 +42,18 @@ impl Turns {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn g18_a_loop_that_does_not_turn_is_found_and_one_begun_again_has_not_turned() {
+    #[test]
+    fn g18_a_loop_that_does_not_turn_is_found_and_one_begun_again_has_not_turned() {
         let turns = Turns::default();
-        turns.begun("intake");
-        turns.begun("deliver");
-        tokio::time::advance(STALLED - Duration::from_millis(1)).await;
-        turns.turned("deliver");
-        turns.begun("intake");
-        assert_eq!(turns.stalled(), None);
-        tokio::time::advance(Duration::from_millis(1)).await;
-        assert_eq!(turns.stalled(), Some(("intake", STALLED)));
-        turns.turned("intake");
-        assert_eq!(turns.stalled(), None);
+        let start = Instant::now();
+        let just_before = start + STALLED - Duration::from_millis(1);
+        turns.begun("intake", start);
+        turns.begun("deliver", start);
+        turns.turned("deliver", just_before);
+        turns.begun("intake", just_before);
+        assert_eq!(turns.stalled(just_before), None);
+        assert_eq!(turns.stalled(start + STALLED), Some(("intake", STALLED)));
+        turns.turned("intake", start + STALLED);
+        assert_eq!(turns.stalled(start + STALLED), None);
     }
 }

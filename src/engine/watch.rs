@@ -82,15 +82,19 @@ impl Watch {
         let silent = channels::is_silent(&library.config, &failing);
         if silent && !self.silent {
             let names: Vec<&str> = failing.keys().copied().collect();
-            tracing::error!(channels = names.join(", "), "every channel fails: nobody can be told of anything");
+            tracing::error!(
+                channels = names.join(", "),
+                "every channel fails: nobody can be told of anything"
+            );
         }
         self.silent = silent;
         engine.metrics.set_channels(
             library.config.channels.keys().map(|name| (&**name, failing.contains_key(&**name))),
             silent,
         );
-        let alert =
-            |(name, trouble): (&&str, &&channels::Trouble)| own::channel_failing(name, &trouble.reason, trouble.since);
+        let alert = |(name, trouble): (&&str, &&channels::Trouble)| {
+            own::channel_failing(name, &trouble.reason, trouble.since)
+        };
         Ok(failing.iter().map(alert).collect())
     }
 
@@ -98,7 +102,8 @@ impl Watch {
     async fn chronic(&mut self, engine: &Engine, library: &Library) -> Result<Vec<Alert>> {
         let now = engine.clock.now();
         let version = engine.store.facts_version().await?;
-        let limit = crate::model::playbook::Rate { count: 5, per: std::time::Duration::from_hours(24) };
+        let limit =
+            crate::model::playbook::Rate { count: 5, per: std::time::Duration::from_hours(24) };
         if version != self.counted || now >= self.count_at {
             let fixes = engine.store.fixes(before(now, limit.per)).await?;
             let found = chronic::chronic(&fixes, limit, now);
@@ -108,7 +113,10 @@ impl Watch {
                 }
             }
             for it in found {
-                engine.store.note_chronic(&it.rule, &it.target, &it.words(limit), limit.per).await?;
+                engine
+                    .store
+                    .note_chronic(&it.rule, &it.target, &it.words(limit), limit.per)
+                    .await?;
             }
             self.counted = version;
             self.count_at = after(now, COUNT_EVERY);
@@ -132,9 +140,11 @@ impl Watch {
             .collect();
         let now = engine.clock.now();
         let over = self.said.iter().filter(|(fingerprint, _)| !firing.contains_key(*fingerprint));
-        alerts.extend(over.map(|(_, alert)| {
-            own::mended(alert.labels.clone(), alert.annotations.clone(), now)
-        }));
+        alerts.extend(
+            over.map(|(_, alert)| {
+                own::mended(alert.labels.clone(), alert.annotations.clone(), now)
+            }),
+        );
         if raise(engine, own::WATCH, alerts).await {
             self.said = firing;
         }

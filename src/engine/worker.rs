@@ -187,7 +187,11 @@ async fn watch(engine: &Engine, claim: &mut Claim, state: &mut State) -> Result<
 /// Asks the run's verification once.
 async fn observe(engine: &Engine, claim: &Claim) -> Result<Observation> {
     let library = engine.library.load_full();
-    let unknown = |why: &str| Observation { health: Health::Unknown, measured: why.to_owned(), denied: false };
+    let unknown = |why: &str| Observation {
+        health: Health::Unknown,
+        measured: why.to_owned(),
+        denied: false,
+    };
     let Some(verify) = &claim.plan.verify else { return Ok(unknown("there is no verification")) };
     let Some(episode) = engine.store.episode(claim.plan.episode).await? else {
         return Ok(unknown("the episode is not stored"));

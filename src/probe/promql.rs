@@ -275,6 +275,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn g19_a_refused_credential_of_prometheus_is_told_from_other_errors() {
+        for (status, denied) in [(401, true), (403, true), (404, false), (503, false)] {
+            answering(status, "text/plain", "no", async |url| {
+                let seen = observe("q", "value < 1", Some(&endpoint(&url)), age()).await;
+                assert_eq!((seen.health, seen.denied), (Health::Unknown, denied), "{status}");
+            })
+            .await;
+        }
+    }
+
+    #[tokio::test]
     async fn nobody_to_ask_is_unknown() {
         let seen = observe("q", "value < 1", None, age()).await;
         assert_eq!(seen.health, Health::Unknown);

@@ -170,6 +170,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn g19_a_refused_credential_of_a_page_is_unknown_and_said() {
+        for (status, denied) in [(401, true), (403, true), (404, false)] {
+            let seen = answering(status, TEXT, PAGE, async |url| {
+                observe(&url, "errors", "value < 1", age()).await
+            })
+            .await;
+            assert_eq!((seen.health, seen.denied), (Health::Unknown, denied), "{status}");
+        }
+    }
+
+    #[tokio::test]
     async fn asks_for_the_text_format() {
         let asked = Asked::default();
         let seen = beside(keeping(&asked, "up 1\n"), async |url| {

@@ -597,7 +597,8 @@ fn play(library: &Library, chances: &[(u64, Chance)], memory: Memory) -> Vec<Hap
                 world.alert(at, &alert, "chance", 0);
             }
             Chance::Sees(health) => {
-                let seen = Observation { health: *health, measured: "chance".into(), denied: false };
+                let seen =
+                    Observation { health: *health, measured: "chance".into(), denied: false };
                 world.script(at, |script| script.probe(Seen::Rule("api"), seen));
             }
             Chance::Comes(number) => {

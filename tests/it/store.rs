@@ -2,7 +2,9 @@
 
 mod chain;
 mod checks;
+mod chronic;
 mod claims;
+mod credentials;
 mod decisions;
 mod durability;
 mod incidents;

@@ -48,7 +48,11 @@ pub(crate) fn facts() -> Facts {
         truncated: 0,
         standing: Standing::Active,
         windows: Vec::new(),
-        precheck: Some(Observation { health: Health::Unhealthy, measured: "0.37".into(), denied: false }),
+        precheck: Some(Observation {
+            health: Health::Unhealthy,
+            measured: "0.37".into(),
+            denied: false,
+        }),
         runs: Vec::new(),
     }
 }

@@ -343,6 +343,11 @@ fn failed_for_now() -> Outcome {
     Outcome::Failed { reason: "exit 75".into(), retryable: true }
 }
 
+fn denied() -> Outcome {
+    let credentials = vec!["targets.http.shop".into()];
+    Outcome::Denied { credentials, reason: "answered 401".into() }
+}
+
 fn unknown() -> Outcome {
     Outcome::Unknown { reason: "timed out".into() }
 }

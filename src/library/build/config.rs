@@ -17,6 +17,7 @@ use super::secret::Secrets;
 use super::text;
 use super::text::place;
 use super::window::windows;
+use crate::decide::own;
 use crate::library::codes;
 use crate::library::diagnostic::At;
 use crate::library::diagnostic::Diagnostic;
@@ -125,8 +126,7 @@ pub(crate) fn config(
         let fallback = fallback(at, &name, common, &known);
         config.fallbacks.insert(name, fallback);
     }
-    config.heartbeat =
-        raw.heartbeat.and_then(Field::found).and_then(|it| heartbeat(secrets, it));
+    config.heartbeat = raw.heartbeat.and_then(Field::found).and_then(|it| heartbeat(secrets, it));
     for (key, value) in entries(raw.severities) {
         let Some(value) = value.found() else { continue };
         let ack = value.value.ack_within.and_then(Field::found);
@@ -321,7 +321,8 @@ fn ingest_token(
     let name = found.value.name.need(at, found.span, "a token", "name");
     let name = name.and_then(|name| {
         // alerts of these sources are believed to come from quell itself
-        if let Some(taken) = ["check:", SCHEDULE].into_iter().find(|it| name.value.starts_with(it))
+        if let Some(taken) =
+            ["check:", own::PREFIX, SCHEDULE].into_iter().find(|it| name.value.starts_with(it))
         {
             let message = format!("the name of a token cannot begin with `{taken}`");
             at.report(name.span, Diagnostic::error(codes::VALUE, message));

@@ -192,7 +192,8 @@ fn tighten(subject: &mut Subject, facts: &mut Facts, tighter: Tighter) {
         Tighter::Refuses(inside) => facts.windows.push(window(Effect::Refuse, inside)),
         Tighter::Silenced => facts.standing = Standing::Silenced { by: vec!["s".into()] },
         Tighter::Blind => {
-            let unknown = Observation { health: Health::Unknown, measured: "m".into(), denied: false };
+            let unknown =
+                Observation { health: Health::Unknown, measured: "m".into(), denied: false };
             facts.precheck = Some(unknown);
         }
         Tighter::Truncated => facts.truncated += 1,
