@@ -20,7 +20,7 @@ async fn health_says_how_it_is() {
     quell.incident().await;
     insta::assert_snapshot!(quell.get("/health").await.text, @r#"{"dead_notifications":0,"draining":false,"open_incidents":1,"paused":false,"reload_failed":null,"rules":0,"status":"ok","store":true,"version":"0.1.0","waiting_alerts":0}"#);
     insta::assert_snapshot!(quell.get("/health/live").await.text, @r#"{"status":"ok"}"#);
-    insta::assert_snapshot!(quell.get("/health/ready").await.text, @r#"{"reload_failed":null,"rules":"","status":"ok"}"#);
+    insta::assert_snapshot!(quell.get("/health/ready").await.text, @r#"{"channels_failing":[],"reload_failed":null,"rules":"","status":"ok"}"#);
     insta::assert_snapshot!(quell.get("/version").await.text, @r#"{"rules":"","version":"0.1.0"}"#);
     let head = quell.send("HEAD", "/health/ready", &[], "").await;
     assert_eq!((head.status, head.text.as_str()), (200, ""));
@@ -120,7 +120,7 @@ async fn a_reload_that_failed_shows_and_the_server_stays_ready() {
     quell.state.wake.failed_reload.store(Some(std::sync::Arc::new(failed)));
     let ready = quell.get("/health/ready").await;
     assert_eq!(ready.status, 200);
-    insta::assert_snapshot!(ready.text, @r#"{"reload_failed":{"digest":"d16e57","errors":2,"first":"rules/api.yml:27:7: Q0104: unknown key `cooldwn`","since":"2026-11-21T02:30:00Z"},"rules":"","status":"ok"}"#);
+    insta::assert_snapshot!(ready.text, @r#"{"channels_failing":[],"reload_failed":{"digest":"d16e57","errors":2,"first":"rules/api.yml:27:7: Q0104: unknown key `cooldwn`","since":"2026-11-21T02:30:00Z"},"rules":"","status":"ok"}"#);
 }
 
 /// Given channels, when each of them fails, then readiness says that nobody can be told, and alerts are taken all the same.
