@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use crate::decide::audience;
 use crate::model::config::Config;
+use crate::model::config::Fallback;
 use crate::model::incident::Notice;
 use crate::model::incident::NoticeKind;
 use crate::model::incident::Owed;
@@ -133,11 +134,8 @@ fn order<'a>(config: &'a Config, failed: &str, severity: &str) -> Vec<&'a str> {
 
 /// How long a notice that pages may be under way on this channel before another is told too.
 pub fn late_after(config: &Config, channel: &str) -> Duration {
-    config.fallbacks.get(channel).and_then(|it| it.after).unwrap_or(LATE_AFTER)
+    config.fallbacks.get(channel).map_or_else(|| Fallback::default().after, |it| it.after)
 }
-
-/// `fallback_after` when quell.yml says nothing.
-pub const LATE_AFTER: Duration = Duration::from_mins(5);
 
 #[cfg(test)]
 mod tests;

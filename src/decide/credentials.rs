@@ -40,7 +40,7 @@ pub fn used(
     parameters: &BTreeMap<String, Value>,
     targets: &Targets,
 ) -> Vec<String> {
-    let mut used = BTreeSet::from([format!("{PLAYBOOKS}{}", playbook.name)]);
+    let mut used = BTreeSet::new();
     let secret = playbook.parameters.iter().filter(|(_, parameter)| parameter.secret);
     let secret = secret.filter_map(|(name, _)| parameters.get(name)?.as_str());
     used.extend(secret.map(|name| format!("{SECRETS}{name}")));
@@ -55,18 +55,20 @@ pub fn used(
             Err(_) => used.extend(all.map(|name| format!("{kind}{name}"))),
         }
     };
+    let mut own = false;
+    let mut prometheus = false;
     for step in playbook.steps.iter().chain(&playbook.on_resolve) {
-        let action = match &step.what {
-            What::Action(action) => Some(action),
-            What::Probe { .. } | What::Wait(_) | What::Ask(_) => None,
+        let (action, probe) = match &step.what {
+            What::Action(action) => (Some(action), None),
+            What::Probe { probe, .. } => (None, Some(probe)),
+            What::Wait(_) | What::Ask(_) => (None, None),
         };
         for action in action.into_iter().chain(&step.undo) {
             match action {
-                Action::Http(call) => {
-                    if let Some(name) = &call.server {
-                        server(HTTP, name, &mut targets.http.keys());
-                    }
-                }
+                Action::Http(call) => match &call.server {
+                    Some(name) => server(HTTP, name, &mut targets.http.keys()),
+                    None => own |= call.sealed.is_empty(),
+                },
                 Action::RedisFlush(flush) => {
                     server(REDIS, &flush.server, &mut targets.redis.keys());
                 }
@@ -76,36 +78,39 @@ pub fn used(
                 Action::Command(_) => {}
             }
         }
-    }
-    let asks_prometheus = playbook.steps.iter().chain(&playbook.on_resolve).any(|step| {
         let between = step.each.as_ref().and_then(|each| each.between.as_ref());
-        let looks = matches!(&step.what, What::Probe { probe: Probe::Promql { .. }, .. });
-        looks || between.is_some_and(|it| matches!(it.probe, Probe::Promql { .. }))
-    });
-    if asks_prometheus {
-        used.insert(PROMETHEUS.to_owned());
+        for probe in probe.into_iter().chain(between.map(|it| &it.probe)) {
+            match probe {
+                Probe::Promql { .. } => prometheus = true,
+                Probe::Scrape { .. } | Probe::Http(_) => own = true,
+                Probe::Tcp { .. } | Probe::Command(_) | Probe::Alert => {}
+            }
+        }
     }
+    used.extend(own.then(|| format!("{PLAYBOOKS}{}", playbook.name)));
+    used.extend(prometheus.then(|| PROMETHEUS.to_owned()));
     used.into_iter().collect()
 }
 
-/// What a call carried that may have been refused: the secrets of the playbook, and the credential of its server.
-pub fn carried(playbook: &str, action: &Action) -> Vec<String> {
-    let of_server = |kind: &str, name: &str| format!("{kind}{name}");
-    let mut names: Vec<String> = match action {
+/// What a call carries that may be refused: the secrets of the playbook, and the credential of its server.
+fn carried(playbook: &str, action: &Action) -> Vec<String> {
+    match action {
         Action::Command(command) => sealed(&command.sealed),
         Action::Http(call) => {
-            let server = call.server.as_ref().map(|name| of_server(HTTP, name));
-            sealed(&call.sealed).into_iter().chain(server).collect()
+            let server = call.server.as_ref().map(|name| format!("{HTTP}{name}"));
+            let mut names = sealed(&call.sealed);
+            names.extend(server);
+            if names.is_empty() {
+                names.push(format!("{PLAYBOOKS}{playbook}"));
+            }
+            names
         }
-        Action::RedisFlush(flush) => vec![of_server(REDIS, &flush.server)],
-        Action::RedisDelete(delete) => vec![of_server(REDIS, &delete.server)],
-    };
-    if names.is_empty() {
-        names.push(format!("{PLAYBOOKS}{playbook}"));
+        Action::RedisFlush(flush) => vec![format!("{REDIS}{}", flush.server)],
+        Action::RedisDelete(delete) => vec![format!("{REDIS}{}", delete.server)],
     }
-    names
 }
 
+/// Secrets in the texts of an action, each once, in order.
 fn sealed(sealed: &Sealed) -> Vec<String> {
     let texts = sealed.named.values().chain(&sealed.body).chain(sealed.json.values());
     let names = texts.flatten().filter_map(|piece| match piece {
@@ -118,8 +123,10 @@ fn sealed(sealed: &Sealed) -> Vec<String> {
 /// The outcome of an action, with the names of the credentials that were refused, if any were.
 pub fn of_action(playbook: &str, action: Option<&Action>, outcome: Outcome) -> Outcome {
     let Outcome::Denied { reason, .. } = outcome else { return outcome };
-    let own = || vec![format!("{PLAYBOOKS}{playbook}")];
-    let credentials = action.map_or_else(own, |action| carried(playbook, action));
+    let mut credentials = action.map_or_else(Vec::new, |action| carried(playbook, action));
+    if credentials.is_empty() {
+        credentials.push(format!("{PLAYBOOKS}{playbook}"));
+    }
     Outcome::Denied { credentials, reason }
 }
 

@@ -2,16 +2,23 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::decide::own;
+use crate::decide::plan::Wanted;
 use crate::decide::respond;
 use crate::decide::respond::Candidate;
 use crate::decide::respond::Case;
 use crate::engine::Engine;
 use crate::library::Library;
+use crate::model::decision::Circumstances;
+use crate::model::decision::Denied;
 use crate::model::decision::Facts;
 use crate::model::decision::Pause;
+use crate::model::decision::Proof;
 use crate::model::decision::Standing;
 use crate::model::incident::Episode;
+use crate::model::incident::IncidentId;
 use crate::model::labels::Labels;
 use crate::model::playbook::Probe;
 use crate::model::rule::is_schedule;
@@ -33,13 +40,61 @@ pub async fn from_store(
     candidate: &Candidate,
 ) -> Result<Facts> {
     let from = before(case.now, candidate.look_back());
+    let who = About { rule: &case.rule.name, target: case.target, incident: case.incident.id };
     Ok(Facts {
         // before the facts: what changes after it is noticed when the run is created
         version: engine.store.facts_version().await?,
         pauses: pauses(engine, library).await?,
+        around: circumstances(engine, library, who, case.now).await?,
         runs: engine.store.past_runs(from, case.incident.id).await?,
         ..respond::facts(&library.config.windows, case.episode, case.now)
     })
+}
+
+/// What a case is about, for what holds around it.
+#[derive(Debug, Clone, Copy)]
+pub struct About<'a> {
+    /// The rule.
+    pub rule: &'a str,
+    /// What is acted on.
+    pub target: &'a str,
+    /// The incident.
+    pub incident: IncidentId,
+}
+
+/// What holds around a case, from the store: asked for a decision and again before each step.
+pub async fn circumstances(
+    engine: &Engine,
+    _library: &Library,
+    _about: About<'_>,
+    _now: Timestamp,
+) -> Result<Circumstances> {
+    Ok(Circumstances { denied: denied(engine).await?, ..Circumstances::default() })
+}
+
+/// Credentials that were refused and not cleared.
+async fn denied(engine: &Engine) -> Result<Vec<Denied>> {
+    let denials = engine.store.denials().await?.into_iter();
+    let count = denials.filter(|it| it.cleared_at.is_none());
+    Ok(count.map(|it| Denied { credential: it.credential, at: it.at, reason: it.reason }).collect())
+}
+
+/// What the playbook wants to be shown.
+pub async fn proofs(
+    engine: &Engine,
+    library: &Library,
+    wanted: Vec<Wanted>,
+    episode: &Episode,
+) -> Vec<Proof> {
+    let mut proofs = Vec::with_capacity(wanted.len());
+    for Wanted { of, name, probe } in wanted {
+        let seen = match probe {
+            Ok(probe) => observe(engine, library, &probe, episode).await,
+            Err(measured) => Observation { health: Health::Unknown, measured, denied: false },
+        };
+        proofs.push(Proof { of, name: name.to_owned(), seen });
+    }
+    proofs
 }
 
 /// Pauses in force, the pause file among them. A file that cannot be looked at counts as there: missing evidence

@@ -102,8 +102,7 @@ impl Watch {
     async fn chronic(&mut self, engine: &Engine, library: &Library) -> Result<Vec<Alert>> {
         let now = engine.clock.now();
         let version = engine.store.facts_version().await?;
-        let limit =
-            crate::model::playbook::Rate { count: 5, per: std::time::Duration::from_hours(24) };
+        let limit = library.config.limits.chronic.value;
         if version != self.counted || now >= self.count_at {
             let fixes = engine.store.fixes(before(now, limit.per)).await?;
             let found = chronic::chronic(&fixes, limit, now);

@@ -22,6 +22,7 @@ use crate::decide::own;
 use crate::decide::plan;
 use crate::decide::stepping;
 use crate::decide::stepping::Begin;
+use crate::decide::stepping::Known;
 use crate::decide::stepping::Recheck;
 use crate::decide::stepping::StillTrue;
 use crate::model::decision::Denied;
@@ -93,6 +94,9 @@ impl World<'_> {
             remedy: plan.remedy,
             state: state.summary(),
             inconclusive: false,
+            service: plan.labels.get(plan::SERVICE).to_owned(),
+            group: plan.group.clone(),
+            left_version: plan.left_version.clone(),
             started_at: self.now,
             ended_at: None,
         };
@@ -256,18 +260,20 @@ impl World<'_> {
         let work = self.runs.get(&id)?;
         let (plan, state) = (Arc::clone(&work.plan), &work.state);
         let episode = self.episode_of(&plan)?;
-        let subject = plan::subject_of(&plan, &self.config.limits, episode.opened_at);
+        let rule = self.library.all_rules().find(|rule| rule.name == plan.rule);
+        let subject = plan::subject_of(&plan, self.config, rule.map(|it| &**it), episode.opened_at);
         let pauses = self.pauses.clone();
-        let Recheck { mut facts, standing, precheck } = {
-            let windows = &self.config.windows;
-            stepping::recheck(&plan, &subject, state, &episode, windows, pauses, now)
-        };
+        let around = self.circumstances(&plan.rule, &plan.target, plan.incident);
+        let known = Known { windows: &self.config.windows, pauses, around };
+        let Recheck { mut facts, standing, precheck, proofs, population: _ } =
+            stepping::recheck(&plan, &subject, state, &episode, known, now);
         if standing {
             facts.standing = self.standing(&episode);
         }
         if let Some(probe) = &precheck {
             facts.precheck = Some(self.observe(&Seen::Rule(&plan.rule), probe, &episode));
         }
+        facts.proofs = self.proofs(&plan.rule, proofs, &episode);
         match stepping::still_true(&subject, &facts, now) {
             StillTrue::Go => {}
             StillTrue::Stop(why) => {
@@ -343,7 +349,7 @@ impl World<'_> {
             }
             Begin::Act(intent) | Begin::Look { intent, .. } => intent,
         };
-        let subject = plan::subject_of(&plan, &self.config.limits, state.last_at);
+        let subject = plan::subject_of(&plan, self.config, None, state.last_at);
         if guard::pause(&subject, &self.pauses).is_some() {
             return Some(after(now, UNDO_AGAIN));
         }
@@ -459,8 +465,7 @@ impl World<'_> {
             }
             let run = run.to_string();
             let alert = own::credential_denied(&credential, reason, &run, playbook, at);
-            let (reason, playbook) = (reason.to_owned(), playbook.to_owned());
-            self.denied.push(Denied { credential, at, reason, playbook });
+            self.denied.push(Denied { credential, at, reason: reason.to_owned() });
             self.take_alert(&alert, own::WATCH, 0);
         }
     }

@@ -75,6 +75,9 @@ fn playbook(steps: Vec<Step>, on_resolve: Vec<Step>) -> Playbook {
         parameters: [("token".to_owned(), token), ("where".to_owned(), plain)].into(),
         tier: 1,
         mode: Mode::Auto,
+        acts_on: Vec::new(),
+        cache: None,
+        rollback: None,
         limits: PlaybookLimits::default(),
         steps,
         on_resolve,
@@ -106,25 +109,26 @@ fn check(steps: Vec<Step>, parameters: Value, expected: &[&str]) {
 #[test]
 fn g19_a_playbook_uses_the_credentials_of_its_steps_undos_and_parameters() {
     let act = |action| step(What::Action(action), None);
-    check(vec![act(Action::Command(Command::default()))], json!({}), &["playbooks.deploy"]);
-    check(
-        vec![act(http(Some("shop"), None))],
-        json!({}),
-        &["playbooks.deploy", "targets.http.shop"],
-    );
+    check(vec![act(Action::Command(Command::default()))], json!({}), &[]);
+    check(vec![act(http(None, None))], json!({}), &["playbooks.deploy"]);
+    check(vec![act(http(Some("shop"), None))], json!({}), &["targets.http.shop"]);
     let undone = step(What::Wait(Duration::ZERO), Some(redis("cache")));
-    check(vec![undone], json!({}), &["playbooks.deploy", "targets.redis.cache"]);
+    check(vec![undone], json!({}), &["targets.redis.cache"]);
     check(
         vec![act(http(None, Some("token")))],
         json!({ "token": "deploy-token", "where": "secret-looking" }),
-        &["playbooks.deploy", "secrets.deploy-token"],
+        &["secrets.deploy-token"],
     );
     let query = Probe::Promql { query: "up".into(), healthy: "value == 1".into() };
     let look = step(What::Probe { probe: query, within: Duration::from_secs(1) }, None);
-    check(vec![look], json!({}), &["playbooks.deploy", "prometheus"]);
+    check(vec![look], json!({}), &["prometheus"]);
+    let page =
+        Probe::Scrape { url: "http://x".into(), select: "up".into(), healthy: "true".into() };
+    let look = step(What::Probe { probe: page, within: Duration::from_secs(1) }, None);
+    check(vec![look], json!({}), &["playbooks.deploy"]);
     let later = playbook(Vec::new(), vec![act(redis("cache"))]);
     let found = used(&later, &BTreeMap::new(), &config().targets);
-    assert_eq!(found, ["playbooks.deploy", "targets.redis.cache"], "on_resolve");
+    assert_eq!(found, ["targets.redis.cache"], "on_resolve");
 }
 
 #[test]
@@ -133,12 +137,12 @@ fn g19_a_server_by_parameter_is_that_one_and_by_an_earlier_step_any() {
     check(
         vec![act(http(Some("{{ where }}"), None))],
         json!({ "where": "mail" }),
-        &["playbooks.deploy", "targets.http.mail"],
+        &["targets.http.mail"],
     );
     check(
         vec![act(http(Some("{{ steps.find.output.text }}"), None))],
         json!({}),
-        &["playbooks.deploy", "targets.http.mail", "targets.http.shop"],
+        &["targets.http.mail", "targets.http.shop"],
     );
 }
 

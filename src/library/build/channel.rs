@@ -100,6 +100,7 @@ pub(crate) fn fallback(
         }
     }
     let after = common.after.and_then(|it| text::duration(at, &it));
+    let after = after.unwrap_or_else(|| Fallback::default().after);
     Fallback { to: common.fallback.map(|it| it.value), after }
 }
 

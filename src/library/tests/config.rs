@@ -230,14 +230,8 @@ operators: [{ name: dana }, { name: dana }]
     error[Q0120]: expected a number above zero, got 0
        ┌─ quell.yml:10:23
        │
-    10 │ limits: { concurrent: 0, storm: ** }
+    10 │ limits: { concurrent: 0, storm: {} }
        │                       ^
-
-    error[Q0105]: `storm` is not supported yet
-       ┌─ quell.yml:10:26
-       │
-    10 │ limits: { concurrent: 0, storm: ** }
-       │                          ^^^^^ remove it: it would do nothing
 
     error[Q0121]: operator `dana` is here twice
        ┌─ quell.yml:11:37
@@ -245,7 +239,7 @@ operators: [{ name: dana }, { name: dana }]
     11 │ operators: [{ name: dana }, { name: dana }]
        │                                     ^^^^ first on line 11
 
-    1 file, 0 rules, 0 playbooks: 14 errors
+    1 file, 0 rules, 0 playbooks: 13 errors
     ");
 }
 
@@ -349,7 +343,7 @@ heartbeat: { url: http://x.example.com/ping/uuid }
 ")]);
     let config = &library.config;
     let pager = &config.fallbacks["pager"];
-    assert_eq!((pager.to.as_deref(), pager.after), (Some("slack"), Some(Duration::from_mins(2))));
+    assert_eq!((pager.to.as_deref(), pager.after), (Some("slack"), Duration::from_mins(2)));
     assert_eq!(config.fallbacks["slack"], Fallback::default());
     let heartbeat = config.heartbeat.as_ref().unwrap();
     assert_eq!((heartbeat.method, heartbeat.every), ("POST", Duration::from_mins(1)));
@@ -364,5 +358,51 @@ channels:
   slack: { slack: { webhook_url: http://x.example.com/, fallback: slack } }
 heartbeat: { url: ftp://x.example.com/, every: 100ms, method: PUT }
 ingest: { tokens: [{ name: 'quell:watch', token: hush-hush }] }
-")]), @"");
+")]), @r"
+    error[Q0126]: unknown channel `slcak`
+      ┌─ quell.yml:2:61
+      │
+    2 │   pager: { webhook: { url: *********************, fallback: slcak, fallback_after: soon } }
+      │                                                             ^^^^^ did you mean `slack`?
+      │
+      = `channels` has: pager, slack
+
+    error[Q0112]: `soon` is not a duration; write one like 90s, 5m or 1h30m
+      ┌─ quell.yml:2:84
+      │
+    2 │   pager: { webhook: { url: *********************, fallback: slcak, fallback_after: soon } }
+      │                                                                                    ^^^^
+
+    error[Q0120]: channel `slack` cannot stand in for itself
+      ┌─ quell.yml:3:67
+      │
+    3 │   slack: { slack: { webhook_url: *********************, fallback: slack } }
+      │                                                                   ^^^^^ name another one
+
+    error[Q0120]: expected a URL that begins with http:// or https://
+      ┌─ quell.yml:4:19
+      │
+    4 │ heartbeat: { url: ********************, every: 100ms, method: PUT }
+      │                   ^^^^^^^^^^^^^^^^^^^^
+
+    error[Q0120]: expected a time from 1s to 1h, such as 1m
+      ┌─ quell.yml:4:48
+      │
+    4 │ heartbeat: { url: ********************, every: 100ms, method: PUT }
+      │                                                ^^^^^
+
+    error[Q0108]: expected POST or GET, got `PUT`
+      ┌─ quell.yml:4:63
+      │
+    4 │ heartbeat: { url: ********************, every: 100ms, method: PUT }
+      │                                                               ^^^
+
+    error[Q0120]: the name of a token cannot begin with `quell:`
+      ┌─ quell.yml:5:28
+      │
+    5 │ ingest: { tokens: [{ name: 'quell:watch', token: ********* }] }
+      │                            ^^^^^^^^^^^^^
+
+    1 file, 0 rules, 0 playbooks: 7 errors
+    ");
 }

@@ -7,8 +7,10 @@ use crate::journeys::fixture::BOSS;
 use crate::journeys::fixture::PAGER;
 use crate::journeys::fixture::SLACK;
 use crate::journeys::fixture::Site;
+use crate::journeys::fixture::delivery;
 use crate::support::recorder::Answer;
 use crate::support::recorder::Recorder;
+use crate::support::shop::Fault;
 use crate::support::smtp::Security;
 use crate::support::smtp::Smtp;
 use crate::support::wait;
@@ -131,4 +133,33 @@ async fn g18_the_heartbeat_goes_out_and_three_failures_in_a_row_are_told() {
     until_own(&site, "QuellHeartbeatFailing", "resolved").await;
     let log = site.quell.log();
     assert!(!log.contains("hush-uuid") && !log.contains("hush-key"), "{log}");
+}
+
+/// Given `chronic: 1 per 1d`, when a target is fixed the second time in a day, then there is one ticket, with how often and how long.
+#[tokio::test]
+async fn g18_what_is_fixed_again_and_again_is_a_ticket() {
+    let mut site = Site::new().await;
+    site.config["limits"]["chronic"] = json!("1 per 1d");
+    site.config["severities"]["warning"] = json!({ "notify": ["boss"] });
+    site.rule()["limits"] = json!({ "cooldown": "1s" });
+    site.serve().await;
+    for round in 1..=2 {
+        site.shop.break_with(Fault::PoisonedCache);
+        let starts = format!("2026-01-0{round}T10:00:00.000Z");
+        let fires = delivery("firing", "shop", &starts);
+        site.quell.post("/api/v1/webhook/alertmanager", &fires).await;
+        site.until_run(round, "fixed").await;
+        let all = site.quell.get("/api/v1/incidents").await;
+        let tickets = all["items"].as_array().unwrap().iter();
+        let tickets = tickets.filter(|it| it["labels"]["alertname"] == "QuellChronic").count();
+        assert!(round == 2 || tickets == 0, "one fix is none too many");
+        let mut ends = delivery("resolved", "shop", &starts);
+        ends["alerts"][0]["endsAt"] = json!(format!("2026-01-0{round}T10:05:00.000Z"));
+        site.quell.post("/api/v1/webhook/alertmanager", &ends).await;
+    }
+    let ticket = until_own(&site, "QuellChronic", "open").await;
+    assert_eq!((&ticket["severity"], &ticket["labels"]["target"]), (&json!("warning"), &json!("process/shop")));
+    let told = site.told(BOSS, "QuellChronic").await;
+    let words = "process/shop was fixed 2 times in 1d by rule shop-errors, more than 1; the median time to fix was ";
+    assert!(told.contains(words), "{told}");
 }
