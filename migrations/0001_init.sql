@@ -9,7 +9,7 @@ CREATE TABLE counters (
   value BIGINT NOT NULL
 );
 INSERT INTO counters (name, value) VALUES
-  ('episode', 0), ('incident', 0), ('decision', 0), ('run', 0), ('outbox', 0);
+  ('episode', 0), ('incident', 0), ('decision', 0), ('run', 0), ('outbox', 0), ('heartbeat', 0);
 
 -- Facts that guards judge by carry the version of their scope; a run is created only if it is unchanged.
 CREATE TABLE scopes (
@@ -125,8 +125,11 @@ CREATE TABLE run_events (
   PRIMARY KEY (run, seq)
 );
 
+-- `origin` is the first row of the notice: the same for every channel, and for those told instead of one that failed.
 CREATE TABLE outbox (
   id BIGINT PRIMARY KEY NOT NULL,
+  origin BIGINT NOT NULL,
+  fell_back BIGINT NOT NULL DEFAULT 0,
   incident BIGINT NOT NULL,
   kind TEXT NOT NULL,
   channel TEXT NOT NULL,
@@ -141,6 +144,7 @@ CREATE TABLE outbox (
   attempt BIGINT NOT NULL,
   leased BIGINT NOT NULL DEFAULT 0
 );
+CREATE UNIQUE INDEX outbox_once ON outbox (origin, channel, recipient);
 CREATE INDEX outbox_due ON outbox (due_at);
 CREATE INDEX outbox_order ON outbox (incident, channel, recipient, id);
 CREATE INDEX outbox_state ON outbox (state, id);
@@ -223,3 +227,35 @@ CREATE TABLE jumps (
   by_ms BIGINT NOT NULL
 );
 CREATE INDEX jumps_at ON jumps (at);
+-- Credentials that were refused: what uses one waits until a person clears it, or its mark (a keyed digest) changes.
+CREATE TABLE denied (
+  credential TEXT PRIMARY KEY NOT NULL,
+  at BIGINT NOT NULL,
+  reason TEXT NOT NULL,
+  run BIGINT NOT NULL,
+  playbook TEXT NOT NULL,
+  mark TEXT NOT NULL,
+  cleared_at BIGINT NOT NULL,
+  cleared_by TEXT NOT NULL
+);
+
+-- Recipients that the last delivery did not reach.
+CREATE TABLE channel_troubles (
+  channel TEXT NOT NULL,
+  recipient TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  since BIGINT NOT NULL,
+  gave_up BIGINT NOT NULL,
+  PRIMARY KEY (channel, recipient)
+);
+
+-- What is fixed too often: told once in the span of the limit.
+CREATE TABLE chronic (
+  rule TEXT NOT NULL,
+  target TEXT NOT NULL,
+  summary TEXT NOT NULL,
+  told_at BIGINT NOT NULL,
+  over_at BIGINT NOT NULL,
+  PRIMARY KEY (rule, target)
+);
+CREATE INDEX runs_fixed ON runs (ended_at) WHERE state = 'fixed';

@@ -51,6 +51,11 @@ fn failed_for_now(reason: impl Into<String>) -> Outcome {
     Outcome::Failed { reason: reason.into(), retryable: true }
 }
 
+/// The credential was refused. Whose it is, whoever asked for the action can tell.
+fn denied(reason: impl Into<String>) -> Outcome {
+    Outcome::Denied { credentials: Vec::new(), reason: reason.into() }
+}
+
 /// Nobody knows whether it happened.
 fn unknown(reason: impl Into<String>) -> Outcome {
     Outcome::Unknown { reason: reason.into() }

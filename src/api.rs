@@ -6,6 +6,7 @@
 mod act;
 mod auth;
 mod body;
+mod credentials;
 mod edge;
 mod errors;
 mod explain;
@@ -94,6 +95,8 @@ pub fn router(state: State) -> Router {
         .route("/api/v1/audit", get(read::audit))
         .route("/api/v1/pause", get(read::pauses).post(act::pause))
         .route("/api/v1/resume", post(act::resume))
+        .route("/api/v1/credentials", get(credentials::list))
+        .route("/api/v1/credentials/clear", post(credentials::clear))
         .route("/act/{token}", get(links::show).post(links::act))
         .route("/errors/{code}", get(errors::page))
         .route("/health", get(health::health))

@@ -105,6 +105,7 @@ impl App {
             owner: owner(),
             link_key: link_key.clone(),
             intake: intake.clone(),
+            turns: Arc::default(),
             stop: CancellationToken::new(),
             tasks,
         };

@@ -3,6 +3,7 @@
 mod backtest;
 mod check;
 mod completions;
+mod credential;
 mod demo;
 mod explain;
 mod explain_error;
@@ -98,6 +99,9 @@ enum Command {
     Pause(people::Pause),
     /// Clear a pause.
     Resume(people::Resume),
+    /// List refused credentials, or clear one that works again.
+    #[command(subcommand)]
+    Credential(credential::Credential),
     /// Check what was recorded.
     #[command(subcommand)]
     Audit(list::AuditCommand),
@@ -160,6 +164,7 @@ async fn run(cli: Cli) -> Result<(), Error> {
         Command::Answer(options) => people::answer(&at, &options).await,
         Command::Pause(options) => people::pause(&at, &options).await,
         Command::Resume(options) => people::resume(&at, &options).await,
+        Command::Credential(command) => credential::run(&at, &command).await,
         Command::Audit(command) => list::audit(&at, &command).await,
         Command::Schema(options) => schema::run(&options),
         Command::Completions(options) => {

@@ -3,8 +3,11 @@
 
 pub mod answer;
 pub mod audience;
+pub mod channels;
 pub mod check;
+pub mod chronic;
 pub mod condition;
+pub mod credentials;
 pub mod episode;
 pub mod explain;
 pub mod guard;

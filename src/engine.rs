@@ -5,16 +5,21 @@
 
 pub mod act_on;
 pub mod checks;
+pub mod credentials;
 pub mod deliver;
 pub mod escalate;
 pub mod explain;
 pub mod facts;
+pub mod fallback;
+pub mod heartbeat;
 pub mod intake;
 pub mod judge;
 pub mod people;
 pub mod population;
 pub mod surroundings;
 pub mod schedules;
+pub mod turns;
+pub mod watch;
 pub mod worker;
 
 use std::sync::Arc;
@@ -22,10 +27,12 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
+use crate::engine::turns::Turns;
 use crate::library::Library;
 use crate::store::Store;
 use crate::store::StoreError;
@@ -56,6 +63,8 @@ pub struct Engine {
     pub link_key: Arc<[u8]>,
     /// Takes the alerts that checks raise.
     pub intake: crate::store::alerts::Intake,
+    /// Whether the loops turn.
+    pub turns: Arc<Turns>,
     /// Set when the server stops: nothing new is begun.
     pub stop: CancellationToken,
     /// Everything that runs; awaited at the end.
@@ -71,6 +80,8 @@ impl Engine {
         self.supervise("checks", |engine| async move { checks::run(engine).await });
         self.supervise("schedules", |engine| async move { schedules::run(engine).await });
         self.supervise("escalate", |engine| async move { escalate::run(engine).await });
+        self.supervise("watch", |engine| async move { watch::run(engine).await });
+        self.tasks.spawn(heartbeat::run(self.clone()));
     }
 
     /// Runs a loop until the server stops, and begins it again when it panics.
@@ -79,6 +90,7 @@ impl Engine {
         F: Future<Output = ()> + Send + 'static,
     {
         let engine = self.clone();
+        engine.turns.begun(name, Instant::now());
         self.tasks.spawn(async move {
             while !engine.stop.is_cancelled() {
                 if let Err(panic) = engine.tasks.spawn(body(engine.clone())).await {
@@ -88,6 +100,11 @@ impl Engine {
                 }
             }
         });
+    }
+
+    /// A loop has come to the end of its body.
+    fn turned(&self, name: &'static str) {
+        self.turns.turned(name, Instant::now());
     }
 
     /// Waits, but not beyond the stop.

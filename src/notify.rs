@@ -6,12 +6,16 @@
 //! lost reply repeats the first: same `PagerDuty` `dedup_key`, same `Message-ID`.
 
 mod email;
+mod heartbeat;
 mod http;
 mod message;
 mod pagerduty;
 mod scrub;
 mod slack;
 mod webhook;
+
+pub use heartbeat::beat;
+pub use heartbeat::place;
 
 use std::fmt;
 use std::time::Duration;

@@ -68,15 +68,46 @@ pub async fn count(query: &str, sources: &Sources<'_>, now: Timestamp) -> Result
 }
 
 fn healthy(measured: impl Into<String>) -> Observation {
-    Observation { health: Health::Healthy, measured: measured.into() }
+    Observation { health: Health::Healthy, measured: measured.into(), denied: false }
 }
 
 fn unhealthy(measured: impl Into<String>) -> Observation {
-    Observation { health: Health::Unhealthy, measured: measured.into() }
+    Observation { health: Health::Unhealthy, measured: measured.into(), denied: false }
 }
 
 fn unknown(measured: impl Into<String>) -> Observation {
-    Observation { health: Health::Unknown, measured: measured.into() }
+    Observation { health: Health::Unknown, measured: measured.into(), denied: false }
+}
+
+/// The credential was refused, which says nothing of the target (G19).
+fn denied(measured: impl Into<String>) -> Observation {
+    Observation { denied: true, ..unknown(measured) }
+}
+
+/// Why there are no samples to judge.
+#[derive(Debug)]
+struct Blind {
+    reason: String,
+    /// The credential was refused.
+    denied: bool,
+}
+
+impl From<String> for Blind {
+    fn from(reason: String) -> Self {
+        Self { reason, denied: false }
+    }
+}
+
+impl From<&str> for Blind {
+    fn from(reason: &str) -> Self {
+        Self::from(reason.to_owned())
+    }
+}
+
+impl From<Blind> for Observation {
+    fn from(blind: Blind) -> Self {
+        Self { denied: blind.denied, ..unknown(blind.reason) }
+    }
 }
 
 #[cfg(test)]

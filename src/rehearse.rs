@@ -42,6 +42,7 @@ use jiff::Timestamp;
 use crate::decide::check;
 use crate::decide::episode::Change;
 use crate::decide::machine::State;
+use crate::decide::own;
 use crate::decide::respond;
 use crate::decide::schedule;
 use crate::library::Library;
@@ -49,6 +50,7 @@ use crate::model::alert::Alert;
 use crate::model::alert::AlertStatus;
 use crate::model::config::Config;
 use crate::model::decision::Decision;
+use crate::model::decision::Denied;
 use crate::model::decision::PastRun;
 use crate::model::decision::Pause;
 use crate::model::decision::Standing;
@@ -192,6 +194,7 @@ pub struct World<'a> {
     at_work: BTreeSet<RunId>,
     pauses: Vec<Pause>,
     around: surroundings::Surroundings,
+    denied: Vec<Denied>,
     watched: BTreeMap<usize, Watched>,
     /// The next slot of each schedule.
     coming: BTreeMap<usize, schedules::Coming>,
@@ -233,6 +236,7 @@ impl<'a> World<'a> {
             at_work: BTreeSet::new(),
             pauses: Vec::new(),
             around: surroundings::Surroundings::default(),
+            denied: Vec::new(),
             watched: BTreeMap::new(),
             coming: BTreeMap::new(),
             look_back: look_back(library, config),
@@ -374,7 +378,9 @@ impl<'a> World<'a> {
 
     /// What Alertmanager says of an alert now; alerts of checks and schedules never went through it.
     fn standing(&self, episode: &Episode) -> Standing {
-        if episode.source.starts_with(CHECK) || schedule::name_of(&episode.source).is_some() {
+        let of_check = episode.source.starts_with(CHECK);
+        if of_check || own::is_own(&episode.source) || schedule::name_of(&episode.source).is_some()
+        {
             return Standing::NotAsked;
         }
         self.script.standing(episode)

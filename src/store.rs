@@ -6,6 +6,8 @@
 pub mod alerts;
 pub mod audit;
 pub mod checks;
+pub mod chronic;
+pub mod credentials;
 pub mod decisions;
 pub mod episodes;
 pub mod explain;

@@ -52,13 +52,13 @@ struct ByState {
     state: String,
 }
 
-/// The label of a reload.
+/// The label of a reload or a heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByResult {
     result: String,
 }
 
-/// The label of a notification that reached nobody.
+/// The label of a channel, or of a notification that reached nobody.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByChannel {
     channel: String,
@@ -115,6 +115,11 @@ pub struct Metrics {
     pub outbox: Family<By, Gauge>,
     /// Whether anything is paused; set when scraped.
     pub paused: Gauge,
+    channels_failing: Family<ByChannel, Gauge>,
+    silent: Gauge,
+    heartbeats: Family<ByResult, Counter>,
+    /// Credentials that were refused and not cleared.
+    pub credentials_denied: Gauge,
     reload_successful: Gauge,
     reload_success_at: Gauge<f64, AtomicU64>,
     reloads: Family<ByResult, Counter>,
@@ -145,6 +150,10 @@ impl Default for Metrics {
             incidents_open: Family::default(),
             outbox: Family::default(),
             paused: Gauge::default(),
+            channels_failing: Family::default(),
+            silent: Gauge::default(),
+            heartbeats: Family::default(),
+            credentials_denied: Gauge::default(),
             reload_successful: Gauge::default(),
             reload_success_at: Gauge::default(),
             reloads: Family::default(),
@@ -195,6 +204,8 @@ impl Metrics {
             "Notifications by state (kind); dead ones reached nobody",
             self.outbox.clone(),
         );
+        self.register_own();
+        let r = &mut self.registry;
         r.register("paused", "1 while anything is paused", self.paused.clone());
         r.register(
             "config_last_reload_successful",
@@ -216,6 +227,41 @@ impl Metrics {
         let build = Family::<Build, Gauge>::default();
         build.get_or_create(&Build { version: env!("CARGO_PKG_VERSION").into() }).set(1);
         r.register("build_info", "Version of quell", build);
+    }
+
+    /// What quell says of itself.
+    fn register_own(&mut self) {
+        let r = &mut self.registry;
+        r.register(
+            "channel_failing",
+            "1 while a channel reaches nobody",
+            self.channels_failing.clone(),
+        );
+        r.register(
+            "silent",
+            "1 while every channel fails: nobody can be told of anything",
+            self.silent.clone(),
+        );
+        r.register("heartbeats", "Heartbeats by result", self.heartbeats.clone());
+        r.register(
+            "credentials_denied",
+            "Credentials that were refused and not cleared",
+            self.credentials_denied.clone(),
+        );
+    }
+
+    /// Which channels there are and whether each fails, and whether all do.
+    pub fn set_channels<'a>(&self, channels: impl Iterator<Item = (&'a str, bool)>, silent: bool) {
+        for (channel, fails) in channels {
+            let label = ByChannel { channel: channel.to_owned() };
+            self.channels_failing.get_or_create(&label).set(i64::from(fails));
+        }
+        self.silent.set(i64::from(silent));
+    }
+
+    /// A heartbeat: sent, failed or withheld.
+    pub fn heartbeat(&self, result: &str) {
+        self.heartbeats.get_or_create(&ByResult { result: result.to_owned() }).inc();
     }
 
     /// Counts in a family of one label.
@@ -271,7 +317,7 @@ impl Metrics {
         self.events.inc();
     }
 
-    /// A delivery: sent, retry or dead.
+    /// A delivery: sent, retry, late or dead.
     pub fn notified(&self, channel: &str, result: &str) {
         let labels = Notified { channel: channel.to_owned(), result: result.to_owned() };
         self.notifications.get_or_create(&labels).inc();

@@ -49,6 +49,8 @@ pub struct Wake {
     pub work: Notify,
     /// Notifications may be due.
     pub deliver: Notify,
+    /// Something of quell itself may be wrong, or right again.
+    pub watch: Notify,
     /// Alerts are refused with 503 and readiness says no: another replica should take them.
     pub draining: AtomicBool,
     /// The last reload, when it failed.
@@ -65,6 +67,7 @@ impl Wake {
             intake: Notify::new(),
             work: Notify::new(),
             deliver: Notify::new(),
+            watch: Notify::new(),
             draining: AtomicBool::new(false),
             failed_reload: ArcSwapOption::empty(),
             reload,
@@ -77,5 +80,6 @@ impl Wake {
         self.intake.notify_one();
         self.work.notify_one();
         self.deliver.notify_one();
+        self.watch.notify_one();
     }
 }

@@ -129,7 +129,7 @@ impl<'a> Request<'a> {
                 ),
                 output: self.output(answer),
             },
-            401 | 403 => super::failed(format!("{said}; {}", self.credential())),
+            401 | 403 => super::denied(format!("{said}; {}", self.credential())),
             300..=399 => super::failed(format!(
                 "{said}; redirects are not followed: {}",
                 advice(answer.header("location"))

@@ -107,10 +107,13 @@ impl Session {
             }
             Ok(Err(error)) => {
                 let reason = format!("could not reach redis `{name}`: {}", words(&error, connect));
+                let see = format!("see targets.redis.{name} of quell.yml");
                 Err(if retryable(&error) {
                     super::failed_for_now(reason)
+                } else if denied(&error) {
+                    super::denied(format!("{reason}; {see}"))
                 } else {
-                    super::failed(format!("{reason}; see targets.redis.{name} of quell.yml"))
+                    super::failed(format!("{reason}; {see}"))
                 })
             }
             Err(_) => Err(super::failed_for_now(format!(
@@ -212,6 +215,8 @@ impl Session {
                 let reason = format!("redis `{server}` refused {name}: {why}{so_far}");
                 return Err(if retryable(error) {
                     super::failed_for_now(reason)
+                } else if denied(error) {
+                    super::denied(reason)
                 } else {
                     super::failed(reason)
                 });
@@ -235,6 +240,14 @@ impl Session {
             Err(_) => Err(None),
         }
     }
+}
+
+/// Whether the server refuses the user, the password, or this command to this user (G19).
+fn denied(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::AuthenticationFailed
+        || matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"))
+        // the client gives its own code to what is refused while it chooses the database
+        || error.detail().is_some_and(|detail| detail.contains("uthentication required"))
 }
 
 /// Whether the same may go well later: a server that is away, starting or failing over. A refused

@@ -165,6 +165,9 @@ impl Mask {
             Outcome::Failed { reason, retryable } => {
                 Outcome::Failed { reason: self.hide(reason), retryable }
             }
+            Outcome::Denied { credentials, reason } => {
+                Outcome::Denied { credentials, reason: self.hide(reason) }
+            }
             Outcome::Unknown { reason } => Outcome::Unknown { reason: self.hide(reason) },
         }
     }

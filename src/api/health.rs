@@ -16,6 +16,7 @@ use crate::api::State;
 use crate::api::auth::Operating;
 use crate::api::problem;
 use crate::api::problem::Problem;
+use crate::decide::channels;
 use crate::store::Result;
 use crate::telemetry::Metrics;
 
@@ -68,11 +69,16 @@ pub(super) async fn ready(With(api): With<State>) -> std::result::Result<Json<Va
         return Err(Problem::new(problem::STOPPING, detail).retry_after(5));
     }
     match store_trouble(&api).await {
-        None => Ok(Json(json!({
-            "status": "ok",
-            "rules": api.library.load().digest,
-            "reload_failed": failed_reload(&api),
-        }))),
+        None => {
+            let (failing, silent) = channels(&api).await;
+            Ok(Json(json!({
+                // alerts are taken all the same: refusing them would reach nobody either
+                "status": if silent { "nobody can be told: every channel fails" } else { "ok" },
+                "rules": api.library.load().digest,
+                "reload_failed": failed_reload(&api),
+                "channels_failing": failing,
+            })))
+        }
         Some(cause) => {
             let detail = "the store does not answer; the log says more under this request id";
             Err(Problem::new(problem::STORAGE, detail).because(cause).retry_after(5))
@@ -88,6 +94,21 @@ fn failed_reload(api: &State) -> Value {
             "since": failed.since, "digest": failed.digest, "errors": failed.errors, "first": failed.first,
         }),
     }
+}
+
+/// The channels that reach nobody, each with since when and why; and whether all do.
+async fn channels(api: &State) -> (Value, bool) {
+    let library = api.library.load_full();
+    let troubles =
+        match tokio::time::timeout(STORE_ANSWERS_WITHIN, api.store.channel_troubles()).await {
+            Ok(Ok(troubles)) => troubles,
+            // the store answered a moment ago; whoever asks next is told
+            Ok(Err(_)) | Err(_) => return (Value::Null, false),
+        };
+    let failing = channels::failing(&library.config, &troubles, api.clock.now());
+    let silent = channels::is_silent(&library.config, &failing);
+    let one = |(name, trouble): (&&str, &&channels::Trouble)| json!({ "channel": name, "since": trouble.since, "reason": trouble.reason });
+    (failing.iter().map(one).collect(), silent)
 }
 
 /// Why the store does not answer.

@@ -186,6 +186,13 @@ const GROUPS: &[(&str, &[Shown])] = &[
                 ],
             ),
             ("notifications", &[("quell notifications", "those that reached nobody")]),
+            (
+                "credential",
+                &[
+                    ("quell credential list", "those that were refused"),
+                    ("quell credential clear targets.http.shop --by dana", "it works again: go on"),
+                ],
+            ),
         ],
     ),
     (

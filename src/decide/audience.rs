@@ -1,9 +1,9 @@
 //! Who is told what: from a notice and the severities of quell.yml to rows of the outbox.
 
+use crate::decide::own;
 use crate::model::config::Config;
 use crate::model::config::Severity;
 use crate::model::incident::Notice;
-use crate::model::incident::NoticeKind;
 use crate::model::incident::Owed;
 
 /// Severity used when a label value has no entry of its own.
@@ -15,8 +15,12 @@ pub fn severity<'a>(config: &'a Config, value: &str) -> Option<&'a Severity> {
     severities.get(value).or_else(|| severities.get(FALLBACK))
 }
 
-/// Rows for the channels of the notice's severity; of those for incidents without a rule, the `unmatched:` ones.
+/// Rows for the channels of the notice's severity; of those for incidents without a rule, the `unmatched:` ones. What happens to
+/// quell itself always reaches somebody.
 pub fn owed(config: &Config, notice: &Notice, no_rule: bool) -> Vec<Owed> {
+    if no_rule && own::is_name(notice.labels.get("alertname")) {
+        return owed_own(config, notice);
+    }
     let channels: Vec<String> = if no_rule {
         config.unmatched.clone()
     } else {
@@ -31,12 +35,30 @@ pub fn owed_escalation(config: &Config, notice: &Notice) -> Vec<Owed> {
     to_channels(config, notice, &channels.unwrap_or_default())
 }
 
-/// Rows for these channels, those that want such a notice.
+/// Rows for the channels told of what happens to quell itself, when no rule takes it: those of its severity, if quell.yml has
+/// it, and of `unmatched:`. With neither, whoever there is: those that page, for what is critical, and else those that do not.
+fn owed_own(config: &Config, notice: &Notice) -> Vec<Owed> {
+    let listed = config.severities.get(&notice.severity).map(|it| it.notify.as_slice());
+    let listed = listed.unwrap_or_default().iter().chain(&config.unmatched);
+    let owed = to_channels(config, notice, &listed.cloned().collect::<Vec<_>>());
+    if !owed.is_empty() {
+        return owed;
+    }
+    let critical = notice.severity == FALLBACK;
+    let (fit, rest): (Vec<String>, Vec<String>) =
+        config.channels.keys().cloned().partition(|it| config.paging.contains(it) == critical);
+    let owed = to_channels(config, notice, &fit);
+    if owed.is_empty() { to_channels(config, notice, &rest) } else { owed }
+}
+
+/// Rows for these channels, those that want such a notice. A channel that reaches nobody is not told so.
 pub fn to_channels(config: &Config, notice: &Notice, channels: &[String]) -> Vec<Owed> {
     let mut owed: Vec<Owed> = Vec::new();
+    let failing = own::failing_channel(&notice.labels);
     for name in channels {
         let Some(channel) = config.channels.get(name) else { continue };
-        if !channel.wants(notice.kind) || owed.iter().any(|it| &it.channel == name) {
+        let known = owed.iter().any(|it| &it.channel == name);
+        if !channel.wants(notice.kind) || known || failing == Some(name) {
             continue;
         }
         owed.extend(channel.recipients().into_iter().map(|recipient| Owed {
@@ -46,24 +68,4 @@ pub fn to_channels(config: &Config, notice: &Notice, channels: &[String]) -> Vec
         }));
     }
     owed
-}
-
-/// Rows for the next channel after one that is dead: the first of the severity's list, then of all, that was not
-/// told of the incident. An acknowledgement or a resolution needs no other channel.
-pub fn instead(config: &Config, dead: &str, told: &[String], notice: &Notice) -> Vec<Owed> {
-    if matches!(notice.kind, NoticeKind::Acknowledged | NoticeKind::Resolved | NoticeKind::Progress)
-    {
-        return Vec::new();
-    }
-    let listed = severity(config, &notice.severity)
-        .map(|it| it.notify.iter().chain(&it.escalate_to).cloned().collect::<Vec<_>>())
-        .unwrap_or_default();
-    let next = listed
-        .iter()
-        .chain(config.channels.keys())
-        .find(|name| name.as_str() != dead && !told.contains(name));
-    let Some(next) = next else { return Vec::new() };
-    let mut notice = notice.clone();
-    notice.details.push(format!("sent here because channel {dead} could not be reached"));
-    to_channels(config, &notice, std::slice::from_ref(next))
 }

@@ -281,8 +281,11 @@ fn assumed_facts(
     episode: &Episode,
     firing_for: Duration,
 ) -> Facts {
-    let unhealthy =
-        || Observation { health: Health::Unhealthy, measured: "the precheck is unhealthy".into() };
+    let unhealthy = || Observation {
+        health: Health::Unhealthy,
+        measured: "the precheck is unhealthy".into(),
+        denied: false,
+    };
     Facts {
         firing: true,
         firing_for,

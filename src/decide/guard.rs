@@ -199,6 +199,7 @@ fn longer(limit: &mut Set<Duration>, own: Option<&Set<Duration>>) {
     }
 }
 
+pub use crate::decide::guard::credential::NAME as CREDENTIAL;
 pub use crate::decide::guard::evidence::NAME as EVIDENCE;
 pub use crate::decide::guard::firing::NAME as FIRING;
 pub use crate::decide::guard::ineffective::NAME as INEFFECTIVE;

@@ -100,7 +100,7 @@ fn parse(payload: &str) -> Option<Link> {
     (version == VERSION).then_some(link)
 }
 
-fn mac(payload: &str, key: &[u8]) -> Hmac<Sha256> {
+pub(super) fn mac(payload: impl AsRef<[u8]>, key: &[u8]) -> Hmac<Sha256> {
     #[expect(clippy::expect_used, reason = "HMAC takes keys of every length (RFC 2104 §2)")]
     let mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of every length");
     mac.chain_update(payload)

@@ -395,7 +395,9 @@ fn ended_step(
             let at = after(at, backoff(definition.retry.backoff, attempt, jitter));
             Phase::Ready { step: spot.step, item: spot.item, attempt: attempt + 1, at }
         }
-        Outcome::Failed { reason, .. } => failed_step(plan, state, spot, reason, at),
+        Outcome::Failed { reason, .. } | Outcome::Denied { reason, .. } => {
+            failed_step(plan, state, spot, reason, at)
+        }
         Outcome::Unknown { reason } => in_doubt(plan, state, spot, attempt, reason.clone(), at),
     }
 }

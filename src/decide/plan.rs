@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::decide::credentials;
 use crate::decide::guard::Limits;
 use crate::decide::guard::Rollback;
 use crate::decide::guard::Subject;
@@ -124,7 +125,10 @@ pub fn subject(
         group: group_of(rule, episode)?,
         acts_on: playbook.acts_on.clone(),
         dependency: dependency(config, target),
-        credentials: Vec::new(),
+        // parameters that do not fit make no plan
+        credentials: parameters::resolve(playbook, &remedy.with, &alert_context(episode))
+            .map(|parameters| credentials::used(playbook, &parameters, &config.targets))
+            .unwrap_or_default(),
         rollback,
     })
 }
@@ -324,7 +328,7 @@ pub fn subject_of(plan: &Plan, config: &Config, rule: Option<&Rule>, since: Time
         group: plan.group.clone(),
         acts_on: plan.playbook.acts_on.clone(),
         dependency: dependency(config, &plan.target),
-        credentials: Vec::new(),
+        credentials: credentials::used(&plan.playbook, &plan.parameters, &config.targets),
         rollback: None,
     }
 }

@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use crate::decide::audience;
 use crate::decide::guard;
 use crate::decide::guard::Subject;
+use crate::decide::own;
 use crate::decide::page;
 use crate::decide::plan;
 use crate::decide::plan::Wanted;
@@ -97,9 +98,10 @@ pub fn opened(
     page::held(config, incident, audience::owed(config, &notice, false))
 }
 
-/// The incident of an alert that no rule matches; `None` when `unmatched:` names nobody to tell.
+/// The incident of an alert that no rule matches; `None` when `unmatched:` names nobody to tell, and it is not about quell itself.
 pub fn unmatched(config: &Config, episode: &Episode, now: Timestamp) -> Option<Incident> {
-    let told = !config.unmatched.is_empty();
+    let own = own::is_name(episode.labels.get("alertname")) && !config.channels.is_empty();
+    let told = own || !config.unmatched.is_empty();
     told.then(|| new_incident("", episode.fingerprint.clone(), episode, "", now))
 }
 
@@ -348,7 +350,7 @@ pub fn precheck(rule: &Rule, episode: &Episode) -> Option<Result<Probe, Observat
     rule.verify.as_ref().filter(|_| !is_schedule(&rule.name))?;
     Some(match plan::verification(rule, episode) {
         Ok(verify) => Ok(verify.probe),
-        Err(error) => Err(Observation { health: Health::Unknown, measured: error }),
+        Err(error) => Err(Observation { health: Health::Unknown, measured: error, denied: false }),
     })
 }
 
@@ -363,7 +365,7 @@ pub fn alert_seen(open: bool, standing: &Standing) -> Observation {
         Standing::NotAsked => (Health::Unhealthy, "the alert has not resolved"),
         Standing::Unknown { reason } => (Health::Unknown, reason.as_str()),
     };
-    Observation { health, measured: measured.to_owned() }
+    Observation { health, measured: measured.to_owned(), denied: false }
 }
 
 /// A judged remedy, and what follows.

@@ -132,6 +132,10 @@ pub fn still_true(subject: &Subject, facts: &Facts, now: Timestamp) -> StillTrue
     let Some(ruling) = deciding else { return StillTrue::Go };
     match ruling.verdict {
         Verdict::Proceed | Verdict::Ask => StillTrue::Go,
+        // nobody can say when a person mends it; what takes a temporary measure back waits for that
+        Verdict::Hold { .. } if ruling.guard == guard::CREDENTIAL && subject.remedy > 0 => {
+            StillTrue::Stop(Stop::Refused { guard: ruling.guard, reason: ruling.reason })
+        }
         Verdict::Hold { until } => match &facts.precheck {
             Some(seen) if seen.health == Health::Healthy && ruling.guard == guard::EVIDENCE => {
                 StillTrue::Stop(Stop::AlreadyHealthy { measured: seen.measured.clone() })
@@ -145,7 +149,7 @@ pub fn still_true(subject: &Subject, facts: &Facts, now: Timestamp) -> StillTrue
     }
 }
 
-/// What gives a run up that a guard has held before a step for too long; the kill switch never does.
+/// What gives a run up that a guard has held before a step for too long; what a person must end never does.
 pub fn gives_up(state: &State, guard: &str, reason: &str, now: Timestamp) -> Option<Stop> {
     // a delay of its own, such as the time between two waves, is no hold
     let from = match state.phase {
@@ -165,7 +169,8 @@ pub fn gives_up(state: &State, guard: &str, reason: &str, now: Timestamp) -> Opt
         | Phase::UndoInFlight { .. }
         | Phase::Final(_) => state.last_at,
     };
-    let long = since(now, from) >= GIVE_UP_AFTER && guard != guard::KILL_SWITCH;
+    let a_person_ends_it = [guard::KILL_SWITCH, guard::CREDENTIAL].contains(&guard);
+    let long = since(now, from) >= GIVE_UP_AFTER && !a_person_ends_it;
     long.then(|| Stop::Refused { guard: guard.to_owned(), reason: reason.to_owned() })
 }
 
@@ -327,6 +332,10 @@ pub fn looked(
             summary: format!("{} healthy{again}: {}", probe.kind(), seen.measured),
             output: serde_json::json!({ "measured": seen.measured }),
         });
+    }
+    if seen.denied {
+        let reason = format!("{name} could not be observed: {}", seen.measured);
+        return Some(Outcome::Denied { credentials: Vec::new(), reason });
     }
     (took >= within).then(|| Outcome::Failed {
         reason: format!("{name} not healthy within {}: {}", show_duration(within), seen.measured),

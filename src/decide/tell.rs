@@ -12,6 +12,7 @@ use crate::decide::machine::Spot;
 use crate::decide::machine::State;
 use crate::decide::machine::item_words;
 use crate::decide::machine::wave_ends;
+use crate::decide::own;
 use crate::model::incident::Episode;
 use crate::model::incident::Incident;
 use crate::model::incident::Notice;
@@ -54,6 +55,9 @@ fn notice(incident: &Incident, kind: NoticeKind, headline: String, now: Timestam
 /// An incident began.
 pub fn opened(incident: &Incident, episode: &Episode, remedies: usize, now: Timestamp) -> Notice {
     let next = match remedies {
+        _ if incident.rule.is_empty() && own::is_name(incident.labels.get("alertname")) => {
+            "it is about quell itself: a person must look".to_owned()
+        }
         _ if incident.rule.is_empty() => "no rule matches it: a person must look".to_owned(),
         0 => format!("rule {} has no remedy: a person must look", incident.rule),
         1 => format!("rule {} has one remedy, which quell judges now", incident.rule),
@@ -498,6 +502,7 @@ fn outcome_words(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Done { summary, .. } => summary.clone(),
         Outcome::Failed { reason, .. } => format!("failed: {reason}"),
+        Outcome::Denied { reason, .. } => format!("denied: {reason}"),
         Outcome::Unknown { reason } => format!("outcome unknown: {reason}"),
     }
 }

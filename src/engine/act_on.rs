@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::act;
+use crate::decide::credentials;
 use crate::decide::guard;
 use crate::decide::machine::Spot;
 use crate::decide::machine::State;
@@ -146,6 +147,13 @@ pub async fn undo(engine: &Engine, claim: &mut Claim, state: &mut State, spot: S
         engine.store.renew_run(claim, LEASE_MARGIN).await?;
         return Ok(());
     }
+    let denied = engine.store.denials().await?;
+    let denied = denied.iter().filter(|it| it.cleared_at.is_none()).map(|it| &*it.credential);
+    let name = &claim.plan.playbook.name;
+    if let Some(outcome) = credentials::withheld(name, intent.action.as_ref(), denied) {
+        let event = Event::UndoEnded { step, item, outcome };
+        return write(engine, claim, state, event, LEASE_MARGIN).await;
+    }
     let started = Event::UndoStarted { step, item, intent: intent.clone() };
     commit(engine, claim, state, started, &intent).await?;
     let outcome = perform(engine, claim, &intent).await;
@@ -181,6 +189,7 @@ async fn perform(engine: &Engine, claim: &Claim, intent: &Intent) -> Outcome {
         .filter_map(|name| Some((name.to_owned(), config.secrets.get(name)?.clone())))
         .collect();
     let outcome = act::perform(intent, claim.attempt, &config.targets, &secrets).await;
+    let outcome = credentials::of_action(&plan.playbook.name, intent.action.as_ref(), outcome);
     tracing::info!(key = intent.key, action = kind, ?outcome, "performed");
     outcome
 }
@@ -205,7 +214,8 @@ async fn look(
         tries += 1;
         let took = since(engine.clock.now(), began);
         if let Some(outcome) = stepping::looked(name, probe, &seen, tries, took, within) {
-            return Ok(Some(outcome));
+            let playbook = &claim.plan.playbook.name;
+            return Ok(Some(credentials::of_probe(playbook, probe, outcome)));
         }
         if engine.stop.is_cancelled() {
             return Ok(None);

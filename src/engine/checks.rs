@@ -37,6 +37,7 @@ pub async fn run(engine: Engine) {
         if let Err(error) = result.await {
             engine.trouble("checks", &error).await;
         }
+        engine.turned("checks");
         engine.pause(TICK).await;
     }
 }

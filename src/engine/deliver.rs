@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use crate::decide::audience;
+use crate::decide::channels::Why;
 use crate::decide::link;
 use crate::decide::link::Act;
 use crate::decide::link::Link;
 use crate::decide::machine::backoff;
 use crate::engine::Engine;
+use crate::engine::fallback;
 use crate::library::Library;
 use crate::model::incident::NoticeKind;
 use crate::model::time::after;
@@ -54,6 +55,7 @@ pub async fn run(engine: Engine) {
             Ok(None) => engine.idle(&engine.wake.deliver).await,
             Err(error) => engine.trouble("deliver", &error).await,
         }
+        engine.turned("deliver");
     }
 }
 
@@ -75,7 +77,8 @@ async fn deliver(engine: &Engine, notification: &Notification) -> Result<()> {
     match sent {
         Sent::Delivered => {
             engine.metrics.notified(name, "sent");
-            engine.store.notification_sent(notification).await
+            engine.store.notification_sent(notification).await?;
+            Ok(())
         }
         Sent::Refused { reason } => dead(engine, &library, notification, &reason).await,
         Sent::Retry { reason, .. } if notification.tries >= MAX_TRIES => {
@@ -104,12 +107,14 @@ async fn dead(
     error: &str,
 ) -> Result<()> {
     engine.metrics.notified(&notification.channel, "dead");
-    tracing::error!(notification = notification.id, channel = notification.channel, error,
-        incident = %notification.notice.incident, "a notification is dead; the next channel is tried");
-    let told = engine.store.channels_told(notification.notice.incident).await?;
-    let instead =
-        audience::instead(&library.config, &notification.channel, &told, &notification.notice);
-    engine.store.notification_dead(notification, error, instead).await
+    let why = Why::GivenUp(error);
+    let instead = fallback::instead(engine, library, notification, why).await?;
+    let next = instead.first().map_or("none is left", |it| it.channel.as_str());
+    tracing::error!(notification = notification.id, channel = notification.channel, error, next,
+        incident = %notification.notice.incident, "a notification is dead; the next channel is told");
+    engine.store.notification_dead(notification, error, instead).await?;
+    engine.wake.watch.notify_one();
+    Ok(())
 }
 
 fn links(engine: &Engine, library: &Library, notification: &Notification) -> Links {

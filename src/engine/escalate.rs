@@ -34,6 +34,7 @@ pub async fn run(engine: Engine) {
         if let Err(error) = done {
             engine.trouble("escalate", &error).await;
         }
+        engine.turned("escalate");
     }
 }
 

@@ -174,7 +174,7 @@ impl Asking<'_> {
                     "the precheck is unhealthy: it is asked only of an alert that was received";
                 self.assumed.push(words.into());
                 let measured = "assumed: unhealthy".into();
-                Some(Observation { health: Health::Unhealthy, measured })
+                Some(Observation { health: Health::Unhealthy, measured, denied: false })
             }
             Some(Ok(probe)) => Some(facts::observe(engine, library, &probe, episode).await),
             Some(Err(unseen)) => Some(unseen),

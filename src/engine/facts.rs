@@ -13,6 +13,7 @@ use crate::decide::surroundings;
 use crate::engine::Engine;
 use crate::library::Library;
 use crate::model::decision::Circumstances;
+use crate::model::decision::Denied;
 use crate::model::decision::Facts;
 use crate::model::decision::Pause;
 use crate::model::decision::Proof;
@@ -91,8 +92,16 @@ pub async fn circumstances(
             }
         },
         jumps: engine.store.jumps(before(now, JUMPS_KEPT)).await?,
+        denied: denied(engine).await?,
         ..Circumstances::default()
     })
+}
+
+/// Credentials that were refused and not cleared.
+async fn denied(engine: &Engine) -> Result<Vec<Denied>> {
+    let denials = engine.store.denials().await?.into_iter();
+    let count = denials.filter(|it| it.cleared_at.is_none());
+    Ok(count.map(|it| Denied { credential: it.credential, at: it.at, reason: it.reason }).collect())
 }
 
 /// What the playbook wants to be shown.
@@ -106,7 +115,7 @@ pub async fn proofs(
     for Wanted { of, name, probe } in wanted {
         let seen = match probe {
             Ok(probe) => observe(engine, library, &probe, episode).await,
-            Err(measured) => Observation { health: Health::Unknown, measured },
+            Err(measured) => Observation { health: Health::Unknown, measured, denied: false },
         };
         proofs.push(Proof { of, name: name.to_owned(), seen });
     }
@@ -133,7 +142,7 @@ pub async fn pauses(engine: &Engine, library: &Library) -> Result<Vec<Pause>> {
 /// through it.
 pub async fn standing(library: &Library, episode_source: &str, labels: &Labels) -> Standing {
     let of_check = episode_source.starts_with(crate::engine::checks::SOURCE);
-    if of_check || episode_source == own::SOURCE || is_schedule(episode_source) {
+    if of_check || own::is_own(episode_source) || is_schedule(episode_source) {
         return Standing::NotAsked;
     }
     let asked = probe::standing(labels, library.config.alertmanager.as_ref());
@@ -165,6 +174,7 @@ pub async fn observe(
             probe.kind(),
             ASK_TIMEOUT.as_secs()
         ),
+        denied: false,
     })
 }
 

@@ -61,6 +61,7 @@ pub async fn run(engine: Engine) {
             Ok(None) => engine.idle(&engine.wake.intake).await,
             Err(error) => engine.trouble("intake", &error).await,
         }
+        engine.turned("intake");
     }
 }
 

@@ -53,6 +53,7 @@ pub async fn run(engine: Engine) {
         if let Err(error) = result.await {
             engine.trouble("schedules", &error).await;
         }
+        engine.turned("schedules");
         engine.pause(TICK).await;
     }
 }

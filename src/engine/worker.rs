@@ -21,6 +21,7 @@ use crate::decide::stepping::StillTrue;
 use crate::engine::Engine;
 use crate::engine::WORKERS;
 use crate::engine::act_on;
+use crate::engine::credentials;
 use crate::engine::facts;
 use crate::engine::people;
 use crate::model::incident::Owed;
@@ -56,6 +57,7 @@ pub async fn run(engine: Engine) {
             Ok(None) => engine.idle(&engine.wake.work).await,
             Err(error) => engine.trouble("worker", &error).await,
         }
+        engine.turned("worker");
     }
 }
 
@@ -185,7 +187,11 @@ async fn watch(engine: &Engine, claim: &mut Claim, state: &mut State) -> Result<
 /// Asks the run's verification once.
 async fn observe(engine: &Engine, claim: &Claim) -> Result<Observation> {
     let library = engine.library.load_full();
-    let unknown = |why: &str| Observation { health: Health::Unknown, measured: why.to_owned() };
+    let unknown = |why: &str| Observation {
+        health: Health::Unknown,
+        measured: why.to_owned(),
+        denied: false,
+    };
     let Some(verify) = &claim.plan.verify else { return Ok(unknown("there is no verification")) };
     let Some(episode) = engine.store.episode(claim.plan.episode).await? else {
         return Ok(unknown("the episode is not stored"));
@@ -214,7 +220,14 @@ pub(super) async fn write(
         due_at: (!summary.is_final()).then(|| after(now, lease)),
     };
     let owed = owed(engine, claim, state, &after_event, now).await?;
-    engine.store.append(claim, entry, &row, owed).await?;
+    let refusals = credentials::refusals(engine, &entry.event);
+    engine.store.append_denied(claim, entry, &row, owed, &refusals).await?;
+    if !refusals.is_empty() {
+        let names: Vec<&str> = refusals.iter().map(|it| &*it.credential).collect();
+        tracing::error!(run = %claim.run, credentials = names.join(", "),
+            "a credential was refused; what uses it waits until a person clears it");
+        engine.wake.watch.notify_one();
+    }
     *state = after_event;
     engine.metrics.event();
     if summary.is_final() {

@@ -154,6 +154,8 @@ pub enum ComesTo {
         /// Whether trying again may help.
         retryable: bool,
     },
+    /// Its credential is refused.
+    Denied(String),
     /// Nobody knows.
     Unknown(String),
 }

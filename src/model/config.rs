@@ -72,6 +72,10 @@ pub struct Config {
     pub channels: BTreeMap<String, Channel>,
     /// Names of the channels that wake people: a rule's `page` holds these back while a remedy is tried.
     pub paging: BTreeSet<String>,
+    /// What stands in for a channel that does not deliver, by its name.
+    pub fallbacks: BTreeMap<String, Fallback>,
+    /// Tells another service that quell lives.
+    pub heartbeat: Option<Heartbeat>,
     /// By value of the label `severity`.
     pub severities: BTreeMap<String, Severity>,
     /// Channels told of alerts that no rule matches.
@@ -219,6 +223,34 @@ impl Channel {
     }
 }
 
+/// `fallback` and `fallback_after` of a channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fallback {
+    /// The channel that is told instead; silent means `escalate_to` of the severity, or any other.
+    pub to: Option<String>,
+    /// A page that has not arrived by then is sent there too.
+    pub after: Duration,
+}
+
+impl Default for Fallback {
+    fn default() -> Self {
+        Self { to: None, after: Duration::from_mins(5) }
+    }
+}
+
+/// `heartbeat:`, a dead man's switch: another service says that quell is dead when this stops.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// Where it goes; such a URL is itself a credential.
+    pub url: Secret,
+    /// `POST` or `GET`.
+    pub method: &'static str,
+    /// Time between two.
+    pub every: Duration,
+    /// Headers of each.
+    pub headers: BTreeMap<String, Secret>,
+}
+
 /// Who is told, and how soon somebody must answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Severity {
@@ -332,6 +364,8 @@ impl Default for Config {
             operators: Vec::new(),
             channels: BTreeMap::new(),
             paging: BTreeSet::new(),
+            fallbacks: BTreeMap::new(),
+            heartbeat: None,
             severities: BTreeMap::new(),
             unmatched: Vec::new(),
             windows: Vec::new(),

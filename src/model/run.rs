@@ -88,6 +88,9 @@ pub struct Observation {
     pub health: Health,
     /// What was measured and against which condition, for people: `0.372, healthy: value < 0.05`.
     pub measured: String,
+    /// The credential of the probe was refused (G19): nobody can say, and asking again will not help.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub denied: bool,
 }
 
 /// How one try of a step ended.
@@ -105,14 +108,33 @@ pub enum Outcome {
     Failed {
         /// Why, for people.
         reason: String,
-        /// Whether trying again may help. Refused credentials never do (G19).
+        /// Whether trying again may help.
         retryable: bool,
+    },
+    /// The credential was refused, so it did not happen (G19). It is not tried again, says nothing of the target's health,
+    /// and every playbook that uses the credential waits for a person.
+    Denied {
+        /// What was refused, by name: `targets.http.shop`. Never the value.
+        #[serde(default)]
+        credentials: Vec<String>,
+        /// Why, for people.
+        reason: String,
     },
     /// Nobody knows whether it happened.
     Unknown {
         /// Why.
         reason: String,
     },
+}
+
+impl Outcome {
+    /// Names of the credentials that were refused.
+    pub fn denied(&self) -> &[String] {
+        match self {
+            Self::Denied { credentials, .. } => credentials,
+            Self::Done { .. } | Self::Failed { .. } | Self::Unknown { .. } => &[],
+        }
+    }
 }
 
 /// What is about to be done, absolute: written before it is done.
@@ -288,6 +310,34 @@ pub enum Event {
         /// Outcome.
         outcome: Outcome,
     },
+}
+
+impl Event {
+    /// What a call to the outside came to, if this is the entry of one.
+    pub fn outcome(&self) -> Option<&Outcome> {
+        match self {
+            Self::StepEnded { outcome, .. }
+            | Self::Looked { outcome, .. }
+            | Self::UndoEnded { outcome, .. } => Some(outcome),
+            Self::Planned { .. }
+            | Self::Approved { .. }
+            | Self::Rejected { .. }
+            | Self::Expired
+            | Self::Observed
+            | Self::Listed { .. }
+            | Self::StepStarted { .. }
+            | Self::StepSkipped { .. }
+            | Self::Asked { .. }
+            | Self::Answered { .. }
+            | Self::Interrupted
+            | Self::ReadBack { .. }
+            | Self::Settled { .. }
+            | Self::Stopped { .. }
+            | Self::VerifyStarted
+            | Self::Verified { .. }
+            | Self::UndoStarted { .. } => None,
+        }
+    }
 }
 
 /// An event and when it was written.

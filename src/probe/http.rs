@@ -38,9 +38,8 @@ fn judge(probe: &HttpProbe, answer: &Answer) -> Observation {
     if !probe.status.map_or_else(|| answer.is_success(), |wanted| wanted == status) {
         let measured = format!("status {} (healthy: {expected})", answer.describe());
         return match status {
-            401 | 403 | 407 => {
-                super::unknown(format!("{measured}; the probe's credential is refused"))
-            }
+            401 | 403 => super::denied(format!("{measured}; the probe's credential is refused")),
+            407 => super::unknown(format!("{measured}; a proxy wants a credential")),
             300..=399 => super::unknown(format!("{measured}; redirects are not followed")),
             429 => super::unknown(format!("{measured}; the probe is asked too often")),
             _ => super::unhealthy(measured),
@@ -114,8 +113,23 @@ mod tests {
             let seen = observe(&HttpProbe { status, json, ..probe(&url) }).await;
             assert_eq!(seen.health, health, "{answer:?}: {}", seen.measured);
             assert!(seen.measured.contains(words), "{answer:?}: {}", seen.measured);
+            let refused = words.contains("credential is refused");
+            assert_eq!(seen.denied, refused, "{answer:?}: {}", seen.measured);
         })
         .await;
+    }
+
+    /// Given a probe, when it is answered 401 or 403, then it is unknown, never unhealthy: the target was not seen.
+    #[tokio::test]
+    async fn g19_a_refused_credential_is_never_evidence_that_the_target_is_sick() {
+        for status in [401, 403] {
+            answering(status, "text/plain", "", async |url| {
+                let seen = observe(&probe(&url)).await;
+                assert_eq!((seen.health, seen.denied), (Health::Unknown, true), "{status}");
+                assert!(seen.measured.contains("the probe's credential is refused"));
+            })
+            .await;
+        }
     }
 
     #[tokio::test]
@@ -131,6 +145,7 @@ mod tests {
         check((404, ""), None, &any, Health::Unhealthy, "status 404 (healthy: 2xx)").await;
         check((401, ""), None, &any, Health::Unknown, "credential is refused").await;
         check((403, ""), None, &any, Health::Unknown, "credential is refused").await;
+        check((407, ""), None, &any, Health::Unknown, "a proxy wants a credential").await;
         check((302, ""), None, &any, Health::Unknown, "redirects are not followed").await;
         check((429, ""), None, &any, Health::Unknown, "asked too often").await;
     }

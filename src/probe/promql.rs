@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::Blind;
 use super::TIMEOUT;
 use super::samples;
 use super::samples::Age;
@@ -32,7 +33,7 @@ pub(super) async fn observe(
 ) -> Observation {
     match ask(query, prometheus).await {
         Ok(points) => samples::judge(&points, healthy, age),
-        Err(reason) => super::unknown(reason),
+        Err(blind) => blind.into(),
     }
 }
 
@@ -42,7 +43,7 @@ pub(super) async fn count(
     prometheus: Option<&Endpoint>,
     age: Age,
 ) -> Result<u64, String> {
-    let points = ask(query, prometheus).await?;
+    let points = ask(query, prometheus).await.map_err(|blind| blind.reason)?;
     let [point] = points.as_slice() else {
         return Err(match points.len() {
             0 => "no sample: write `or vector(0)` where none means zero".to_owned(),
@@ -62,7 +63,7 @@ pub(super) async fn count(
 }
 
 /// The samples of an instant query, or why there is no trusting them.
-async fn ask(query: &str, prometheus: Option<&Endpoint>) -> Result<Vec<Point>, String> {
+async fn ask(query: &str, prometheus: Option<&Endpoint>) -> Result<Vec<Point>, Blind> {
     let Some(prometheus) = prometheus else {
         return Err("no Prometheus is configured: set `prometheus` in quell.yml".into());
     };
@@ -115,12 +116,13 @@ struct Series {
 /// Seconds since 1970, and a number as text: `[1700000000.123, "0.372"]`.
 type Value = (f64, String);
 
-fn read(answer: &Answer) -> Result<Vec<Point>, String> {
+fn read(answer: &Answer) -> Result<Vec<Point>, Blind> {
     if matches!(answer.status, 401 | 403) {
-        return Err(format!(
+        let reason = format!(
             "Prometheus answered {}; it refuses the headers in `prometheus` of quell.yml",
             answer.status
-        ));
+        );
+        return Err(Blind { reason, denied: true });
     }
     let envelope: Envelope<'_> = serde_json::from_slice(&answer.body)
         .map_err(|_| format!("Prometheus answered {}, not its JSON", answer.describe()))?;
@@ -130,23 +132,24 @@ fn read(answer: &Answer) -> Result<Vec<Point>, String> {
             answer.status,
             envelope.error_type,
             cut(&envelope.error)
-        ));
+        )
+        .into());
     }
     if let Some(warning) = envelope.warnings.first() {
-        return Err(format!("the answer is partial: {}", cut(warning)));
+        return Err(format!("the answer is partial: {}", cut(warning)).into());
     }
     let data = envelope.data.ok_or("Prometheus answered success without data")?;
     let odd = |_| format!("Prometheus answered a {} that is none", data.result_type);
     match data.result_type.as_str() {
         "vector" => {
             let series: Vec<Series> = serde_json::from_str(data.result.get()).map_err(odd)?;
-            series.into_iter().map(|it| point(it.metric, it.value)).collect()
+            Ok(series.into_iter().map(|it| point(it.metric, it.value)).collect::<Result<_, _>>()?)
         }
         "scalar" => {
             let value: Value = serde_json::from_str(data.result.get()).map_err(odd)?;
             Ok(vec![point(Labels::default(), Some(value))?])
         }
-        other => Err(format!("the query gives a {other}; write one that gives numbers now")),
+        other => Err(format!("the query gives a {other}; write one that gives numbers now").into()),
     }
 }
 
@@ -222,6 +225,37 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn g03_a_count_is_one_whole_number_of_now() {
+        for (data, expected) in [
+            (r#"{"resultType":"scalar","result":[1700000000,"12"]}"#, Ok(12)),
+            (r#"{"resultType":"vector","result":[{"metric":{},"value":[1700000000,"0"]}]}"#, Ok(0)),
+            (
+                r#"{"resultType":"vector","result":[]}"#,
+                Err("no sample: write `or vector(0)` where none means zero"),
+            ),
+            (
+                r#"{"resultType":"vector","result":[{"metric":{},"value":[1699999000,"9"]}]}"#,
+                Err("the sample is 16m50s old, more than 1m"),
+            ),
+            (r#"{"resultType":"scalar","result":[1700000000,"2.5"]}"#, Err("2.5 is not a count")),
+            (r#"{"resultType":"scalar","result":[1700000000,"-1"]}"#, Err("-1 is not a count")),
+            (r#"{"resultType":"scalar","result":[1700000000,"NaN"]}"#, Err("NaN is not a count")),
+            (
+                r#"{"resultType":"vector","result":[{"metric":{"a":"1"},"value":[1700000000,"1"]},
+                    {"metric":{"a":"2"},"value":[1700000000,"1"]}]}"#,
+                Err("2 samples where one number was expected"),
+            ),
+        ] {
+            let body = format!(r#"{{"status":"success","data":{data}}}"#);
+            answering(200, "application/json", &body, async |url| {
+                let found = count("q", Some(&endpoint(&url)), age()).await;
+                assert_eq!(found, expected.map_err(str::to_owned), "{body}");
+            })
+            .await;
+        }
+    }
+
+    #[tokio::test]
     async fn what_is_no_evidence_is_unknown() {
         success(r#"{"resultType":"vector","result":[]}"#, Health::Unknown, "no sample").await;
         for word in ["NaN", "+Inf", "-Inf"] {
@@ -294,6 +328,17 @@ mod tests {
         check(500, "application/json", partial, Health::Unknown, "Prometheus answered 500").await;
         check(200, "application/json", r#"{"status":"success"}"#, Health::Unknown, "without data")
             .await;
+    }
+
+    #[tokio::test]
+    async fn g19_a_refused_credential_of_prometheus_is_told_from_other_errors() {
+        for (status, denied) in [(401, true), (403, true), (404, false), (503, false)] {
+            answering(status, "text/plain", "no", async |url| {
+                let seen = observe("q", "value < 1", Some(&endpoint(&url)), age()).await;
+                assert_eq!((seen.health, seen.denied), (Health::Unknown, denied), "{status}");
+            })
+            .await;
+        }
     }
 
     #[tokio::test]

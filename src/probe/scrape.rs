@@ -1,5 +1,6 @@
 //! The probe `scrape`: samples from a metrics page.
 
+use super::Blind;
 use super::TIMEOUT;
 use super::exposition;
 use super::exposition::Format;
@@ -21,18 +22,19 @@ pub(super) async fn observe(url: &str, select: &str, healthy: &str, age: Age) ->
             super::unknown(format!("no sample of `{select}` on the page (healthy: {healthy})"))
         }
         Ok(points) => samples::judge(&points, healthy, age),
-        Err(reason) => super::unknown(reason),
+        Err(blind) => blind.into(),
     }
 }
 
-async fn read(url: &str, select: &str) -> Result<Vec<Point>, String> {
+async fn read(url: &str, select: &str) -> Result<Vec<Point>, Blind> {
     let select = Select::parse(select)?;
     let call = Call::get(url, TIMEOUT).header("Accept", "text/plain;version=0.0.4");
     let place = net::place(url);
     let answer =
         net::send(call).await.map_err(|failure| format!("no page from {place}: {failure}"))?;
     if !answer.is_success() {
-        return Err(format!("{place} answered {}", answer.describe()));
+        let reason = format!("{place} answered {}", answer.describe());
+        return Err(Blind { reason, denied: matches!(answer.status, 401 | 403) });
     }
     let format = format_of(&answer).map_err(|kind| {
         format!("{place} answered with {kind}: {}; expected a metrics page", answer.describe())
@@ -164,6 +166,17 @@ mod tests {
             (TEXT, PAGE, r#"{service="mail"}"#, "expected a metric name"),
         ] {
             check(kind, page, select, Health::Unknown, measured).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn g19_a_refused_credential_of_a_page_is_unknown_and_said() {
+        for (status, denied) in [(401, true), (403, true), (404, false)] {
+            let seen = answering(status, TEXT, PAGE, async |url| {
+                observe(&url, "errors", "value < 1", age()).await
+            })
+            .await;
+            assert_eq!((seen.health, seen.denied), (Health::Unknown, denied), "{status}");
         }
     }
 

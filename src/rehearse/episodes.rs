@@ -341,7 +341,7 @@ impl World<'_> {
         for Wanted { of, name, probe } in wanted {
             let seen = match probe {
                 Ok(probe) => self.observe(&Seen::Proof(rule, name), &probe, episode),
-                Err(measured) => Observation { health: Health::Unknown, measured },
+                Err(measured) => Observation { health: Health::Unknown, measured, denied: false },
             };
             proofs.push(Proof { of, name: name.to_owned(), seen });
         }

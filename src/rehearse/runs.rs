@@ -12,17 +12,20 @@ use super::happening::What;
 use super::script::Seen;
 use super::script::Tried;
 use crate::decide::audience;
+use crate::decide::credentials;
 use crate::decide::guard;
 use crate::decide::machine;
 use crate::decide::machine::Effect;
 use crate::decide::machine::Phase;
 use crate::decide::machine::Spot;
+use crate::decide::own;
 use crate::decide::plan;
 use crate::decide::stepping;
 use crate::decide::stepping::Begin;
 use crate::decide::stepping::Known;
 use crate::decide::stepping::Recheck;
 use crate::decide::stepping::StillTrue;
+use crate::model::decision::Denied;
 use crate::model::decision::PastRun;
 use crate::model::incident::Episode;
 use crate::model::incident::Owed;
@@ -211,6 +214,7 @@ impl World<'_> {
                     self.wake_run(id, after(began, within));
                     return false;
                 };
+                let outcome = credentials::of_probe(playbook, &probe, outcome);
                 self.clear(id);
                 self.write(
                     id,
@@ -294,11 +298,12 @@ impl World<'_> {
         match stepping::begin(&plan, &id.to_string(), state, spot, attempt)? {
             Begin::Write(event) => self.write(id, event),
             Begin::Act(intent) => {
-                let timeout = intent.timeout;
+                let (timeout, action) = (intent.timeout, intent.action.clone());
                 self.write(id, Event::StepStarted { step, item, attempt, intent });
+                let playbook = &plan.playbook.name;
                 let name = plan.playbook.steps.get(step).map_or("", |step| step.name.as_str());
-                let Tried { outcome, takes } =
-                    self.script.perform(&plan.playbook.name, name, false);
+                let Tried { outcome, takes } = self.script.perform(playbook, name, false);
+                let outcome = credentials::of_action(playbook, action.as_ref(), outcome);
                 let ends = Event::StepEnded { step, item, outcome, jitter: 0 };
                 self.flies(id, InFlight::Until(after(now, takes.min(timeout)), ends));
             }
@@ -352,10 +357,17 @@ impl World<'_> {
         if guard::pause(&subject, &self.pauses).is_some() {
             return Some(after(now, UNDO_AGAIN));
         }
-        let timeout = intent.timeout;
+        let playbook = &plan.playbook.name;
+        let denied = self.denied.iter().map(|it| it.credential.as_str());
+        if let Some(outcome) = credentials::withheld(playbook, intent.action.as_ref(), denied) {
+            self.write(id, Event::UndoEnded { step, item, outcome });
+            return None;
+        }
+        let (timeout, action) = (intent.timeout, intent.action.clone());
         self.write(id, Event::UndoStarted { step, item, intent });
         let name = plan.playbook.steps.get(step).map_or("", |step| step.name.as_str());
-        let Tried { outcome, takes } = self.script.perform(&plan.playbook.name, name, true);
+        let Tried { outcome, takes } = self.script.perform(playbook, name, true);
+        let outcome = credentials::of_action(playbook, action.as_ref(), outcome);
         let ends = Event::UndoEnded { step, item, outcome };
         self.flies(id, InFlight::Until(after(now, takes.min(timeout)), ends));
         None
@@ -385,6 +397,7 @@ impl World<'_> {
         let unknown = |why: &str| Observation {
             health: crate::model::run::Health::Unknown,
             measured: why.to_owned(),
+            denied: false,
         };
         let Some(verify) = &plan.verify else { return unknown("there is no verification") };
         let Some(episode) = self.episode_of(plan) else {
@@ -427,7 +440,11 @@ impl World<'_> {
             stepping::news(incident, &id.to_string(), &plan, &before, &work.state, now)
         });
         let event = Box::new(entry.event);
+        let outcome = event.outcome().cloned();
         self.happens(What::Run { run: id, plan: Arc::clone(&plan), event });
+        if let Some(Outcome::Denied { credentials, reason }) = outcome {
+            self.deny(id, &plan.playbook.name, credentials, &reason);
+        }
         if let Some(notice) = notice {
             let owed = audience::owed(self.config, &notice, false);
             let incident = self.incidents.get(&plan.incident).map(|it| it.incident.clone());
@@ -440,6 +457,20 @@ impl World<'_> {
             for episode in episodes.unwrap_or_default() {
                 self.wake_episode(episode, now);
             }
+        }
+    }
+
+    /// Credentials were refused: what uses them waits from now on, and people are told once.
+    fn deny(&mut self, run: RunId, playbook: &str, credentials: Vec<String>, reason: &str) {
+        let at = self.now;
+        for credential in credentials {
+            if self.denied.iter().any(|it| it.credential == credential) {
+                continue;
+            }
+            let run = run.to_string();
+            let alert = own::credential_denied(&credential, reason, &run, playbook, at);
+            self.denied.push(Denied { credential, at, reason: reason.to_owned() });
+            self.take_alert(&alert, own::WATCH, 0);
         }
     }
 

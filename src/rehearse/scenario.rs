@@ -244,7 +244,7 @@ fn deed(world: &mut World<'_>, began: Timestamp, deed: &Deed) -> Result<(), Stri
         }
         Deed::Probe { whose, health, measured } => {
             let measured = measured.clone().unwrap_or_else(|| "as the test says".to_owned());
-            let observation = Observation { health: *health, measured };
+            let observation = Observation { health: *health, measured, denied: false };
             world.script(now, |script| {
                 let seen = match whose {
                     Whose::Rule(name) => Seen::Rule(name),
@@ -310,6 +310,9 @@ fn outcome(comes_to: &ComesTo) -> Outcome {
         }
         ComesTo::Fails { reason, retryable } => {
             Outcome::Failed { reason: reason.clone(), retryable: *retryable }
+        }
+        ComesTo::Denied(reason) => {
+            Outcome::Denied { credentials: Vec::new(), reason: reason.clone() }
         }
         ComesTo::Unknown(reason) => Outcome::Unknown { reason: reason.clone() },
     }

@@ -150,7 +150,7 @@ impl Script {
             Seen::Rule(_) => (Health::Healthy, "assumed once the alert has resolved"),
             Seen::Proof(..) | Seen::Check(_) | Seen::Step { .. } => (Health::Healthy, "assumed"),
         };
-        Observation { health, measured: measured.to_owned() }
+        Observation { health, measured: measured.to_owned(), denied: false }
     }
 
     /// What Alertmanager says.

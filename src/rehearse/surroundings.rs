@@ -287,6 +287,7 @@ impl World<'_> {
             storm: Storm { targets: self.troubled(), trip: self.around.storm.clone() },
             watchdog,
             jumps: self.around.jumps.clone(),
+            denied: self.denied.clone(),
             ..Circumstances::default()
         }
     }

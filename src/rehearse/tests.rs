@@ -306,6 +306,20 @@ fn what_a_rule_does_step_by_step() {
             "- { step: { step: take out, is: refused, reason: 403 } }",
             "- { at: 30s, playbook: drain, run: failed, steps: [\"http POST http://lb/out/api\"] }",
         ),
+        // its credential is refused (G19): not tried again, and the next alert of the playbook waits for a person
+        (
+            "- { step: { step: take out, is: denied, reason: lb answered 401 } }",
+            "- { at: 30s, playbook: drain, run: failed, outcome: lb answered 401, steps: [\"http POST http://lb/out/api\"] }",
+        ),
+        (
+            "- { step: { step: take out, is: denied, reason: lb answered 401 } }\n\
+             - { at: 2m, alert: { alertname: Errors, service: mail, severity: critical } }",
+            "- { at: 3m, alert: { service: mail }, verdict: hold, guard: credential, reason: playbooks.drain was denied }",
+        ),
+        (
+            "- { step: { step: take out, is: denied, reason: lb answered 401 } }",
+            "- { at: 1m, rule: none, alert: { alertname: QuellCredentialDenied }, notifications: [{ kind: opened, count: 1 }] }",
+        ),
         // the undo fails too
         (
             "- { step: { undo: true, is: fails, reason: lb down } }",
@@ -597,7 +611,8 @@ fn play(library: &Library, chances: &[(u64, Chance)], memory: Memory) -> Vec<Hap
                 world.alert(at, &alert, "chance", 0);
             }
             Chance::Sees(health) => {
-                let seen = Observation { health: *health, measured: "chance".into() };
+                let seen =
+                    Observation { health: *health, measured: "chance".into(), denied: false };
                 world.script(at, |script| script.probe(Seen::Rule("api"), seen));
             }
             Chance::Comes(number) => {

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
+use crate::decide::channels::Trouble;
 use crate::model::incident::IncidentId;
 use crate::model::incident::Notice;
 use crate::model::incident::NoticeKind;
@@ -16,6 +17,7 @@ use crate::store::Result;
 use crate::store::Store;
 use crate::store::Transaction;
 use crate::store::commit;
+use crate::store::flag;
 use crate::store::incidents::release_page;
 use crate::store::instant;
 use crate::store::instant_or_none;
@@ -48,6 +50,8 @@ pub struct Notification {
     pub ended_at: Option<Timestamp>,
     /// What it says.
     pub notice: Notice,
+    /// The first notification of the same notice, on whatever channel.
+    pub origin: i64,
     /// Fences what is written back.
     #[serde(skip)]
     pub attempt: i64,
@@ -66,13 +70,31 @@ pub(super) async fn owe(tx: &mut Transaction, owed: Vec<Owed>, now: Timestamp) -
         }
     }
     let first = next_ids(tx, "outbox", owed.len()).await?;
-    for (id, owed) in (first..).zip(owed) {
+    let origins: Vec<i64> = (first..)
+        .zip(&owed)
+        .map(|(id, it)| {
+            let same = (first..).zip(&owed).find(|(_, other)| other.notice == it.notice);
+            same.map_or(id, |(id, _)| id)
+        })
+        .collect();
+    write(tx, first, owed.into_iter().zip(origins), now).await
+}
+
+/// Writes rows, each with its origin. What was owed to the recipient already is not owed again.
+async fn write(
+    tx: &mut Transaction,
+    first: i64,
+    owed: impl Iterator<Item = (Owed, i64)>,
+    now: Timestamp,
+) -> Result<()> {
+    for (id, (owed, origin)) in (first..).zip(owed) {
         sqlx::query(
-            "INSERT INTO outbox (id, incident, kind, channel, recipient, body, state, tries, error,
+            "INSERT INTO outbox (id, origin, incident, kind, channel, recipient, body, state, tries, error,
                created_at, ended_at, due_at, attempt)
-             VALUES ($1, $2, $3, $4, $5, $6, 'pending', 0, '', $7, 0, $8, 0)",
+             VALUES ($1, $2, $3, $4, $5, $6, $7, 'pending', 0, '', $8, 0, $9, 0) ON CONFLICT DO NOTHING",
         )
         .bind(id)
+        .bind(origin)
         .bind(owed.notice.incident.0)
         .bind(kind_word(owed.notice.kind))
         .bind(owed.channel.as_str())
@@ -118,7 +140,15 @@ impl Store {
 
     /// It arrived.
     pub async fn notification_sent(&self, sent: &Notification) -> Result<()> {
-        self.end_notification(sent, "sent", "", Vec::new()).await
+        let mut tx = self.begin().await?;
+        if self.end_notification(&mut tx, sent, "sent", "").await? {
+            sqlx::query("DELETE FROM channel_troubles WHERE channel = $1 AND recipient = $2")
+                .bind(sent.channel.as_str())
+                .bind(sent.recipient.as_str())
+                .execute(&mut *tx)
+                .await?;
+        }
+        commit(tx).await
     }
 
     /// It failed; try again then.
@@ -128,7 +158,8 @@ impl Store {
         error: &str,
         at: Timestamp,
     ) -> Result<()> {
-        sqlx::query(
+        let mut tx = self.begin().await?;
+        let held = sqlx::query(
             "UPDATE outbox SET error = $1, due_at = $2, leased = 0
              WHERE id = $3 AND attempt = $4 AND state = 'pending'",
         )
@@ -136,29 +167,93 @@ impl Store {
         .bind(micros(at))
         .bind(failed.id)
         .bind(failed.attempt)
-        .execute(&self.writer)
+        .execute(&mut *tx)
         .await?;
-        Ok(())
+        if held.rows_affected() == 1 {
+            trouble(&mut tx, failed, error, false, self.now()).await?;
+        }
+        commit(tx).await
     }
 
-    /// It is given up: visibly dead, and the next channel is owed instead.
+    /// It is given up: visibly dead, and the next channel is owed instead, unless it was already.
     pub async fn notification_dead(
         &self,
         dead: &Notification,
         error: &str,
         instead: Vec<Owed>,
     ) -> Result<()> {
-        self.end_notification(dead, "dead", error, instead).await
+        let mut tx = self.begin().await?;
+        if self.end_notification(&mut tx, dead, "dead", error).await? {
+            trouble(&mut tx, dead, error, true, self.now()).await?;
+            fall_back(&mut tx, dead, instead, self.now()).await?;
+        }
+        commit(tx).await
     }
 
+    /// It is late: the next channel is owed too, once; says whether it was not before.
+    pub async fn notification_late(&self, late: &Notification, instead: Vec<Owed>) -> Result<bool> {
+        let mut tx = self.begin().await?;
+        let first = fall_back(&mut tx, late, instead, self.now()).await?;
+        commit(tx).await?;
+        Ok(first)
+    }
+
+    /// Notifications of a channel that must arrive, have not since `before`, and for which no other channel was told; the
+    /// oldest first.
+    pub async fn late_notifications(
+        &self,
+        channel: &str,
+        before: Timestamp,
+    ) -> Result<Vec<Notification>> {
+        let rows = sqlx::query(
+            "SELECT * FROM outbox o WHERE o.state = 'pending' AND o.channel = $1
+               AND o.created_at <= $2 AND o.kind IN ('opened', 'needs you')
+               AND NOT EXISTS (SELECT 1 FROM outbox b WHERE b.origin = o.origin
+                 AND b.channel = o.channel AND b.fell_back = 1)
+             ORDER BY o.id LIMIT 100",
+        )
+        .bind(channel)
+        .bind(micros(before))
+        .fetch_all(&self.reader)
+        .await?;
+        rows.iter().map(notification).collect()
+    }
+
+    /// Channels that were ever owed this notice.
+    pub async fn channels_of_notice(&self, origin: i64) -> Result<Vec<String>> {
+        let rows = sqlx::query("SELECT DISTINCT channel FROM outbox WHERE origin = $1")
+            .bind(origin)
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter().map(|row| text(row, "channel")).collect()
+    }
+
+    /// Recipients that the last delivery did not reach.
+    pub async fn channel_troubles(&self) -> Result<Vec<Trouble>> {
+        let rows = sqlx::query("SELECT * FROM channel_troubles ORDER BY channel, recipient")
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Trouble {
+                    channel: text(row, "channel")?,
+                    recipient: text(row, "recipient")?,
+                    reason: text(row, "reason")?,
+                    since: instant(row, "since")?,
+                    gave_up: flag(row, "gave_up")?,
+                })
+            })
+            .collect()
+    }
+
+    /// Ends a claimed notification; says whether it was still held.
     async fn end_notification(
         &self,
+        tx: &mut Transaction,
         notification: &Notification,
         state: &str,
         error: &str,
-        instead: Vec<Owed>,
-    ) -> Result<()> {
-        let mut tx = self.begin().await?;
+    ) -> Result<bool> {
         let held = sqlx::query(
             "UPDATE outbox SET state = $1, error = $2, due_at = $3, ended_at = $4
              WHERE id = $5 AND attempt = $6 AND state = 'pending'",
@@ -169,13 +264,9 @@ impl Store {
         .bind(micros(self.now()))
         .bind(notification.id)
         .bind(notification.attempt)
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await?;
-        if held.rows_affected() == 1 {
-            owe(&mut tx, instead, self.now()).await?;
-        }
-        commit(tx).await?;
-        Ok(())
+        Ok(held.rows_affected() == 1)
     }
 
     /// Channels that were ever told of an incident.
@@ -215,6 +306,56 @@ impl Store {
     }
 }
 
+/// Owes a notice to the channel that is told instead, once a notice and channel; says whether this was the first time.
+async fn fall_back(
+    tx: &mut Transaction,
+    failed: &Notification,
+    instead: Vec<Owed>,
+    now: Timestamp,
+) -> Result<bool> {
+    // one row stands for all recipients, so that two of them never wait for each other
+    let first = sqlx::query(
+        "UPDATE outbox SET fell_back = 1 WHERE fell_back = 0 AND id =
+           (SELECT MIN(id) FROM outbox WHERE origin = $1 AND channel = $2)",
+    )
+    .bind(failed.origin)
+    .bind(failed.channel.as_str())
+    .execute(&mut **tx)
+    .await?;
+    let first = first.rows_affected() == 1;
+    if !first || instead.is_empty() {
+        return Ok(first);
+    }
+    let id = next_ids(tx, "outbox", instead.len()).await?;
+    write(tx, id, instead.into_iter().map(|owed| (owed, failed.origin)), now).await?;
+    Ok(true)
+}
+
+/// Notes that a recipient was not reached.
+async fn trouble(
+    tx: &mut Transaction,
+    failed: &Notification,
+    reason: &str,
+    gave_up: bool,
+    now: Timestamp,
+) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO channel_troubles (channel, recipient, reason, since, gave_up)
+         VALUES ($1, $2, $3, $4, $5) ON CONFLICT (channel, recipient) DO UPDATE
+           SET reason = $6, gave_up = channel_troubles.gave_up + $7",
+    )
+    .bind(failed.channel.as_str())
+    .bind(failed.recipient.as_str())
+    .bind(plain(reason))
+    .bind(micros(now))
+    .bind(i64::from(gave_up))
+    .bind(plain(reason))
+    .bind(i64::from(gave_up))
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
 fn kind_word(kind: NoticeKind) -> &'static str {
     match kind {
         NoticeKind::Opened => "opened",
@@ -236,6 +377,7 @@ fn notification(row: &AnyRow) -> Result<Notification> {
         created_at: instant(row, "created_at")?,
         ended_at: instant_or_none(row, "ended_at")?,
         notice: json(row, "body")?,
+        origin: row.try_get("origin")?,
         attempt: row.try_get("attempt")?,
     })
 }

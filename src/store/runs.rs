@@ -28,6 +28,8 @@ use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::Transaction;
 use crate::store::commit;
+use crate::store::credentials::Refusal;
+use crate::store::credentials::deny;
 use crate::store::episodes::lock_episodes;
 use crate::store::facts::run_state;
 use crate::store::instant;
@@ -211,6 +213,18 @@ impl Store {
         row: &Row,
         owed: Vec<Owed>,
     ) -> Result<()> {
+        self.append_denied(claim, entry, row, owed, &[]).await
+    }
+
+    /// The same for the entry of a call whose credentials were refused: from then on they count as that.
+    pub async fn append_denied(
+        &self,
+        claim: &mut Claim,
+        entry: Entry,
+        row: &Row,
+        owed: Vec<Owed>,
+        refusals: &[Refusal],
+    ) -> Result<()> {
         let (body, head) = chained(claim.run, &claim.head, &entry)?;
         let mut tx = self.begin().await?;
         let ended = row.state.is_final();
@@ -220,6 +234,11 @@ impl Store {
                 .execute(&mut *tx)
                 .await?;
             lock_episodes(&mut tx).await?;
+        } else if !refusals.is_empty() {
+            // a run that was judged without knowing of them must not be created
+            sqlx::query("UPDATE scopes SET version = version + 1 WHERE name = 'runs'")
+                .execute(&mut *tx)
+                .await?;
         }
         let held = sqlx::query(
             "UPDATE runs SET seq = seq + 1, head = $1, state = $2, is_final = $3, outcome = $4,
@@ -242,6 +261,7 @@ impl Store {
             return Err(StoreError::Fenced);
         }
         write_event(&mut tx, claim.run, &entry, &body, &head).await?;
+        deny(&mut tx, claim.run, &claim.plan.playbook.name, refusals, entry.at).await?;
         if ended {
             // whoever waits for the end of this run: the episodes of its incident are judged again
             sqlx::query(

@@ -1,7 +1,9 @@
 //! Whole journeys of an alert through the real binary, beside real servers: what quell promises, seen from outside.
 
 mod approval;
+mod channels;
 mod control;
+mod credentials;
 mod explain;
 mod fixture;
 mod incident;

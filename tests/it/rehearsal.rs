@@ -41,6 +41,7 @@ use quell::store::people::Speaker;
 use quell::store::people::Word as StoredWord;
 use tempfile::TempDir;
 
+use crate::support::recorder::Recorder;
 use crate::support::wait::PATIENCE;
 use crate::support::wait::until;
 
@@ -101,8 +102,8 @@ storage: sqlite:FOLDER/quell.db
 pause_file: FOLDER/quell.pause
 mode: auto
 channels:
-  chat: { webhook: { url: http://127.0.0.1:9/ } }
-  pager: { webhook: { url: http://127.0.0.1:9/, pages: true } }
+  chat: { webhook: { url: PEOPLE } }
+  pager: { webhook: { url: PEOPLE, pages: true } }
 severities: { critical: { notify: [chat, pager], ack_within: 20m, escalate_to: [chat] } }
 windows: [{ name: freeze, from: 2026-01-05T11:00:00Z, until: 2026-01-05T11:10:00Z, effect: refuse }]
 unmatched: [chat]
@@ -166,6 +167,7 @@ fn outcome_word(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Done { .. } => "done",
         Outcome::Failed { .. } => "failed",
+        Outcome::Denied { .. } => "denied",
         Outcome::Unknown { .. } => "unknown",
     }
 }
@@ -330,7 +332,8 @@ fn rehearse(world: &mut World<'_>, say: Say) {
         Say::Resolve(service) => drop(world.alert(now, &resolved(service, now), "test", 0)),
         Say::Sees(code) => {
             let health = [Health::Healthy, Health::Unhealthy, Health::Unknown][usize::from(code)];
-            let seen = Observation { health, measured: format!("exit {code} in 3 ms") };
+            let seen =
+                Observation { health, measured: format!("exit {code} in 3 ms"), denied: false };
             world.script(now, |script| script.probe(Seen::Rule("api"), seen));
         }
         Say::Exits(code) => {
@@ -368,13 +371,15 @@ fn rehearsed(world: &World<'_>, happened: &[Happening]) -> Log {
 /// Plays a script in both worlds, and compares them whenever anything has happened.
 async fn agree(script: &[(u64, Say)], ends: u64) {
     let folder = TempDir::new().unwrap();
+    let people = Recorder::start().await;
     let path = folder.path().display().to_string();
     for (name, text) in
         [("quell.yml", SETTINGS), ("rules/r.yml", FILES), ("playbooks/p.yml", PLAYBOOKS)]
     {
         let file = folder.path().join(name);
         fs::create_dir_all(file.parent().unwrap()).unwrap();
-        fs::write(file, text.replace("FOLDER", &path)).unwrap();
+        let text = text.replace("FOLDER", &path).replace("PEOPLE", &people.url("/"));
+        fs::write(file, text).unwrap();
     }
     write(folder.path(), "probe", 1);
     write(folder.path(), "step", 0);

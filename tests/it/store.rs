@@ -2,7 +2,9 @@
 
 mod chain;
 mod checks;
+mod chronic;
 mod claims;
+mod credentials;
 mod decisions;
 mod durability;
 mod incidents;
@@ -14,6 +16,7 @@ mod people;
 mod races;
 mod runs;
 mod schedules;
+mod surroundings;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -110,6 +110,7 @@ async fn joins_the_base_url_sends_the_servers_headers_and_the_key() {
 async fn judges_by_the_status() {
     const DONE: &str = "done";
     const NEVER: &str = "failed";
+    const DENIED: &str = "denied";
     const LATER: &str = "failed for now";
     const UNKNOWN: &str = "unknown";
     beside(Router::new().fallback(any(echo)), async |url| {
@@ -129,8 +130,8 @@ async fn judges_by_the_status() {
                 "write the address it leads to, at https://elsewhere.example",
             ),
             ("POST", 400, &[], NEVER, "`shop` answered 400 \"{"),
-            ("POST", 401, &[], NEVER, "refuses the credential in targets.http.shop of quell.yml"),
-            ("POST", 403, &[], NEVER, "refuses the credential in targets.http.shop of quell.yml"),
+            ("POST", 401, &[], DENIED, "refuses the credential in targets.http.shop of quell.yml"),
+            ("POST", 403, &[], DENIED, "refuses the credential in targets.http.shop of quell.yml"),
             ("POST", 404, &[], NEVER, "`shop` answered 404"),
             ("POST", 408, &[], LATER, "`shop` answered 408"),
             ("POST", 425, &[], LATER, "`shop` answered 425"),
@@ -145,6 +146,7 @@ async fn judges_by_the_status() {
             let (what, text) = match go(&call, &targets, LONG).await {
                 Outcome::Done { summary, .. } => (DONE, summary),
                 Outcome::Failed { reason, retryable: false } => (NEVER, reason),
+                Outcome::Denied { reason, .. } => (DENIED, reason),
                 Outcome::Failed { reason, retryable: true } => (LATER, reason),
                 Outcome::Unknown { reason } => (UNKNOWN, reason),
             };

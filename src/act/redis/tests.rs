@@ -121,6 +121,14 @@ fn refused(outcome: Outcome, words: &str) {
     assert!(!reason.contains("127.0.0.1"), "a name, never the URL: {reason}");
 }
 
+fn denied(outcome: Outcome, words: &str) {
+    let Outcome::Denied { credentials, reason } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(credentials, Vec::<String>::new(), "whose it is, act cannot tell");
+    assert!(reason.contains(words), "{reason}");
+    assert!(!reason.contains("-word"), "{reason}");
+    assert!(!reason.contains("127.0.0.1"), "a name, never the URL: {reason}");
+}
+
 #[tokio::test]
 async fn flush_empties_one_database_and_no_other() {
     let server = Server::start().await;
@@ -177,25 +185,25 @@ async fn an_unbounded_deletion_is_refused_before_anybody_is_asked() {
 }
 
 #[tokio::test]
-async fn refused_credentials_and_missing_rights_are_not_tried_again() {
+async fn g19_refused_credentials_and_missing_rights_are_denied() {
     let server = Server::start().await;
     server.fill(0, "a", 3).await;
     let login = |user: &str| named(&format!("redis://{user}@127.0.0.1:{}", server.port));
     let wrong = flush(&everything(None), LONG, &login("reader:wrong-word")).await;
-    refused(wrong, "refuses the user or the password; see targets.redis.cache of quell.yml");
-    refused(flush(&everything(None), LONG, &login("reader:s3cret-word")).await, "NOPERM");
-    refused(flush(&everything(None), LONG, &login("guest:guest-word")).await, "NOPERM");
-    refused(delete(&keys(&["a1"]), LONG, &login("guest:guest-word")).await, "NOPERM");
-    refused(delete(&pattern("a*"), LONG, &login("guest:guest-word")).await, "NOPERM");
+    denied(wrong, "refuses the user or the password; see targets.redis.cache of quell.yml");
+    denied(flush(&everything(None), LONG, &login("reader:s3cret-word")).await, "NOPERM");
+    denied(flush(&everything(None), LONG, &login("guest:guest-word")).await, "NOPERM");
+    denied(delete(&keys(&["a1"]), LONG, &login("guest:guest-word")).await, "NOPERM");
+    denied(delete(&pattern("a*"), LONG, &login("guest:guest-word")).await, "NOPERM");
     assert_eq!(server.size(0).await, 3);
 
     let mut connection = server.connection(0).await;
     let mut lock = ::redis::cmd("CONFIG");
     lock.arg("SET").arg("requirepass").arg("s3cret-word");
     let _: () = lock.query_async(&mut connection).await.unwrap();
-    refused(flush(&everything(None), LONG, &login("")).await, "NOAUTH");
+    denied(flush(&everything(None), LONG, &login("")).await, "NOAUTH");
     let three = named(&format!("redis://127.0.0.1:{}/3", server.port));
-    refused(flush(&everything(None), LONG, &three).await, "uthentication required");
+    denied(flush(&everything(None), LONG, &three).await, "uthentication required");
 }
 
 #[tokio::test]

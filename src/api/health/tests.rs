@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use axum::Router;
 use axum::routing::get;
 
@@ -20,7 +22,7 @@ async fn health_says_how_it_is() {
     quell.incident().await;
     insta::assert_snapshot!(quell.get("/health").await.text, @r#"{"dead_notifications":0,"draining":false,"open_incidents":1,"paused":false,"reload_failed":null,"rules":0,"status":"ok","store":true,"version":"0.1.0","waiting_alerts":0}"#);
     insta::assert_snapshot!(quell.get("/health/live").await.text, @r#"{"status":"ok"}"#);
-    insta::assert_snapshot!(quell.get("/health/ready").await.text, @r#"{"reload_failed":null,"rules":"","status":"ok"}"#);
+    insta::assert_snapshot!(quell.get("/health/ready").await.text, @r#"{"channels_failing":[],"reload_failed":null,"rules":"","status":"ok"}"#);
     insta::assert_snapshot!(quell.get("/version").await.text, @r#"{"rules":"","version":"0.1.0"}"#);
     let head = quell.send("HEAD", "/health/ready", &[], "").await;
     assert_eq!((head.status, head.text.as_str()), (200, ""));
@@ -120,7 +122,38 @@ async fn a_reload_that_failed_shows_and_the_server_stays_ready() {
     quell.state.wake.failed_reload.store(Some(std::sync::Arc::new(failed)));
     let ready = quell.get("/health/ready").await;
     assert_eq!(ready.status, 200);
-    insta::assert_snapshot!(ready.text, @r#"{"reload_failed":{"digest":"d16e57","errors":2,"first":"rules/api.yml:27:7: Q0104: unknown key `cooldwn`","since":"2026-11-21T02:30:00Z"},"rules":"","status":"ok"}"#);
+    insta::assert_snapshot!(ready.text, @r#"{"channels_failing":[],"reload_failed":{"digest":"d16e57","errors":2,"first":"rules/api.yml:27:7: Q0104: unknown key `cooldwn`","since":"2026-11-21T02:30:00Z"},"rules":"","status":"ok"}"#);
+}
+
+/// Given channels, when each of them fails, then readiness says that nobody can be told, and alerts are taken all the same.
+#[tokio::test]
+async fn g18_a_server_whose_channels_all_fail_says_so_and_stays_ready() {
+    let mut config = config();
+    config.channels.retain(|name, _| name == "slack");
+    let quell = Quell::configured(config).await;
+    let incident = quell.incident().await;
+    let mut notice = crate::decide::tell::refused(&incident, "a test", at("2026-11-21T02:30:00Z"));
+    notice.labels = crate::model::labels::Labels::default();
+    let owed = |recipient: &str| crate::model::incident::Owed {
+        channel: "slack".into(),
+        recipient: recipient.into(),
+        notice: notice.clone(),
+    };
+    let ready = async || quell.get("/health/ready").await;
+    assert_eq!(ready().await.json()["status"], "ok");
+    quell.state.store.tell(vec![owed("")]).await.unwrap();
+    let lease = Duration::from_mins(1);
+    while let Some(it) = quell.state.store.claim_notification(lease).await.unwrap() {
+        quell.state.store.notification_dead(&it, "answered 404", Vec::new()).await.unwrap();
+    }
+    let ready = ready().await;
+    assert_eq!(ready.status, 200);
+    assert_eq!(ready.json()["status"], "nobody can be told: every channel fails");
+    let failing = &ready.json()["channels_failing"][0];
+    assert_eq!(
+        (&failing["channel"], &failing["reason"]),
+        (&"slack".into(), &"answered 404".into())
+    );
 }
 
 async fn explode() {

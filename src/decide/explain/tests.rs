@@ -366,6 +366,7 @@ fn facts() -> Facts {
         precheck: Some(Observation {
             health: Health::Unhealthy,
             measured: "0.37, healthy: value < 0.05".into(),
+            denied: false,
         }),
         ..assumed_facts(&[], rule, &alert(&API), Duration::from_mins(12))
     }

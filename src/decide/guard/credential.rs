@@ -9,7 +9,7 @@ use crate::model::decision::Facts;
 use crate::model::decision::Ruling;
 
 /// This guard's name.
-const NAME: &str = "credential";
+pub const NAME: &str = "credential";
 
 /// Held while a credential that the playbook uses is denied.
 pub(super) fn judge(subject: &Subject, facts: &Facts, now: Timestamp) -> Ruling {

@@ -35,6 +35,10 @@ pub(super) fn judge(subject: &Subject, facts: &Facts, now: Timestamp) -> Ruling 
             format!("{} means errors in quell's own files, not a sick target", own::RELOAD_FAILED);
         return refuse(NAME, reason, "quell's own files");
     }
+    if own::is_name(&subject.alertname) {
+        let reason = format!("{} is about quell itself, not a sick target", subject.alertname);
+        return refuse(NAME, reason, "about quell itself");
+    }
     if facts.truncated > 0 {
         let cut = facts.truncated;
         return refuse(
@@ -76,7 +80,7 @@ mod tests {
 
     fn with_precheck(health: Health) -> Facts {
         let measured = "no sample".to_owned();
-        Facts { precheck: Some(Observation { health, measured }), ..facts() }
+        Facts { precheck: Some(Observation { health, measured, denied: false }), ..facts() }
     }
 
     #[test]

@@ -83,7 +83,11 @@ pub(crate) fn glass() -> Glass {
 
 /// What a playbook wants to be shown, and what was seen.
 pub(crate) fn proof(of: ProofOf, name: &str, health: Health) -> Proof {
-    Proof { of, name: name.into(), seen: Observation { health, measured: "0.8".into() } }
+    Proof {
+        of,
+        name: name.into(),
+        seen: Observation { health, measured: "0.8".into(), denied: false },
+    }
 }
 
 pub(crate) fn facts() -> Facts {
@@ -100,7 +104,11 @@ pub(crate) fn facts() -> Facts {
         around: Circumstances::default(),
         population: None,
         proofs: Vec::new(),
-        precheck: Some(Observation { health: Health::Unhealthy, measured: "0.37".into() }),
+        precheck: Some(Observation {
+            health: Health::Unhealthy,
+            measured: "0.37".into(),
+            denied: false,
+        }),
         runs: Vec::new(),
     }
 }

@@ -89,7 +89,9 @@ pub(super) fn looked(
 ) -> Phase {
     match outcome {
         Outcome::Done { .. } => Phase::Ready { step, item: Some(item), attempt: 1, at },
-        Outcome::Failed { reason, .. } | Outcome::Unknown { reason } => {
+        Outcome::Failed { reason, .. }
+        | Outcome::Denied { reason, .. }
+        | Outcome::Unknown { reason } => {
             let count = state.lists.get(&step).map_or(0, |list| list.items.len());
             let name = plan.playbook.steps.get(step).map_or("?", |step| step.name.as_str());
             let reason = format!("stopped after {item} of {count} items: {reason}");

@@ -309,7 +309,7 @@ fn settled(happened: bool) -> Event {
 }
 
 fn seen(health: Health) -> Observation {
-    Observation { health, measured: format!("looks {}", health.as_str()) }
+    Observation { health, measured: format!("looks {}", health.as_str()), denied: false }
 }
 
 fn verified(health: Health) -> Event {
@@ -346,6 +346,11 @@ fn failed() -> Outcome {
 
 fn failed_for_now() -> Outcome {
     Outcome::Failed { reason: "exit 75".into(), retryable: true }
+}
+
+fn denied() -> Outcome {
+    let credentials = vec!["targets.http.shop".into()];
+    Outcome::Denied { credentials, reason: "answered 401".into() }
 }
 
 fn unknown() -> Outcome {

@@ -25,7 +25,9 @@ pub(super) fn undone(state: &mut State, spot: Spot, left: Vec<Spot>, outcome: &O
             conclude(state, spot);
             if left.is_empty() { Phase::Final(RunState::Failed) } else { Phase::Undoing { left } }
         }
-        Outcome::Failed { reason, .. } | Outcome::Unknown { reason } => {
+        Outcome::Failed { reason, .. }
+        | Outcome::Denied { reason, .. }
+        | Outcome::Unknown { reason } => {
             let item = each::item_of(state, spot).map(|words| format!(", {words},"));
             state.reason = format!(
                 "{}; undoing step {}{} failed: {reason}",

@@ -1,21 +1,28 @@
 //! Channels of quell.yml.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::config::check_url;
 use super::config::endpoint;
 use super::config::mail_address;
 use super::secret::Secrets;
+use super::text;
 use crate::library::codes;
+use crate::library::diagnostic::At;
 use crate::library::diagnostic::Diagnostic;
 use crate::library::field::Field;
 use crate::library::field::Found;
+use crate::library::raw::DurationText;
 use crate::library::raw::config::RawChannel;
 use crate::library::raw::config::RawEmail;
 use crate::library::raw::config::RawEndpoint;
 use crate::library::raw::config::RawPagerDuty;
 use crate::library::raw::config::RawSlack;
+use crate::library::suggest::did_you_mean;
+use crate::library::suggest::short;
 use crate::model::config::Channel;
+use crate::model::config::Fallback;
 use crate::model::config::Secret;
 
 const PAGERDUTY: &str = "https://events.pagerduty.com";
@@ -23,38 +30,93 @@ const PAGERDUTY: &str = "https://events.pagerduty.com";
 /// Characters of an integration key of the Events API v2 (`protocols.md`).
 const ROUTING_KEY: usize = 32;
 
-/// One channel, and whether it says that it pages; `None` when it cannot be read.
+/// What every kind of channel may say of itself.
+pub(crate) struct Common {
+    /// Whether it wakes people.
+    pub(crate) pages: Option<bool>,
+    /// The channel that is told instead.
+    pub(crate) fallback: Option<Found<String>>,
+    /// When it is told of a page that is late.
+    pub(crate) after: Option<Found<DurationText>>,
+}
+
+/// Takes what every kind of channel may say out of one kind.
+macro_rules! common {
+    ($raw:expr) => {
+        Common {
+            pages: $raw.pages.take().and_then(Field::found).map(|it| it.value),
+            fallback: $raw.fallback.take().and_then(Field::found),
+            after: $raw.fallback_after.take().and_then(Field::found),
+        }
+    };
+}
+
+/// One channel, and what it says of itself; `None` when it cannot be read.
 pub(crate) fn channel(
     secrets: &Secrets<'_>,
     folder: &Path,
     found: Found<RawChannel>,
-) -> Option<(Channel, Option<bool>)> {
-    let (channel, pages) = match found.value {
+) -> Option<(Channel, Common)> {
+    Some(match found.value {
         RawChannel::PagerDuty(it) => {
             let mut it = it.found()?;
-            let pages = it.value.pages.take();
-            (pagerduty(secrets, it)?, pages)
+            let common = common!(it.value);
+            (pagerduty(secrets, it)?, common)
         }
         RawChannel::Email(it) => {
             let mut it = it.found()?;
-            let pages = it.value.pages.take();
-            (email(secrets, folder, it)?, pages)
+            let common = common!(it.value);
+            (email(secrets, folder, it)?, common)
         }
         RawChannel::Slack(it) => {
             let mut it = it.found()?;
-            let pages = it.value.pages.take();
-            (slack(secrets, it)?, pages)
+            let common = common!(it.value);
+            (slack(secrets, it)?, common)
         }
         RawChannel::Webhook(it) => {
             let mut it = it.found()?;
-            let pages = it.value.pages.take();
+            let common = common!(it.value);
             let endpoint =
                 endpoint(secrets, it.map(|raw| RawEndpoint { url: raw.url, headers: raw.headers }));
             let url = Secret::new(endpoint.url);
-            (Channel::Webhook { url, headers: endpoint.headers }, pages)
+            (Channel::Webhook { url, headers: endpoint.headers }, common)
         }
-    };
-    Some((channel, pages.and_then(Field::found).map(|it| it.value)))
+    })
+}
+
+/// `fallback` and `fallback_after` of the channel `name`, once all channels are known.
+pub(crate) fn fallback(
+    at: At<'_>,
+    name: &str,
+    common: Common,
+    known: &BTreeSet<String>,
+) -> Fallback {
+    if let Some(to) = &common.fallback {
+        if to.value == name {
+            let message = format!("channel `{name}` cannot stand in for itself");
+            at.report(to.span, Diagnostic::error(codes::VALUE, message).label("name another one"));
+        } else {
+            check_channel(at, to, known);
+        }
+    }
+    let after = common.after.and_then(|it| text::duration(at, &it));
+    let after = after.unwrap_or_else(|| Fallback::default().after);
+    Fallback { to: common.fallback.map(|it| it.value), after }
+}
+
+/// Reports a channel that does not exist.
+pub(crate) fn check_channel(at: At<'_>, name: &Found<String>, known: &BTreeSet<String>) {
+    if known.contains(&name.value) {
+        return;
+    }
+    let message = format!("unknown channel `{}`", short(&name.value));
+    let label = did_you_mean(&name.value, known.iter().map(String::as_str));
+    let mut found = Diagnostic::error(codes::UNKNOWN_CHANNEL, message).label(label);
+    if !known.is_empty() {
+        let list: Vec<&str> = known.iter().map(String::as_str).collect();
+        found = found.note(format!("`channels` has: {}", list.join(", ")));
+    }
+    at.report(name.span, found);
 }
 
 fn pagerduty(secrets: &Secrets<'_>, found: Found<RawPagerDuty>) -> Option<Channel> {
@@ -79,7 +141,7 @@ fn pagerduty(secrets: &Secrets<'_>, found: Found<RawPagerDuty>) -> Option<Channe
 
 fn email(secrets: &Secrets<'_>, folder: &Path, found: Found<RawEmail>) -> Option<Channel> {
     let at = secrets.at;
-    let RawEmail { smtp, from, to, ca_file, pages: _ } = found.value;
+    let RawEmail { smtp, from, to, ca_file, .. } = found.value;
     let smtp = smtp.need(at, found.span, "`email`", "smtp");
     let smtp = smtp.and_then(|smtp| secrets.reveal("smtp", smtp));
     if let Some(smtp) = &smtp {

@@ -11,12 +11,15 @@ use url::Url;
 
 use super::action::is_header_name;
 use super::channel::channel;
+use super::channel::check_channel;
+use super::channel::fallback;
 use super::limits::limits;
 use super::limits::watchdog;
 use super::secret::Secrets;
 use super::text;
 use super::text::place;
 use super::window::windows;
+use crate::decide::own;
 use crate::library::codes;
 use crate::library::diagnostic::At;
 use crate::library::diagnostic::Diagnostic;
@@ -31,14 +34,16 @@ use crate::library::raw::SecretText;
 use crate::library::raw::SizeText;
 use crate::library::raw::config::RawConfig;
 use crate::library::raw::config::RawEndpoint;
+use crate::library::raw::config::RawHeartbeat;
 use crate::library::raw::config::RawIngest;
+use crate::library::raw::config::RawMethod;
 use crate::library::raw::config::RawOperator;
 use crate::library::raw::config::RawTargets;
 use crate::library::raw::config::RawToken;
-use crate::library::suggest::did_you_mean;
 use crate::library::suggest::short;
 use crate::model::config::Config;
 use crate::model::config::Endpoint;
+use crate::model::config::Heartbeat;
 use crate::model::config::Ingest;
 use crate::model::config::IngestToken;
 use crate::model::config::Operator;
@@ -104,17 +109,24 @@ pub(crate) fn config(
     let raw_operators = raw.operators.and_then(Field::found).map(|it| it.value);
     config.operators = operators(secrets, raw_operators.unwrap_or_default());
     let mut known = BTreeSet::new();
+    let mut said = BTreeMap::new();
     for (key, value) in entries(raw.channels) {
         known.insert(key.value.clone());
         let kind = value.found();
         let built = kind.and_then(|kind| channel(secrets, folder, kind));
-        if let Some((channel, pages)) = built {
-            if pages.unwrap_or_else(|| channel.pages_by_default()) {
+        if let Some((channel, common)) = built {
+            if common.pages.unwrap_or_else(|| channel.pages_by_default()) {
                 config.paging.insert(key.value.clone());
             }
+            said.insert(key.value.clone(), common);
             config.channels.insert(key.value, channel);
         }
     }
+    for (name, common) in said {
+        let fallback = fallback(at, &name, common, &known);
+        config.fallbacks.insert(name, fallback);
+    }
+    config.heartbeat = raw.heartbeat.and_then(Field::found).and_then(|it| heartbeat(secrets, it));
     for (key, value) in entries(raw.severities) {
         let Some(value) = value.found() else { continue };
         let ack = value.value.ack_within.and_then(Field::found);
@@ -163,6 +175,34 @@ fn watch(at: At<'_>, found: &Found<DurationText>) -> Option<Duration> {
         at.report(found.span, Diagnostic::error(codes::VALUE, message));
     }
     fits.then_some(every)
+}
+
+/// A dead man's switch.
+fn heartbeat(secrets: &Secrets<'_>, found: Found<RawHeartbeat>) -> Option<Heartbeat> {
+    let at = secrets.at;
+    let (mut method, mut every) = (None, None);
+    let server = found.map(|raw| {
+        (method, every) = (raw.method, raw.every);
+        RawEndpoint { url: raw.url, headers: raw.headers }
+    });
+    let Endpoint { url, headers } = endpoint(secrets, server);
+    let every = match every.and_then(Field::found) {
+        None => Duration::from_mins(1),
+        Some(it) => {
+            let every = text::duration(at, &it)?;
+            if !(Duration::from_secs(1)..=Duration::from_hours(1)).contains(&every) {
+                let message = "expected a time from 1s to 1h, such as 1m";
+                at.report(it.span, Diagnostic::error(codes::VALUE, message));
+                return None;
+            }
+            every
+        }
+    };
+    let method = match method.and_then(Field::found).map(|it| it.value) {
+        Some(RawMethod::Get) => "GET",
+        Some(RawMethod::Post) | None => "POST",
+    };
+    Some(Heartbeat { url: Secret::new(url), method, every, headers })
 }
 
 /// `sqlite:FILE` with the file beside quell.yml: every command finds the database of the server, wherever it is run.
@@ -288,7 +328,8 @@ fn ingest_token(
     let name = found.value.name.need(at, found.span, "a token", "name");
     let name = name.and_then(|name| {
         // alerts of these sources are believed to come from quell itself
-        if let Some(taken) = ["check:", SCHEDULE].into_iter().find(|it| name.value.starts_with(it))
+        if let Some(taken) =
+            ["check:", own::PREFIX, SCHEDULE].into_iter().find(|it| name.value.starts_with(it))
         {
             let message = format!("the name of a token cannot begin with `{taken}`");
             at.report(name.span, Diagnostic::error(codes::VALUE, message));
@@ -403,16 +444,7 @@ fn channels(at: At<'_>, field: Opt<List<String>>, known: &BTreeSet<String>) -> V
     let names = field.and_then(Field::found).map(|it| it.value).unwrap_or_default();
     let mut out = Vec::new();
     for name in names.into_iter().filter_map(Field::found) {
-        if !known.contains(&name.value) {
-            let message = format!("unknown channel `{}`", short(&name.value));
-            let label = did_you_mean(&name.value, known.iter().map(String::as_str));
-            let mut found = Diagnostic::error(codes::UNKNOWN_CHANNEL, message).label(label);
-            if !known.is_empty() {
-                let list: Vec<&str> = known.iter().map(String::as_str).collect();
-                found = found.note(format!("`channels` has: {}", list.join(", ")));
-            }
-            at.report(name.span, found);
-        }
+        check_channel(at, &name, known);
         out.push(name.value);
     }
     out

@@ -13,7 +13,7 @@ use crate::library::yaml::Node;
 use crate::library::yaml::Value;
 
 /// Keys whose values are never credentials. All else in quell.yml is hidden: a misspelt key must not show what it holds.
-const HARMLESS: [&str; 39] = [
+const HARMLESS: [&str; 44] = [
     "cron",
     "for",
     "timezone",
@@ -22,6 +22,11 @@ const HARMLESS: [&str; 39] = [
     "match",
     "reason",
     "pages",
+    "fallback",
+    "fallback_after",
+    "heartbeat",
+    "every",
+    "method",
     "windows",
     "listen",
     "external_url",

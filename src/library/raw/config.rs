@@ -57,6 +57,9 @@ pub(crate) struct RawConfig {
     pub(crate) operators: Opt<List<RawOperator>>,
     /// Ways to tell people, by a name that `severities` and `unmatched` use.
     pub(crate) channels: Opt<Entries<RawChannel>>,
+    /// Tells another service that quell lives; that one calls people when it stops.
+    #[schemars(extend("examples" = [{"url": "${env:QUELL_HEARTBEAT_URL}", "every": "1m"}]))]
+    pub(crate) heartbeat: Opt<RawHeartbeat>,
     /// By value of the label `severity`: who is told, and how soon somebody must answer.
     pub(crate) severities: Opt<Entries<RawSeverity>>,
     /// Channels told of alerts that no rule matches. Nobody when silent.
@@ -191,6 +194,13 @@ pub(crate) struct RawPagerDuty {
     pub(crate) url: Opt<SecretText>,
     /// Whether it wakes people, so that a rule's `page` holds it back. `true` when silent.
     pub(crate) pages: Opt<bool>,
+    /// The channel that is told instead, when this one does not deliver. `escalate_to` of the severity when silent, else any
+    /// other.
+    #[schemars(extend("examples" = ["mail"]))]
+    pub(crate) fallback: Opt<String>,
+    /// A page that has not arrived by then is sent there too; a notice that is given up is at once.
+    #[schemars(extend("default" = "5m"))]
+    pub(crate) fallback_after: Opt<DurationText>,
 }
 
 /// Mail over a submission server.
@@ -211,6 +221,13 @@ pub(crate) struct RawEmail {
     pub(crate) ca_file: Opt<String>,
     /// Whether it wakes people, so that a rule's `page` holds it back. `false` when silent.
     pub(crate) pages: Opt<bool>,
+    /// The channel that is told instead, when this one does not deliver. `escalate_to` of the severity when silent, else any
+    /// other.
+    #[schemars(extend("examples" = ["mail"]))]
+    pub(crate) fallback: Opt<String>,
+    /// A page that has not arrived by then is sent there too; a notice that is given up is at once.
+    #[schemars(extend("default" = "5m"))]
+    pub(crate) fallback_after: Opt<DurationText>,
 }
 
 /// An incoming webhook of Slack.
@@ -222,6 +239,13 @@ pub(crate) struct RawSlack {
     pub(crate) webhook_url: Field<SecretText>,
     /// Whether it wakes people, so that a rule's `page` holds it back. `false` when silent.
     pub(crate) pages: Opt<bool>,
+    /// The channel that is told instead, when this one does not deliver. `escalate_to` of the severity when silent, else any
+    /// other.
+    #[schemars(extend("examples" = ["mail"]))]
+    pub(crate) fallback: Opt<String>,
+    /// A page that has not arrived by then is sent there too; a notice that is given up is at once.
+    #[schemars(extend("default" = "5m"))]
+    pub(crate) fallback_after: Opt<DurationText>,
 }
 
 /// JSON to any HTTP server.
@@ -236,6 +260,41 @@ pub(crate) struct RawWebhook {
     pub(crate) headers: Opt<Entries<SecretText>>,
     /// Whether it wakes people, so that a rule's `page` holds it back. `false` when silent.
     pub(crate) pages: Opt<bool>,
+    /// The channel that is told instead, when this one does not deliver. `escalate_to` of the severity when silent, else any
+    /// other.
+    #[schemars(extend("examples" = ["mail"]))]
+    pub(crate) fallback: Opt<String>,
+    /// A page that has not arrived by then is sent there too; a notice that is given up is at once.
+    #[schemars(extend("default" = "5m"))]
+    pub(crate) fallback_after: Opt<DurationText>,
+}
+
+/// A dead man's switch: another service that notices when quell no longer calls it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename = "`heartbeat`")]
+pub(crate) struct RawHeartbeat {
+    /// Where each heartbeat goes; often itself a credential.
+    #[schemars(extend("examples" = ["${env:QUELL_HEARTBEAT_URL}"]))]
+    pub(crate) url: Field<SecretText>,
+    /// POST or GET.
+    #[schemars(extend("default" = "POST"))]
+    pub(crate) method: Opt<RawMethod>,
+    /// Time between two, 1s to 1h.
+    #[schemars(extend("default" = "1m"))]
+    pub(crate) every: Opt<DurationText>,
+    /// Headers of each, such as a credential.
+    #[schemars(extend("examples" = [{"authorization": "Bearer ${env:SWITCH_TOKEN}"}]))]
+    pub(crate) headers: Opt<Entries<SecretText>>,
+}
+
+/// How a heartbeat is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub(crate) enum RawMethod {
+    /// With an empty body.
+    Post,
+    /// For services that only take this.
+    Get,
 }
 
 /// Who is told of alerts of one severity, and how soon somebody must answer.

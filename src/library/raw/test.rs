@@ -169,7 +169,7 @@ pub(crate) struct RawComesTo {
     pub(crate) nth: Opt<u32>,
     /// The undo of the step instead of the step.
     pub(crate) undo: Opt<bool>,
-    /// done, fails, refused (fails, and trying again is of no use) or unknown.
+    /// done, fails, refused (fails, and trying again is of no use), denied (its credential is refused) or unknown.
     pub(crate) is: Field<RawOutcome>,
     /// What it gives to later steps, when it is done.
     pub(crate) output: Opt<serde_json::Value>,
@@ -189,6 +189,8 @@ pub(crate) enum RawOutcome {
     Fails,
     /// It fails, and trying again is of no use.
     Refused,
+    /// Its credential is refused: whatever uses it waits.
+    Denied,
     /// Nobody knows whether it was done.
     Unknown,
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::check_config;
 use super::library;
 use crate::model::config::Channel;
+use crate::model::config::Fallback;
 use crate::model::config::Secret;
 use crate::model::playbook::Mode;
 
@@ -329,5 +330,79 @@ fn files_are_looked_at_between_ten_times_a_second_and_once_an_hour() {
       │        ^^^^
 
     1 file, 0 rules, 0 playbooks: 1 error
+    ");
+}
+
+#[test]
+fn g18_a_channel_may_name_who_stands_in_and_when() {
+    let library = library(&[("quell.yml", "\
+channels:
+  pager: { webhook: { url: http://x.example.com/, pages: true, fallback: slack, fallback_after: 2m } }
+  slack: { slack: { webhook_url: http://x.example.com/ } }
+heartbeat: { url: http://x.example.com/ping/uuid }
+")]);
+    let config = &library.config;
+    let pager = &config.fallbacks["pager"];
+    assert_eq!((pager.to.as_deref(), pager.after), (Some("slack"), Duration::from_mins(2)));
+    assert_eq!(config.fallbacks["slack"], Fallback::default());
+    let heartbeat = config.heartbeat.as_ref().unwrap();
+    assert_eq!((heartbeat.method, heartbeat.every), ("POST", Duration::from_mins(1)));
+    assert!(!format!("{heartbeat:?}").contains("uuid"), "the URL is a credential");
+}
+
+#[test]
+fn g18_a_channel_that_cannot_stand_in_and_a_heartbeat_out_of_range_are_errors() {
+    insta::assert_snapshot!(check_config(&[("quell.yml", "\
+channels:
+  pager: { webhook: { url: http://x.example.com/, fallback: slcak, fallback_after: soon } }
+  slack: { slack: { webhook_url: http://x.example.com/, fallback: slack } }
+heartbeat: { url: ftp://x.example.com/, every: 100ms, method: PUT }
+ingest: { tokens: [{ name: 'quell:watch', token: hush-hush }] }
+")]), @r"
+    error[Q0126]: unknown channel `slcak`
+      ┌─ quell.yml:2:61
+      │
+    2 │   pager: { webhook: { url: *********************, fallback: slcak, fallback_after: soon } }
+      │                                                             ^^^^^ did you mean `slack`?
+      │
+      = `channels` has: pager, slack
+
+    error[Q0112]: `soon` is not a duration; write one like 90s, 5m or 1h30m
+      ┌─ quell.yml:2:84
+      │
+    2 │   pager: { webhook: { url: *********************, fallback: slcak, fallback_after: soon } }
+      │                                                                                    ^^^^
+
+    error[Q0120]: channel `slack` cannot stand in for itself
+      ┌─ quell.yml:3:67
+      │
+    3 │   slack: { slack: { webhook_url: *********************, fallback: slack } }
+      │                                                                   ^^^^^ name another one
+
+    error[Q0120]: expected a URL that begins with http:// or https://
+      ┌─ quell.yml:4:19
+      │
+    4 │ heartbeat: { url: ********************, every: 100ms, method: PUT }
+      │                   ^^^^^^^^^^^^^^^^^^^^
+
+    error[Q0120]: expected a time from 1s to 1h, such as 1m
+      ┌─ quell.yml:4:48
+      │
+    4 │ heartbeat: { url: ********************, every: 100ms, method: PUT }
+      │                                                ^^^^^
+
+    error[Q0108]: expected POST or GET, got `PUT`
+      ┌─ quell.yml:4:63
+      │
+    4 │ heartbeat: { url: ********************, every: 100ms, method: PUT }
+      │                                                               ^^^
+
+    error[Q0120]: the name of a token cannot begin with `quell:`
+      ┌─ quell.yml:5:28
+      │
+    5 │ ingest: { tokens: [{ name: 'quell:watch', token: ********* }] }
+      │                            ^^^^^^^^^^^^^
+
+    1 file, 0 rules, 0 playbooks: 7 errors
     ");
 }

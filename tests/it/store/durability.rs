@@ -37,7 +37,7 @@ async fn replicas_may_start_together(db: Database) {
         store.ping().await.unwrap();
     }
     let raw = db.raw().await;
-    assert_eq!(number(&raw, "SELECT COUNT(*) FROM counters").await, 5);
+    assert_eq!(number(&raw, "SELECT COUNT(*) FROM counters").await, 6);
 }
 
 async fn a_closed_store_says_so(db: Database) {

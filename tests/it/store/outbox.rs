@@ -12,6 +12,10 @@ on_each_engine!(
     a_stale_sender_changes_nothing,
     a_notice_is_stored_as_it_was_owed,
     counts_and_lists_tell_what_became_of_them,
+    g18_a_notice_falls_back_once_for_all_recipients_of_a_channel,
+    g18_the_same_notice_is_owed_to_a_recipient_once,
+    g18_a_page_that_is_late_is_found_until_another_channel_was_told,
+    g18_a_channel_is_in_trouble_until_a_delivery_succeeds,
 );
 
 const ONE: IncidentId = IncidentId(1);
@@ -123,4 +127,87 @@ async fn counts_and_lists_tell_what_became_of_them(db: Database) {
     let expected = [("dead", 1), ("pending", 1), ("sent", 1)];
     assert_eq!(counts, expected.map(|(state, count)| (state.to_owned(), count)));
     assert_eq!(store.notifications("pending", 10).await.unwrap()[0].id, 3);
+}
+
+fn page(incident: IncidentId, channel: &str, recipient: &str) -> Owed {
+    let mut owed = owed(incident, channel, "help");
+    (owed.recipient, owed.notice.kind) = (recipient.into(), NoticeKind::NeedsYou);
+    owed
+}
+
+async fn g18_a_notice_falls_back_once_for_all_recipients_of_a_channel(db: Database) {
+    let store = db.store().await;
+    store.tell(vec![page(ONE, "mail", "ada"), page(ONE, "mail", "bob")]).await.unwrap();
+    let (ada, bob) = (claim(&store).await.unwrap(), claim(&store).await.unwrap());
+    assert_eq!((ada.origin, bob.origin), (ada.id, ada.id), "one notice");
+    store.notification_dead(&ada, "550", vec![page(ONE, "slack", "")]).await.unwrap();
+    store.notification_dead(&bob, "550", vec![page(ONE, "hook", "")]).await.unwrap();
+    let mut told = store.channels_of_notice(ada.origin).await.unwrap();
+    told.sort();
+    assert_eq!(told, ["mail", "slack"], "a second recipient needs no third channel");
+    // what stands in may fail as well
+    let slack = claim(&store).await.unwrap();
+    assert_eq!((slack.channel.as_str(), slack.origin), ("slack", ada.origin));
+    store.notification_dead(&slack, "404", vec![page(ONE, "hook", "")]).await.unwrap();
+    assert_eq!(claim(&store).await.unwrap().channel, "hook");
+}
+
+async fn g18_the_same_notice_is_owed_to_a_recipient_once(db: Database) {
+    let store = db.store().await;
+    store.tell(vec![page(ONE, "slack", ""), page(ONE, "pager", "")]).await.unwrap();
+    let (slack, pager) = (claim(&store).await.unwrap(), claim(&store).await.unwrap());
+    // two channels fail at the same time, and both choose the same third
+    store.notification_dead(&slack, "404", vec![page(ONE, "mail", "ada")]).await.unwrap();
+    store.notification_dead(&pager, "404", vec![page(ONE, "mail", "ada")]).await.unwrap();
+    assert_eq!(claim(&store).await.unwrap().channel, "mail");
+    assert!(claim(&store).await.is_none());
+}
+
+async fn g18_a_page_that_is_late_is_found_until_another_channel_was_told(db: Database) {
+    let store = db.store().await;
+    store.tell(vec![page(ONE, "pager", ""), owed(ONE, "pager", "progress")]).await.unwrap();
+    let late = async |before| store.late_notifications("pager", at(before)).await.unwrap();
+    assert_eq!(late(-1).await.len(), 0, "a second too early");
+    let [page_of] = &late(0).await[..] else { panic!("progress need not arrive") };
+    assert_eq!(store.late_notifications("slack", at(0)).await.unwrap().len(), 0);
+    assert!(store.notification_late(page_of, vec![page(ONE, "slack", "")]).await.unwrap());
+    assert!(!store.notification_late(page_of, vec![page(ONE, "hook", "")]).await.unwrap(), "once");
+    assert_eq!(late(0).await.len(), 0);
+    // tries on the first go on; given up, it does not fall back a second time
+    let first = claim(&store).await.unwrap();
+    assert_eq!(first.channel, "pager");
+    store.notification_dead(&first, "late", vec![page(ONE, "mail", "")]).await.unwrap();
+    let mut told = store.channels_of_notice(first.origin).await.unwrap();
+    told.sort();
+    assert_eq!(told, ["pager", "slack"]);
+}
+
+async fn g18_a_channel_is_in_trouble_until_a_delivery_succeeds(db: Database) {
+    let store = db.store().await;
+    store.tell(vec![page(ONE, "mail", "ada"), page(ONE, "mail", "bob")]).await.unwrap();
+    let (ada, bob) = (claim(&store).await.unwrap(), claim(&store).await.unwrap());
+    store.notification_retry(&ada, "503 a\0b", at(1)).await.unwrap();
+    store.notification_sent(&bob).await.unwrap();
+    let seen = async || {
+        let troubles = store.channel_troubles().await.unwrap();
+        let parts = troubles.into_iter().map(|it| (it.recipient, it.reason, it.since, it.gave_up));
+        parts.collect::<Vec<_>>()
+    };
+    assert_eq!(seen().await, [("ada".into(), "503 a\u{fffd}b".into(), at(0), false)]);
+    db.advance(2);
+    let again = claim(&store).await.unwrap();
+    store.notification_dead(&again, "550", Vec::new()).await.unwrap();
+    assert_eq!(
+        seen().await,
+        [("ada".to_owned(), "550".to_owned(), at(0), true)],
+        "since the first"
+    );
+    store.tell(vec![page(IncidentId(2), "mail", "ada")]).await.unwrap();
+    let next = claim(&store).await.unwrap();
+    store.notification_retry(&next, "503", at(9)).await.unwrap();
+    assert!(seen().await[0].3, "a later try does not hide what was given up");
+    db.advance(9);
+    let next = claim(&store).await.unwrap();
+    store.notification_sent(&next).await.unwrap();
+    assert_eq!(seen().await, []);
 }

@@ -114,7 +114,11 @@ fn any_standing() -> impl Strategy<Value = Standing> {
 
 fn any_health() -> impl Strategy<Value = Option<Observation>> {
     let health = select(vec![Health::Healthy, Health::Unhealthy, Health::Unknown]);
-    option::of(health.prop_map(|health| Observation { health, measured: "m".into() }))
+    option::of(health.prop_map(|health| Observation {
+        health,
+        measured: "m".into(),
+        denied: false,
+    }))
 }
 
 prop_compose! {

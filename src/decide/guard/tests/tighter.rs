@@ -225,7 +225,7 @@ prop_compose! {
         proofs in vec(any_proof(), 0..2),
         ahead in time(),
     ) -> Facts {
-        let precheck = Some(Observation { health, measured: "m".into() });
+        let precheck = Some(Observation { health, measured: "m".into(), denied: false });
         Facts {
             firing, firing_for, evidence_age, standing, ahead, windows, around, population, proofs, precheck, runs,
             ..facts()
@@ -372,7 +372,8 @@ fn tighten(subject: &mut Subject, facts: &mut Facts, tighter: Tighter) {
         Tighter::Refuses(inside) => facts.windows.push(window(Effect::Refuse, inside)),
         Tighter::Silenced => facts.standing = Standing::Silenced { by: vec!["s".into()] },
         Tighter::Blind => {
-            let unknown = Observation { health: Health::Unknown, measured: "m".into() };
+            let unknown =
+                Observation { health: Health::Unknown, measured: "m".into(), denied: false };
             facts.precheck = Some(unknown);
         }
         Tighter::Truncated => facts.truncated += 1,

@@ -76,10 +76,15 @@ impl Ghost {
             }
             Event::Looked { item, outcome, .. } => match outcome {
                 Outcome::Done { .. } => self.cleared = Some(*item),
-                Outcome::Failed { .. } | Outcome::Unknown { .. } => assert!(
-                    matches!(after.phase, Phase::Undoing { .. } | Phase::Final(RunState::Failed)),
-                    "it goes on when something is worse"
-                ),
+                Outcome::Failed { .. } | Outcome::Denied { .. } | Outcome::Unknown { .. } => {
+                    assert!(
+                        matches!(
+                            after.phase,
+                            Phase::Undoing { .. } | Phase::Final(RunState::Failed)
+                        ),
+                        "it goes on when something is worse"
+                    )
+                }
             },
             Event::UndoStarted { step, item, .. } => {
                 assert!(!self.in_flight, "two effects in flight");
@@ -100,7 +105,9 @@ impl Ghost {
                 let spot = Spot { step: *step, item: *item };
                 match outcome {
                     Outcome::Done { .. } => self.done.retain(|done| *done != spot),
-                    Outcome::Failed { .. } | Outcome::Unknown { .. } => self.undo_failed = true,
+                    Outcome::Failed { .. } | Outcome::Denied { .. } | Outcome::Unknown { .. } => {
+                        self.undo_failed = true;
+                    }
                 }
             }
             Event::Interrupted => {
@@ -273,7 +280,7 @@ fn every_event_of(state: &State, plan: &Plan) -> Vec<Event> {
                 left_out(spot),
                 undo_begun(spot),
             ]);
-            for outcome in [done(), failed(), failed_for_now(), unknown()] {
+            for outcome in [done(), failed(), denied(), failed_for_now(), unknown()] {
                 events.extend([over(spot, outcome.clone()), undo_over(spot, outcome.clone())]);
                 events.extend(spot.item.map(|item| looked(step, item, outcome)));
             }
@@ -284,7 +291,7 @@ fn every_event_of(state: &State, plan: &Plan) -> Vec<Event> {
 
 /// What the worker may write for the effect that a state asks for, and what it writes at which tick.
 fn own_events(plan: &Plan, state: &State) -> Vec<(u64, Event)> {
-    let outcomes = || [done(), failed(), failed_for_now(), unknown()];
+    let outcomes = || [done(), failed(), denied(), failed_for_now(), unknown()];
     let now = state.last_at;
     let mut events = Vec::new();
     match next(plan, state, now) {

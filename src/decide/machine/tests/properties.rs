@@ -44,7 +44,8 @@ fn any_event() -> impl Strategy<Value = Event> {
     let step = || 0..5_usize;
     let spot =
         || (0..5_usize, prop::option::of(0..3_usize)).prop_map(|(step, item)| Spot { step, item });
-    let outcome = prop::sample::select(vec![done(), failed(), failed_for_now(), unknown()]);
+    let outcome =
+        prop::sample::select(vec![done(), failed(), denied(), failed_for_now(), unknown()]);
     let health = || prop::sample::select(vec![Health::Healthy, Health::Unhealthy, Health::Unknown]);
     let named: Vec<Event> = every_event().into_iter().map(|(_, event)| event).collect();
     prop_oneof![

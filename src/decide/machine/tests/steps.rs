@@ -34,6 +34,22 @@ fn what_will_never_work_is_not_tried_again() {
     run.ends(RunState::Failed, "step 1 (a) failed: exit 1");
 }
 
+/// Given a step with tries left, when its credential is refused, then it is not tried again, also where an outcome that is unknown
+/// would be.
+#[test]
+fn g19_a_refused_credential_is_not_tried_again() {
+    for step in [retrying(5, 10, action("a")), on_unknown(OnUnknown::Retry, action("a"))] {
+        let run = Run::planned(plan(vec![step])).step(0, denied());
+        run.ends(RunState::Failed, "step 1 (a) failed: answered 401");
+    }
+    let run = Run::planned(plan(vec![action("a"), action("b")])).step(0, done()).step(1, denied());
+    assert_eq!(run.effect(), Effect::Undo { spot: of_step(0) });
+    run.undo(0, denied()).ends(
+        RunState::Stuck,
+        "step 2 (b) failed: answered 401; undoing step 1 failed: answered 401",
+    );
+}
+
 #[test]
 fn a_try_that_works_ends_the_step() {
     let run = Run::planned(plan(vec![retrying(1, 10, action("a"))]));

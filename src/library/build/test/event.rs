@@ -204,6 +204,7 @@ fn comes_to(names: Names<'_>, found: Found<RawComesTo>) -> Option<Deed> {
         RawOutcome::Done => ComesTo::Done(output.unwrap_or_default()),
         RawOutcome::Fails => ComesTo::Fails { reason: reason(), retryable: true },
         RawOutcome::Refused => ComesTo::Fails { reason: reason(), retryable: false },
+        RawOutcome::Denied => ComesTo::Denied(reason()),
         RawOutcome::Unknown => ComesTo::Unknown(reason()),
     };
     Some(Deed::Step {
