@@ -26,8 +26,8 @@ pub mod report;
 mod runs;
 pub mod scenario;
 mod schedules;
-mod surroundings;
 pub mod script;
+mod surroundings;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;

@@ -40,11 +40,16 @@ pub fn owed_escalation(config: &Config, notice: &Notice) -> Vec<Owed> {
 fn owed_own(config: &Config, notice: &Notice) -> Vec<Owed> {
     let listed = config.severities.get(&notice.severity).map(|it| it.notify.as_slice());
     let listed = listed.unwrap_or_default().iter().chain(&config.unmatched);
-    let owed = to_channels(config, notice, &listed.cloned().collect::<Vec<_>>());
+    let mut listed: Vec<String> = listed.cloned().collect();
+    let critical = notice.severity == FALLBACK;
+    // what stops automation wakes somebody, whoever else is told
+    if critical && !listed.iter().any(|name| config.paging.contains(name)) {
+        listed.extend(config.paging.iter().cloned());
+    }
+    let owed = to_channels(config, notice, &listed);
     if !owed.is_empty() {
         return owed;
     }
-    let critical = notice.severity == FALLBACK;
     let (fit, rest): (Vec<String>, Vec<String>) =
         config.channels.keys().cloned().partition(|it| config.paging.contains(it) == critical);
     let owed = to_channels(config, notice, &fit);

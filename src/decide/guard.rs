@@ -199,12 +199,12 @@ fn longer(limit: &mut Set<Duration>, own: Option<&Set<Duration>>) {
     }
 }
 
+pub use crate::decide::guard::available::NAME as MIN_AVAILABLE;
+pub use crate::decide::guard::blast::NAME as BLAST;
 pub use crate::decide::guard::credential::NAME as CREDENTIAL;
 pub use crate::decide::guard::evidence::NAME as EVIDENCE;
 pub use crate::decide::guard::firing::NAME as FIRING;
 pub use crate::decide::guard::ineffective::NAME as INEFFECTIVE;
-pub use crate::decide::guard::available::NAME as MIN_AVAILABLE;
-pub use crate::decide::guard::blast::NAME as BLAST;
 pub use crate::decide::guard::ineffective::did_not_help;
 pub use crate::decide::guard::kill_switch::NAME as KILL_SWITCH;
 pub use crate::decide::guard::kill_switch::pause;

@@ -84,11 +84,7 @@ pub fn assumed(population: &crate::model::rule::Population) -> Population {
 }
 
 /// The trip of a population after it was counted.
-pub fn tripped(
-    limits: &Limits,
-    population: &Population,
-    now: Timestamp,
-) -> Option<Trip> {
+pub fn tripped(limits: &Limits, population: &Population, now: Timestamp) -> Option<Trip> {
     let over = guard::too_many_unhealthy(limits, population);
     trip::next(population.trip.clone(), over, limits.storm.value.cooldown, now)
 }

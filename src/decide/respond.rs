@@ -533,6 +533,7 @@ pub fn deciding(decision: &Decision) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decide::guard::tests::facts as facts_of_tests;
     use crate::decide::guard::tests::subject;
     use crate::model::incident::EpisodeId;
 
@@ -550,15 +551,17 @@ mod tests {
     #[test]
     fn outside_is_asked_only_when_nothing_known_is_against_it() {
         let hold = || Verdict::Hold { until: Timestamp::UNIX_EPOCH };
+        let facts = facts_of_tests();
         for (rulings, expected) in [
             (vec![], true),
             (vec![ruling("mode", Verdict::Ask)], true),
             (vec![ruling(guard::STALE, hold())], true),
             (vec![ruling("cooldown", hold())], false),
+            (vec![ruling(guard::BLAST, hold())], true),
             (vec![ruling(guard::STALE, hold()), ruling("settle", hold())], false),
             (vec![ruling("still firing", Verdict::Refuse)], false),
         ] {
-            assert_eq!(worth_asking(&rulings), expected, "{rulings:?}");
+            assert_eq!(worth_asking(&rulings, &facts), expected, "{rulings:?}");
         }
         assert!(worth_looking(&Standing::NotAsked) && worth_looking(&Standing::Active));
         assert!(!worth_looking(&Standing::Silenced { by: vec![] }));

@@ -35,7 +35,12 @@ pub fn covers(scope: &str, rule: &str) -> bool {
 }
 
 /// The storm's breaker after so many targets were counted.
-pub fn storm(trip: Option<Trip>, targets: u32, limits: StormLimits, now: Timestamp) -> Option<Trip> {
+pub fn storm(
+    trip: Option<Trip>,
+    targets: u32,
+    limits: StormLimits,
+    now: Timestamp,
+) -> Option<Trip> {
     crate::decide::trip::next(trip, Some(targets > limits.targets), limits.cooldown, now)
 }
 
@@ -109,7 +114,7 @@ mod tests {
     #[test]
     fn g13_a_clock_that_is_slewed_has_not_jumped_and_one_that_is_set_has() {
         let minute = Duration::from_mins(1);
-        let by = |seconds| jumped(at(0), minute, at(60 + seconds)).map(|jump| jump.by_ms);
+        let by = |seconds: i64| jumped(at(0), minute, at(60 + seconds)).map(|jump| jump.by_ms);
         assert_eq!((by(0), by(4), by(-4)), (None, None, None));
         assert_eq!((by(5), by(3600), by(-3600)), (Some(5000), Some(3_600_000), Some(-3_600_000)));
     }

@@ -84,12 +84,11 @@ pub async fn circumstances(
             targets: engine.store.troubled_targets(before(now, limits.within)).await?,
             trip: engine.store.trip(surroundings::STORM).await?,
         },
-        watchdog: match &library.config.watchdog {
-            None => Watchdog::NotWatched,
-            Some(_) => {
-                let seen = engine.store.marked(surroundings::WATCHDOG).await?;
-                surroundings::watchdog(&library.config, seen, now)
-            }
+        watchdog: if library.config.watchdog.is_some() {
+            let seen = engine.store.marked(surroundings::WATCHDOG).await?;
+            surroundings::watchdog(&library.config, seen, now)
+        } else {
+            Watchdog::NotWatched
         },
         jumps: engine.store.jumps(before(now, JUMPS_KEPT)).await?,
         denied: denied(engine).await?,

@@ -86,7 +86,10 @@ pub(super) async fn counted(
         // another replica may have changed it: then it is as new as this
         if engine.store.change_trip(&scope, was, trip.as_ref(), &body).await? {
             match (was, &trip) {
-                (None, Some(_)) => tracing::warn!(scope, "too much of a group is not well: nobody of it is acted on"),
+                (None, Some(_)) => tracing::warn!(
+                    scope,
+                    "too much of a group is not well: nobody of it is acted on"
+                ),
                 (Some(_), None) => {
                     tracing::info!(scope, "the group has been well for long enough");
                     engine.store.wake_all_episodes().await?;

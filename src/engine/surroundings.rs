@@ -215,7 +215,11 @@ fn is_time(last: &mut Option<Instant>, every: Duration) -> bool {
 /// `1.5 GiB`
 fn size(bytes: u64) -> String {
     let mib = bytes >> 20;
-    if mib < 1024 { format!("{mib} MiB") } else { format!("{}.{} GiB", mib >> 10, (mib & 1023) * 10 >> 10) }
+    if mib < 1024 {
+        format!("{mib} MiB")
+    } else {
+        format!("{}.{} GiB", mib / 1024, mib % 1024 * 10 / 1024)
+    }
 }
 
 #[cfg(test)]

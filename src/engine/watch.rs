@@ -61,7 +61,14 @@ impl Watch {
         let left = engine.store.open_episodes_from(own::WATCH).await?;
         let said = left.into_iter().map(|it| (it.fingerprint.clone(), as_said(it))).collect();
         let count_at = engine.clock.now();
-        Ok(Self { said, library: None, counted: -1, count_at, silent: false, around: Surroundings::default() })
+        Ok(Self {
+            said,
+            library: None,
+            counted: -1,
+            count_at,
+            silent: false,
+            around: Surroundings::default(),
+        })
     }
 
     async fn look(&mut self, engine: &Engine) -> Result<()> {

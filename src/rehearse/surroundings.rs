@@ -15,7 +15,6 @@ use crate::decide::page;
 use crate::decide::plan;
 use crate::decide::population;
 use crate::decide::population::Census;
-use crate::decide::population::Of;
 use crate::decide::surroundings;
 use crate::model::decision::Circumstances;
 use crate::model::decision::Counted;
@@ -64,7 +63,8 @@ pub(super) struct Surroundings {
 impl World<'_> {
     /// Notes who is in trouble by a new episode, before any is judged.
     pub(super) fn note_troubles(&mut self, episode: &Episode) {
-        if own::is_own(&episode.source) || crate::decide::schedule::name_of(&episode.source).is_some()
+        if own::is_own(&episode.source)
+            || crate::decide::schedule::name_of(&episode.source).is_some()
         {
             return;
         }
@@ -170,24 +170,17 @@ impl World<'_> {
     fn count(&mut self, census: &Census, rule: &Rule) -> Population {
         let (now, scope) = (self.now, census.scope());
         let said = self.script.population(&rule.name);
-        let listed = match census.of {
-            Of::Listed(count) => Some(Counted::Known(count)),
-            Of::Promql(_) => None,
-        };
         let open = self.around.open.get(&rule.name).map_or(0, |open| {
             let mut targets: Vec<&String> = open.values().collect();
             targets.sort_unstable();
             targets.dedup();
             targets.len() as u64
         });
-        let (total, unhealthy) = match said {
-            Some(said) => said,
-            None => {
-                let assumed = rule.population.as_ref().map(population::assumed);
-                let total = assumed.map_or(Counted::Known(0), |it| it.total);
-                (listed.unwrap_or(total), Counted::Known(open))
-            }
-        };
+        let (total, unhealthy) = said.unwrap_or_else(|| {
+            let assumed = rule.population.as_ref().map(population::assumed);
+            let total = assumed.map_or(Counted::Known(0), |it| it.total);
+            (total, Counted::Known(open))
+        });
         let past = self.around.populations.entry(scope.clone()).or_default();
         let from = before(now, POPULATION_KEPT);
         while past.front().is_some_and(|(at, _)| *at <= from) {
@@ -209,8 +202,7 @@ impl World<'_> {
             (None, Some(tripped)) => {
                 let measured = population::words(&population.unhealthy, &population.total);
                 let limit = format!("{} %", limits.max_unhealthy.value);
-                let alert =
-                    own::surroundings::too_sick(census, &measured, &limit, tripped.since);
+                let alert = own::surroundings::too_sick(census, &measured, &limit, tripped.since);
                 self.take_alert(&alert, own::WATCH, 0);
             }
             (Some(_), None) => {
@@ -236,7 +228,9 @@ impl World<'_> {
             .episodes
             .values()
             .map(|held| &held.episode)
-            .filter(|it| it.open && it.labels.get("alertname") == name && it.labels.get("rule") == rule)
+            .filter(|it| {
+                it.open && it.labels.get("alertname") == name && it.labels.get("rule") == rule
+            })
             .map(|it| own::mended(it.labels.clone(), it.annotations.clone(), self.now))
             .collect();
         for alert in over {

@@ -18,6 +18,8 @@ use crate::library::Tested;
 use crate::model::labels::Labels;
 use crate::model::run::Event;
 
+mod storms;
+
 const SETTINGS: &str = "
 mode: auto
 operators: [{ name: dana, tier: 3 }]

@@ -90,7 +90,8 @@ impl Store {
 
     /// Breakers that have tripped.
     pub async fn trips(&self) -> Result<Vec<StoredTrip>> {
-        let rows = sqlx::query("SELECT * FROM trips ORDER BY scope").fetch_all(&self.reader).await?;
+        let rows =
+            sqlx::query("SELECT * FROM trips ORDER BY scope").fetch_all(&self.reader).await?;
         rows.iter()
             .map(|row| {
                 Ok(StoredTrip {

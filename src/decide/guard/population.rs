@@ -59,7 +59,8 @@ mod tests {
 
     #[test]
     fn g03_a_population_may_shrink_to_the_limit_and_no_further() {
-        let shrunk = |total| known(&subject().limits, &Population { was: Some(10), ..group(total, 1) });
+        let shrunk =
+            |total| known(&subject().limits, &Population { was: Some(10), ..group(total, 1) });
         assert_eq!(shrunk(7), Ok((7, 1)));
         let words = "the population shrank from 10 to 6, by more than 30 % (max_drop, default)";
         assert_eq!(shrunk(6), Err(words.to_owned()));

@@ -26,8 +26,7 @@ pub const DISK_LOW: &str = "QuellDiskLow";
 pub const FAILING: &str = "QuellRunsFailing";
 
 /// The names of these alerts.
-pub const NAMES: [&str; 6] =
-    [STORM, TOO_SICK, WATCHDOG_MISSING, CLOCK_JUMPED, DISK_LOW, FAILING];
+pub const NAMES: [&str; 6] = [STORM, TOO_SICK, WATCHDOG_MISSING, CLOCK_JUMPED, DISK_LOW, FAILING];
 
 fn firing(
     name: &str,

@@ -158,7 +158,10 @@ async fn g18_what_is_fixed_again_and_again_is_a_ticket() {
         site.quell.post("/api/v1/webhook/alertmanager", &ends).await;
     }
     let ticket = until_own(&site, "QuellChronic", "open").await;
-    assert_eq!((&ticket["severity"], &ticket["labels"]["target"]), (&json!("warning"), &json!("process/shop")));
+    assert_eq!(
+        (&ticket["severity"], &ticket["labels"]["target"]),
+        (&json!("warning"), &json!("process/shop"))
+    );
     let told = site.told(BOSS, "QuellChronic").await;
     let words = "process/shop was fixed 2 times in 1d by rule shop-errors, more than 1; the median time to fix was ";
     assert!(told.contains(words), "{told}");

@@ -86,6 +86,10 @@ async fn what_no_limit_looks_at_is_forgotten(db: Database) {
     store.clock_jumped(Jump { at: at(0), by_ms: 9000 }).await.unwrap();
     db.advance(15 * 24 * 3600);
     store.forget_surroundings(at(24 * 3600)).await.unwrap();
-    assert_eq!(store.some_troubled(at(-1), 9).await.unwrap(), [format!("host/{open}")], "the open one");
+    assert_eq!(
+        store.some_troubled(at(-1), 9).await.unwrap(),
+        [format!("host/{open}")],
+        "the open one"
+    );
     assert_eq!(store.jumps(at(-1)).await.unwrap(), []);
 }
