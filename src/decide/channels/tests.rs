@@ -75,7 +75,9 @@ fn told(config: &Config, failed: &str, tried: &[&str], down: &[&str]) -> Vec<Str
 #[test]
 fn g18_undelivered_notices_fall_to_fallback_then_escalate_to_then_any_other() {
     let mut config = config();
-    config.fallbacks.insert("pager".into(), Fallback { to: Some("mail".into()), ..Fallback::default() });
+    config
+        .fallbacks
+        .insert("pager".into(), Fallback { to: Some("mail".into()), ..Fallback::default() });
     assert_eq!(told(&config, "pager", &["pager", "slack"], &[]), ["mail ada@x", "mail bob@x"]);
     assert_eq!(told(&config, "mail", &["pager", "slack", "mail"], &[]), ["hook"]);
     assert_eq!(told(&config, "slack", &["slack"], &[]), ["hook"]);
