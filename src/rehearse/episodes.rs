@@ -322,7 +322,6 @@ impl World<'_> {
     }
 
     /// What holds around a case.
-    #[expect(clippy::unused_self, reason = "as the engine's, which asks the store")]
     pub(super) fn circumstances(
         &self,
         _rule: &str,
