@@ -99,12 +99,9 @@ fn failed_reload(api: &State) -> Value {
 /// The channels that reach nobody, each with since when and why; and whether all do.
 async fn channels(api: &State) -> (Value, bool) {
     let library = api.library.load_full();
-    let troubles =
-        match tokio::time::timeout(STORE_ANSWERS_WITHIN, api.store.channel_troubles()).await {
-            Ok(Ok(troubles)) => troubles,
-            // the store answered a moment ago; whoever asks next is told
-            Ok(Err(_)) | Err(_) => return (Value::Null, false),
-        };
+    let asked = tokio::time::timeout(STORE_ANSWERS_WITHIN, api.store.channel_troubles());
+    // the store answered a moment ago; whoever asks next is told
+    let Ok(Ok(troubles)) = asked.await else { return (Value::Null, false) };
     let failing = channels::failing(&library.config, &troubles, api.clock.now());
     let silent = channels::is_silent(&library.config, &failing);
     let one = |(name, trouble): (&&str, &&channels::Trouble)| json!({ "channel": name, "since": trouble.since, "reason": trouble.reason });

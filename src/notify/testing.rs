@@ -138,9 +138,10 @@ impl Server {
                     method,
                     path: uri.to_string(),
                     headers,
-                    body: match text.is_empty() {
-                        true => serde_json::Value::Null,
-                        false => serde_json::from_slice(&text).unwrap(),
+                    body: if text.is_empty() {
+                        serde_json::Value::Null
+                    } else {
+                        serde_json::from_slice(&text).unwrap()
                     },
                 });
                 (parts, body).into_response()

@@ -10,7 +10,6 @@ use crate::journeys::fixture::Site;
 use crate::journeys::fixture::delivery;
 use crate::support::recorder::Answer;
 use crate::support::recorder::Recorder;
-use crate::support::shop::Fault;
 use crate::support::smtp::Security;
 use crate::support::smtp::Smtp;
 use crate::support::wait;
@@ -144,7 +143,7 @@ async fn g18_what_is_fixed_again_and_again_is_a_ticket() {
     site.rule()["limits"] = json!({ "cooldown": "1s" });
     site.serve().await;
     for round in 1..=2 {
-        site.shop.break_with(Fault::PoisonedCache);
+        site.shop.poison_cache().await;
         let starts = format!("2026-01-0{round}T10:00:00.000Z");
         let fires = delivery("firing", "shop", &starts);
         site.quell.post("/api/v1/webhook/alertmanager", &fires).await;

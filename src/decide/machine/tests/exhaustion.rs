@@ -83,7 +83,7 @@ impl Ghost {
                             Phase::Undoing { .. } | Phase::Final(RunState::Failed)
                         ),
                         "it goes on when something is worse"
-                    )
+                    );
                 }
             },
             Event::UndoStarted { step, item, .. } => {
