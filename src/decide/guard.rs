@@ -209,6 +209,7 @@ pub use crate::decide::guard::ineffective::did_not_help;
 pub use crate::decide::guard::kill_switch::NAME as KILL_SWITCH;
 pub use crate::decide::guard::kill_switch::pause;
 pub use crate::decide::guard::mode::lowest as lowest_mode;
+pub use crate::decide::guard::rollback::NAME as ROLLBACK_PROOF;
 pub use crate::decide::guard::sickness::NAME as MAX_UNHEALTHY;
 pub use crate::decide::guard::sickness::over as too_many_unhealthy;
 pub use crate::decide::guard::silence::NAME as SILENCE;

@@ -11,6 +11,7 @@ use crate::decide::machine::item_words;
 use crate::decide::render::Escape;
 use crate::decide::render::render;
 use crate::model::playbook::Items;
+use crate::model::rule::Set;
 
 /// Bytes of one item.
 const LONGEST: usize = 1024;
@@ -25,6 +26,16 @@ pub fn resolve(items: &Items, context: &Value) -> Result<Vec<Value>, String> {
         Items::Expression(source) => condition::list(source, context)?,
     };
     sane(list)
+}
+
+/// The same list, unless it is longer than `max_targets` of quell.yml allows.
+pub fn at_most(list: Vec<Value>, most: &Set<u32>) -> Result<Vec<Value>, String> {
+    let count = list.len();
+    if u32::try_from(count).is_ok_and(|count| count <= most.value) {
+        return Ok(list);
+    }
+    let (most, place) = (most.value, &most.place);
+    Err(format!("the list has {count} items, more than {most} (max_targets, {place})"))
 }
 
 fn sane(list: Vec<Value>) -> Result<Vec<Value>, String> {
@@ -63,6 +74,15 @@ mod tests {
 
     fn expression(source: &str) -> Items {
         Items::Expression(source.into())
+    }
+
+    #[test]
+    fn a_list_may_have_as_many_items_as_max_targets_and_not_one_more() {
+        let list = |count: u32| (0..count).map(Value::from).collect::<Vec<_>>();
+        let most = Set::default_of(3);
+        assert_eq!(at_most(list(3), &most), Ok(list(3)));
+        let error = at_most(list(4), &most).unwrap_err();
+        assert_eq!(error, "the list has 4 items, more than 3 (max_targets, default)");
     }
 
     #[test]

@@ -452,7 +452,12 @@ fn tells(rulings: &[Ruling], facts: &Facts) -> bool {
         .any(|ruling| ruling.guard == guard::EVIDENCE && ruling.verdict.caution() >= 2);
     let already_healthy =
         facts.precheck.as_ref().is_some_and(|seen| seen.health == Health::Healthy);
-    evidence && !already_healthy
+    // what only people can end (G5, G12)
+    let for_people = rulings.iter().any(|ruling| {
+        ruling.verdict == Verdict::Refuse
+            && [guard::INEFFECTIVE, guard::ROLLBACK_PROOF].contains(&ruling.guard.as_str())
+    });
+    for_people || (evidence && !already_healthy)
 }
 
 /// What people are told when a run is created: one that `asks` needs a person's yes.

@@ -29,6 +29,7 @@ use crate::model::incident::Notice;
 use crate::model::playbook::Probe;
 use crate::model::playbook::Step;
 use crate::model::playbook::What;
+use crate::model::rule::Set;
 use crate::model::rule::is_schedule;
 use crate::model::run::Event;
 use crate::model::run::Health;
@@ -218,9 +219,16 @@ pub enum Begin {
     },
 }
 
-/// Renders a step, or an item of one; a `for_each` without an item lists its items. `None` when the plan has no such step: a
+/// Renders a step, or an item of one; a `for_each` without an item lists its items, at most `most` of them. `None` when the plan has no such step: a
 /// damaged journal.
-pub fn begin(plan: &Plan, run: &str, state: &State, spot: Spot, attempt: u32) -> Option<Begin> {
+pub fn begin(
+    plan: &Plan,
+    run: &str,
+    state: &State,
+    spot: Spot,
+    attempt: u32,
+    most: &Set<u32>,
+) -> Option<Begin> {
     let Spot { step, item } = spot;
     let definition = plan.playbook.steps.get(step)?;
     let context = plan::spot_context(plan, run, state, spot);
@@ -238,7 +246,8 @@ pub fn begin(plan: &Plan, run: &str, state: &State, spot: Spot, attempt: u32) ->
         }
     }
     if let (Some(each), None) = (&definition.each, item) {
-        return Some(Begin::Write(match items::resolve(&each.items, &context) {
+        let items = items::resolve(&each.items, &context);
+        return Some(Begin::Write(match items.and_then(|items| items::at_most(items, most)) {
             Ok(items) => Event::Listed { step, items },
             Err(reason) => failed(spot, format!("for_each: {reason}")),
         }));

@@ -14,7 +14,7 @@ use crate::model::time::before;
 use crate::model::time::show_duration;
 
 /// This guard's name.
-const NAME: &str = "rollback proof";
+pub const NAME: &str = "rollback proof";
 
 /// Refuses while a proof of `rollback:` is missing, and for a version that was itself rolled back from within `memory`.
 pub(super) fn judge(subject: &Subject, facts: &Facts, now: Timestamp) -> Ruling {

@@ -58,7 +58,7 @@ async fn e01_most_of_a_population() {
     alarm(&rig, &quell).await;
     all_are_held(&quell).await;
     assert_eq!(rig.plant.effects(), []);
-    assert_eq!(rig.pages(), 1);
+    assert_eq!(rig.pages(), 1, "{:#?}", rig.page_words());
     let took = rig::now().duration_since(began);
     rig.report(1, "mass alarm of a population", Some(took.try_into().unwrap_or_default()));
 }
@@ -73,7 +73,7 @@ async fn e01_targets_that_have_nothing_in_common() {
     all_are_held(&quell).await;
     rig.paged(1).await;
     assert_eq!(rig.plant.effects(), []);
-    assert_eq!(rig.pages(), 1);
+    assert_eq!(rig.pages(), 1, "{:#?}", rig.page_words());
     let took = rig::now().duration_since(began);
     rig.report(1, "mass alarm without a population", Some(took.try_into().unwrap_or_default()));
 }

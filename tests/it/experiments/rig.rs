@@ -115,6 +115,14 @@ impl Rig {
         triggers.map(|it| it["dedup_key"].to_string()).collect::<BTreeSet<_>>().len()
     }
 
+    /// What `PagerDuty` was told to page for, in words.
+    pub(super) fn page_words(&self) -> Vec<String> {
+        let requests = self.people.requests(PAGER);
+        let events = requests.iter().map(crate::support::recorder::Request::json);
+        let triggers = events.filter(|it| it["event_action"] == "trigger");
+        triggers.map(|it| it["payload"]["summary"].to_string()).collect()
+    }
+
     /// Waits until `PagerDuty` pages for `count` incidents, or more.
     pub(super) async fn paged(&self, count: usize) {
         wait::until(&format!("{count} pages"), wait::PATIENCE, async || {
