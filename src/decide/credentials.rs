@@ -92,6 +92,22 @@ pub fn used(
     used.into_iter().collect()
 }
 
+/// Whether it takes parameters to say which credentials a playbook uses.
+pub fn by_parameters(playbook: &Playbook) -> bool {
+    let by_template = |action: &Action| match action {
+        Action::Http(call) => call.server.as_deref().is_some_and(is_template),
+        Action::RedisFlush(flush) => is_template(&flush.server),
+        Action::RedisDelete(delete) => is_template(&delete.server),
+        Action::Command(_) => false,
+    };
+    let steps = playbook.steps.iter().chain(&playbook.on_resolve);
+    playbook.parameters.values().any(|parameter| parameter.secret)
+        || steps.into_iter().any(|step| {
+            let acts = matches!(&step.what, What::Action(action) if by_template(action));
+            acts || step.undo.as_ref().is_some_and(by_template)
+        })
+}
+
 /// What a call carries that may be refused: the secrets of the playbook, and the credential of its server.
 fn carried(playbook: &str, action: &Action) -> Vec<String> {
     match action {

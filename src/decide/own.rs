@@ -29,6 +29,10 @@ pub const HEARTBEAT_FAILING: &str = "QuellHeartbeatFailing";
 /// Name of the alert that says that the same thing is fixed again and again.
 pub const CHRONIC: &str = "QuellChronic";
 
+/// The names of all alerts about quell itself.
+pub const NAMES: [&str; 5] =
+    [RELOAD_FAILED, CREDENTIAL_DENIED, CHANNEL_FAILING, HEARTBEAT_FAILING, CHRONIC];
+
 /// The label that names the channel of [`CHANNEL_FAILING`].
 pub const CHANNEL: &str = "channel";
 
@@ -42,9 +46,7 @@ pub fn is_own(source: &str) -> bool {
 
 /// Whether this is the name of an alert about quell itself, which says nothing of any target's health.
 pub fn is_name(alertname: &str) -> bool {
-    [RELOAD_FAILED, CREDENTIAL_DENIED, CHANNEL_FAILING, HEARTBEAT_FAILING, CHRONIC]
-        .contains(&alertname)
-        || surroundings::NAMES.contains(&alertname)
+    NAMES.contains(&alertname) || surroundings::NAMES.contains(&alertname)
 }
 
 /// The channel that an alert says reaches nobody: it is not told of that.

@@ -125,12 +125,24 @@ pub fn subject(
         group: group_of(rule, episode)?,
         acts_on: playbook.acts_on.clone(),
         dependency: dependency(config, target),
-        // parameters that do not fit make no plan
-        credentials: parameters::resolve(playbook, &remedy.with, &alert_context(episode))
-            .map(|parameters| credentials::used(playbook, &parameters, &config.targets))
-            .unwrap_or_default(),
+        credentials: credentials(config, remedy, playbook, episode),
         rollback,
     })
+}
+
+/// The credentials of a remedy that is judged. Parameters that do not fit make no plan, and use nothing.
+fn credentials(
+    config: &Config,
+    remedy: &Remedy,
+    playbook: &Playbook,
+    episode: &Episode,
+) -> Vec<String> {
+    if !credentials::by_parameters(playbook) {
+        return credentials::used(playbook, &BTreeMap::new(), &config.targets);
+    }
+    parameters::resolve(playbook, &remedy.with, &alert_context(episode))
+        .map(|parameters| credentials::used(playbook, &parameters, &config.targets))
+        .unwrap_or_default()
 }
 
 /// The label that says which service an alert is about.

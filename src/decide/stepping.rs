@@ -399,3 +399,6 @@ pub fn is_news(before: &State, state: &State) -> bool {
     };
     tells && summary != before.summary()
 }
+
+#[cfg(test)]
+mod tests;

@@ -199,7 +199,7 @@ impl Store {
     }
 
     /// Notifications of a channel that must arrive, have not since `before`, and for which no other channel was told; the
-    /// oldest first.
+    /// oldest first. That an incident opened need not arrive once somebody has it, or it is over.
     pub async fn late_notifications(
         &self,
         channel: &str,
@@ -207,7 +207,8 @@ impl Store {
     ) -> Result<Vec<Notification>> {
         let rows = sqlx::query(
             "SELECT * FROM outbox o WHERE o.state = 'pending' AND o.channel = $1
-               AND o.created_at <= $2 AND o.kind IN ('opened', 'needs you')
+               AND o.created_at <= $2 AND (o.kind = 'needs you' OR o.kind = 'opened'
+                 AND EXISTS (SELECT 1 FROM incidents i WHERE i.id = o.incident AND i.status = 'open'))
                AND NOT EXISTS (SELECT 1 FROM outbox b WHERE b.origin = o.origin
                  AND b.channel = o.channel AND b.fell_back = 1)
              ORDER BY o.id LIMIT 100",

@@ -41,6 +41,7 @@ use quell::store::people::Speaker;
 use quell::store::people::Word as StoredWord;
 use tempfile::TempDir;
 
+use crate::support::recorder::Answer;
 use crate::support::recorder::Recorder;
 use crate::support::wait::PATIENCE;
 use crate::support::wait::until;
@@ -54,6 +55,14 @@ const START: &str = "2026-01-05T10:00:00Z";
 /// FOLDER is where the files lie that say what a probe sees and how a step exits.
 const FILES: &str = r#"
 rules:
+  - name: edge
+    match: [alertname="Errors", service=~"edge.*"]
+    target: service/{{ labels.service }}
+    response: [{ playbook: call }]
+    verify:
+      command: { shell: "echo >> FOLDER/looks; exit $(cat FOLDER/probe)" }
+      within: 35s
+      hold: 15s
   - name: api
     match: [alertname="Errors", service!=""]
     target: service/{{ labels.service }}
@@ -87,6 +96,11 @@ on_resolve:
   - name: put in
     command: { shell: "exit $(cat FOLDER/step)" }
 ---
+playbook: call
+steps:
+  - name: call
+    http: { method: POST, url: "PEOPLEdeny" }
+---
 playbook: restart
 parameters: { unit: { type: string, required: true } }
 steps:
@@ -108,6 +122,9 @@ severities: { critical: { notify: [chat, pager], ack_within: 20m, escalate_to: [
 windows: [{ name: freeze, from: 2026-01-05T11:00:00Z, until: 2026-01-05T11:10:00Z, effect: refuse }]
 unmatched: [chat]
 ";
+
+/// What playbook `call` is told, but for numbers.
+const DENIED: &str = "`http://127.0.0.1:1` answered 401; it refuses the step's credential; name a server of targets.http";
 
 /// What happens in both worlds.
 #[derive(Debug, Clone, Copy)]
@@ -372,6 +389,7 @@ fn rehearsed(world: &World<'_>, happened: &[Happening]) -> Log {
 async fn agree(script: &[(u64, Say)], ends: u64) {
     let folder = TempDir::new().unwrap();
     let people = Recorder::start().await;
+    people.always("/deny", Answer::status(401));
     let path = folder.path().display().to_string();
     for (name, text) in
         [("quell.yml", SETTINGS), ("rules/r.yml", FILES), ("playbooks/p.yml", PLAYBOOKS)]
@@ -394,6 +412,10 @@ async fn agree(script: &[(u64, Say)], ends: u64) {
     let new = || {
         let mut world = World::with(&library, &library.config, Memory::Whole, start);
         rehearse(&mut world, Say::Sees(1));
+        let which = Which { playbook: Some("call".into()), step: None, nth: None, undo: false };
+        let outcome = Outcome::Denied { credentials: Vec::new(), reason: DENIED.into() };
+        let tried = Tried { outcome, takes: Duration::ZERO };
+        world.script(start, |script| script.step(which, tried));
         world
     };
     // first the rehearsal alone, to know when something happens
@@ -520,4 +542,10 @@ async fn a_schedule_runs_at_its_time_and_the_next_slot_ends_what_failed() {
 async fn what_cannot_be_seen_and_what_no_rule_takes() {
     let script = [(3, Say::Sees(2)), (7, Say::Fire("api")), (9, Say::Fire(""))];
     agree(&script, 60).await;
+}
+
+#[tokio::test]
+async fn g19_a_refused_credential_holds_what_uses_it_and_is_told() {
+    let script = [(7, Say::Fire("edge-a")), (100, Say::Fire("edge-b"))];
+    agree(&script, 300).await;
 }

@@ -362,7 +362,7 @@ ingest: { tokens: [{ name: 'quell:watch', token: hush-hush }] }
     error[Q0126]: unknown channel `slcak`
       ┌─ quell.yml:2:61
       │
-    2 │   pager: { webhook: { url: *********************, fallback: slcak, fallback_after: soon } }
+    2 │   pager: { webhook: { url: *********************, fallback: *****, fallback_after: **** } }
       │                                                             ^^^^^ did you mean `slack`?
       │
       = `channels` has: pager, slack
@@ -370,7 +370,7 @@ ingest: { tokens: [{ name: 'quell:watch', token: hush-hush }] }
     error[Q0112]: `soon` is not a duration; write one like 90s, 5m or 1h30m
       ┌─ quell.yml:2:84
       │
-    2 │   pager: { webhook: { url: *********************, fallback: slcak, fallback_after: soon } }
+    2 │   pager: { webhook: { url: *********************, fallback: *****, fallback_after: **** } }
       │                                                                                    ^^^^
 
     error[Q0120]: channel `slack` cannot stand in for itself

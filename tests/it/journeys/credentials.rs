@@ -1,5 +1,6 @@
 //! G19: a credential that is refused stops what uses it, is told once, and says nothing of the target's health.
 
+use reqwest::Method;
 use serde_json::Value;
 use serde_json::json;
 
@@ -208,4 +209,17 @@ steps:
     .await;
     assert!(stopped["outcome"].as_str().unwrap().contains(API), "{stopped}");
     assert_eq!(site.people.requests("/second").len(), 0);
+
+    let clear = async |credential: &str, token: &str| {
+        let request = site.quell.request(Method::POST, "/api/v1/credentials/clear");
+        let request = request.bearer_auth(token).json(&json!({ "credential": credential }));
+        let reply = request.send().await.unwrap();
+        (reply.status().as_u16(), reply.text().await.unwrap())
+    };
+    let (status, _) = clear(API, "nobody-0123456789").await;
+    assert_eq!(status, 401);
+    let (status, text) = clear("targets.http.shop", "hush-kim-0123456789").await;
+    assert!(status == 409 && text.contains(&format!("refused now: {API}")), "{status} {text}");
+    let (status, text) = clear(API, "hush-kim-0123456789").await;
+    assert!(status == 200 && text.contains("\"cleared_by\":\"kim\""), "{status} {text}");
 }

@@ -15,6 +15,7 @@ on_each_engine!(
     g18_a_notice_falls_back_once_for_all_recipients_of_a_channel,
     g18_the_same_notice_is_owed_to_a_recipient_once,
     g18_a_page_that_is_late_is_found_until_another_channel_was_told,
+    g18_what_somebody_has_is_not_late,
     g18_a_channel_is_in_trouble_until_a_delivery_succeeds,
 );
 
@@ -210,4 +211,18 @@ async fn g18_a_channel_is_in_trouble_until_a_delivery_succeeds(db: Database) {
     let next = claim(&store).await.unwrap();
     store.notification_sent(&next).await.unwrap();
     assert_eq!(seen().await, []);
+}
+
+async fn g18_what_somebody_has_is_not_late(db: Database) {
+    let store = db.store().await;
+    let (incident, _) = open_incident(&store, "A").await;
+    let mut opened = page(incident.id, "pager", "");
+    opened.notice.kind = NoticeKind::Opened;
+    store.tell(vec![opened]).await.unwrap();
+    let late = async || store.late_notifications("pager", at(0)).await.unwrap().len();
+    assert_eq!(late().await, 1);
+    store.acknowledge(incident.id, "dana", None, |_| Vec::new()).await.unwrap();
+    assert_eq!(late().await, 0, "dana has it");
+    store.tell(vec![page(incident.id, "pager", "")]).await.unwrap();
+    assert_eq!(late().await, 1, "what needs a person must arrive all the same");
 }
