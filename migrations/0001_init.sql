@@ -179,3 +179,30 @@ CREATE TABLE used_links (
   by_whom TEXT NOT NULL,
   at BIGINT NOT NULL
 );
+
+-- Windows that operators added beside those of quell.yml. One that ended early has ended_by, and until_at is when it did.
+CREATE TABLE windows (
+  id BIGINT PRIMARY KEY NOT NULL,
+  name TEXT NOT NULL,
+  effect TEXT NOT NULL,
+  matchers TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  by_whom TEXT NOT NULL,
+  at BIGINT NOT NULL,
+  from_at BIGINT NOT NULL,
+  until_at BIGINT NOT NULL,
+  ended_by TEXT NOT NULL
+);
+CREATE INDEX windows_until ON windows (until_at);
+INSERT INTO counters (name, value) VALUES ('window', 0);
+
+-- "Somebody changed this target": automation leaves it alone for a while.
+CREATE TABLE changes (
+  id BIGINT PRIMARY KEY NOT NULL,
+  target TEXT NOT NULL,
+  by_whom TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  at BIGINT NOT NULL
+);
+CREATE INDEX changes_at ON changes (at);
+INSERT INTO counters (name, value) VALUES ('change', 0);

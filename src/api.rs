@@ -6,6 +6,7 @@
 mod act;
 mod auth;
 mod body;
+mod changes;
 mod edge;
 mod errors;
 mod explain;
@@ -15,6 +16,7 @@ mod problem;
 mod read;
 mod views;
 mod webhook;
+mod windows;
 
 #[cfg(test)]
 mod testing;
@@ -24,6 +26,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use axum::Router;
+use axum::routing::delete;
 use axum::routing::get;
 use axum::routing::post;
 use futures_util::future::BoxFuture;
@@ -94,6 +97,9 @@ pub fn router(state: State) -> Router {
         .route("/api/v1/audit", get(read::audit))
         .route("/api/v1/pause", get(read::pauses).post(act::pause))
         .route("/api/v1/resume", post(act::resume))
+        .route("/api/v1/changes", get(changes::list).post(changes::tell))
+        .route("/api/v1/windows", get(windows::list).post(windows::add))
+        .route("/api/v1/windows/{name}", delete(windows::end))
         .route("/act/{token}", get(links::show).post(links::act))
         .route("/errors/{code}", get(errors::page))
         .route("/health", get(health::health))

@@ -1,6 +1,7 @@
 //! The command line. Exit codes: 0 fine, 1 found problems, 2 could not run.
 
 mod backtest;
+mod changes;
 mod check;
 mod completions;
 mod demo;
@@ -17,6 +18,7 @@ mod send;
 mod serve;
 mod server;
 mod test;
+mod window;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -98,6 +100,13 @@ enum Command {
     Pause(people::Pause),
     /// Clear a pause.
     Resume(people::Resume),
+    /// Add, list or end windows: maintenance, a freeze.
+    #[command(subcommand)]
+    Window(window::Command),
+    /// Tell that somebody changed a target, so that quell keeps off it.
+    Changed(changes::Told),
+    /// List what people changed.
+    Changes(changes::Listing),
     /// Check what was recorded.
     #[command(subcommand)]
     Audit(list::AuditCommand),
@@ -160,6 +169,9 @@ async fn run(cli: Cli) -> Result<(), Error> {
         Command::Answer(options) => people::answer(&at, &options).await,
         Command::Pause(options) => people::pause(&at, &options).await,
         Command::Resume(options) => people::resume(&at, &options).await,
+        Command::Changed(options) => changes::tell(&at, &options).await,
+        Command::Changes(options) => changes::list(&at, &options).await,
+        Command::Window(command) => window::run(&at, command).await,
         Command::Audit(command) => list::audit(&at, &command).await,
         Command::Schema(options) => schema::run(&options),
         Command::Completions(options) => {
@@ -260,6 +272,9 @@ fn missing(words: String) -> Error {
 fn store_error(error: crate::store::StoreError) -> Error {
     use crate::store::StoreError;
     match error {
+        StoreError::Missing(words) if words.contains("window") => {
+            Error::problems("Q0408", words).hint("`quell window list` lists those there are")
+        }
         StoreError::Missing(words) => missing(words),
         StoreError::Conflict(words) => Error::problems("Q0408", words),
         StoreError::Forbidden(words) => Error::problems("Q0410", words),

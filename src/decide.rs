@@ -3,6 +3,7 @@
 
 pub mod answer;
 pub mod audience;
+pub mod changed;
 pub mod check;
 pub mod condition;
 pub mod episode;

@@ -95,6 +95,7 @@ impl Library {
     pub fn in_force(&self) -> InForce<'_> {
         InForce {
             config: &self.config,
+            windows: &self.config.windows,
             rules: &self.rules,
             playbooks: &self.playbooks,
             schedules: &self.schedules,

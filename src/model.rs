@@ -1,6 +1,7 @@
 //! Pure data: the words of ARCHITECTURE.md as types, and their text forms.
 
 pub mod alert;
+pub mod change;
 pub mod config;
 pub mod decision;
 pub mod explain;

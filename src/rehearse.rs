@@ -64,6 +64,7 @@ use crate::model::run::Health;
 use crate::model::run::Observation;
 use crate::model::run::Plan;
 use crate::model::time::before;
+use crate::model::window::Window;
 use crate::rehearse::happening::Happening;
 use crate::rehearse::happening::What;
 use crate::rehearse::script::Script;
@@ -189,6 +190,8 @@ pub struct World<'a> {
     /// Those of the runs that have not ended.
     at_work: BTreeSet<RunId>,
     pauses: Vec<Pause>,
+    /// Those of the settings, and those that people added.
+    windows: Arc<Vec<Window>>,
     watched: BTreeMap<usize, Watched>,
     /// The next slot of each schedule.
     coming: BTreeMap<usize, schedules::Coming>,
@@ -229,6 +232,7 @@ impl<'a> World<'a> {
             runs: BTreeMap::new(),
             at_work: BTreeSet::new(),
             pauses: Vec::new(),
+            windows: Arc::new(config.windows.clone()),
             watched: BTreeMap::new(),
             coming: BTreeMap::new(),
             look_back: look_back(library, config),

@@ -5,6 +5,7 @@
 
 pub mod alerts;
 pub mod audit;
+pub mod changes;
 pub mod checks;
 pub mod decisions;
 pub mod episodes;
@@ -17,6 +18,7 @@ pub mod pauses;
 pub mod people;
 pub mod runs;
 pub mod schedules;
+pub mod windows;
 
 use std::borrow::Cow;
 use std::io::ErrorKind;

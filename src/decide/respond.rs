@@ -150,6 +150,8 @@ pub struct Case<'a> {
     pub incident: &'a Incident,
     /// What the rule acts on.
     pub target: &'a str,
+    /// Windows of quell.yml, and those that were added.
+    pub windows: &'a [Window],
     /// Now.
     pub now: Timestamp,
 }
@@ -218,7 +220,7 @@ pub fn asks(case: Case<'_>, playbooks: &BTreeMap<String, Arc<Playbook>>, runs: &
     match next {
         Next::Busy => Asks::Nothing { until: None },
         Next::Observed { at, remedy, round } => {
-            match window::observed_until(&case.config.windows, &episode.labels, at) {
+            match window::observed_until(case.windows, &episode.labels, at) {
                 // observed because of a window: when it is over, the remedy is judged again
                 Some(until) if until <= now => judge(case, playbooks, remedy, round),
                 until if incident.held_until.is_some() => {
@@ -261,12 +263,12 @@ pub fn candidate(
         .ok_or_else(|| format!("there is no playbook {}", remedy.playbook))?;
     let numbered = (number, remedy);
     let mut subject = plan::subject(config, rule, numbered, playbook, episode, incident.id, target);
-    let windows = window::covering(&config.windows, &episode.labels, case.now);
+    let windows = window::covering(case.windows, &episode.labels, case.now);
     subject.modes.extend(window::modes(&windows));
     Ok(Candidate { subject, playbook: Arc::clone(playbook), round })
 }
 
-/// Facts that the episode and the windows of quell.yml tell; pauses and runs are the caller's to add, and outside is not
+/// Facts that the episode and the windows tell; pauses and runs are the caller's to add, and outside is not
 /// asked yet.
 pub fn facts(windows: &[Window], episode: &Episode, now: Timestamp) -> Facts {
     // a slot of a schedule needs no evidence: it is true because it is time

@@ -39,7 +39,7 @@ pub async fn still_true(engine: &Engine, claim: &Claim, state: &State) -> Result
     };
     let subject = plan::subject_of(plan, &library.config.limits, episode.opened_at);
     let pauses = facts::pauses(engine, &library).await?;
-    let windows = &library.config.windows;
+    let windows = &facts::windows(engine, &library).await?;
     let Recheck { mut facts, standing, precheck } =
         stepping::recheck(plan, &subject, state, &episode, windows, pauses, now);
     if standing {

@@ -18,6 +18,8 @@ use crate::model::rule::is_schedule;
 use crate::model::run::Health;
 use crate::model::run::Observation;
 use crate::model::time::before;
+use crate::model::window::OneOff;
+use crate::model::window::Window;
 use crate::probe;
 use crate::probe::Sources;
 use crate::store::Result;
@@ -38,7 +40,7 @@ pub async fn from_store(
         version: engine.store.facts_version().await?,
         pauses: pauses(engine, library).await?,
         runs: engine.store.past_runs(from, case.incident.id).await?,
-        ..respond::facts(&library.config.windows, case.episode, case.now)
+        ..respond::facts(case.windows, case.episode, case.now)
     })
 }
 
@@ -56,6 +58,13 @@ pub async fn pauses(engine: &Engine, library: &Library) -> Result<Vec<Pause>> {
         });
     }
     Ok(pauses)
+}
+
+/// Windows of quell.yml, and those that operators added.
+pub async fn windows(engine: &Engine, library: &Library) -> Result<Vec<Window>> {
+    let added = engine.store.windows().await?;
+    let config = library.config.windows.iter().cloned();
+    Ok(config.chain(added.iter().map(OneOff::window)).collect())
 }
 
 /// What Alertmanager says of the alert now. Alerts of checks, those of quell itself and slots of schedules never went

@@ -18,6 +18,7 @@ use crate::decide::respond::Then;
 use crate::decide::schedule;
 use crate::decide::tell;
 use crate::engine::Engine;
+use crate::engine::facts;
 use crate::engine::judge;
 use crate::engine::people;
 use crate::engine::schedules;
@@ -150,12 +151,12 @@ async fn under_rule(
         }
     };
     for _ in 0..TRIES {
+        let windows = &facts::windows(engine, library).await?;
         let now = engine.clock.now();
         let config = &library.config;
         let (incident, target) = (&incident, target.as_str());
-        match under_case(engine, library, Case { config, rule, episode, incident, target, now })
-            .await
-        {
+        let case = Case { config, rule, episode, incident, target, windows, now };
+        match under_case(engine, library, case).await {
             Err(StoreError::Changed) => {}
             done => return done,
         }

@@ -12,6 +12,7 @@ use crate::decide::schedule;
 use crate::decide::schedule::Slot;
 use crate::decide::schedule::Standing;
 use crate::engine::Engine;
+use crate::engine::facts;
 use crate::engine::intake;
 use crate::library::Library;
 use crate::model::alert::Alert;
@@ -159,7 +160,9 @@ pub(super) async fn judge(
         engine.store.incident_for(&new, episode.id, ack_within, |_| Vec::new()).await?;
     let config = &library.config;
     let target = rule.target.as_str();
-    let case = |now| Case { config, rule, episode, incident: &incident, target, now };
+    let windows = facts::windows(engine, library).await?;
+    let windows = windows.as_slice();
+    let case = |now| Case { config, rule, episode, incident: &incident, target, windows, now };
     match schedule::standing(&runs_of(engine, &incident, episode).await?) {
         Standing::Busy => Ok(None),
         Standing::Done => end(engine, episode).await,

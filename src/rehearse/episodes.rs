@@ -240,16 +240,19 @@ impl World<'_> {
                 return None;
             }
         };
-        let case = Case { config, rule, episode, incident: &incident, target: &target, now };
+        let windows = Arc::clone(&self.windows);
+        let windows = windows.as_slice();
+        let (incident, target) = (&incident, target.as_str());
+        let case = Case { config, rule, episode, incident, target, windows, now };
         let runs = self.past_runs(Timestamp::MAX, incident.id);
         match respond::asks(case, &self.library.playbooks, &runs) {
             Asks::Nothing { until } => until,
             Asks::Page { reason, until } => {
-                self.page(&incident, &reason);
+                self.page(incident, &reason);
                 until
             }
             Asks::Note(reason) => {
-                self.note(episode, Some(&incident), &rule.name, &target, reason);
+                self.note(episode, Some(incident), &rule.name, target, reason);
                 None
             }
             Asks::People(reason) => self.give_to_people(case, reason),
@@ -296,7 +299,7 @@ impl World<'_> {
         let mut facts = Facts {
             pauses: self.pauses.clone(),
             runs: self.past_runs(from, case.incident.id),
-            ..respond::facts(&self.config.windows, episode, now)
+            ..respond::facts(case.windows, episode, now)
         };
         let mut rulings = guard::judge(&candidate.subject, &facts, now);
         if respond::worth_asking(&rulings) {

@@ -255,7 +255,7 @@ impl World<'_> {
         let subject = plan::subject_of(&plan, &self.config.limits, episode.opened_at);
         let pauses = self.pauses.clone();
         let Recheck { mut facts, standing, precheck } = {
-            let windows = &self.config.windows;
+            let windows = self.windows.as_slice();
             stepping::recheck(&plan, &subject, state, &episode, windows, pauses, now)
         };
         if standing {

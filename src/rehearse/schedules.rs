@@ -83,7 +83,9 @@ impl World<'_> {
         let ack_within = respond::ack_within(config, &new.severity);
         let incident = self.incident_for(new, episode, ack_within, |_| Vec::new());
         let target = rule.target.as_str();
-        let case = Case { config, rule, episode, incident: &incident, target, now };
+        let windows = Arc::clone(&self.windows);
+        let windows = windows.as_slice();
+        let case = Case { config, rule, episode, incident: &incident, target, windows, now };
         match schedule::standing(&self.states_of(&incident, episode)) {
             Standing::Busy => None,
             Standing::Done => self.end_slot(episode),

@@ -28,6 +28,8 @@ use quell::model::run::Outcome;
 use quell::model::run::RunState;
 use quell::model::time::after;
 use quell::model::time::since;
+use quell::model::window::Effect;
+use quell::model::window::OneOff;
 use quell::rehearse::Memory;
 use quell::rehearse::World;
 use quell::rehearse::happening::Happening;
@@ -123,6 +125,10 @@ enum Say {
     Cancel,
     Pause,
     Resume,
+    /// Somebody adds a window with this effect, for an hour.
+    Adds(Effect),
+    /// It is ended.
+    Ends,
 }
 
 /// Everything that people could read afterwards, in an order of its own.
@@ -249,6 +255,8 @@ impl Real {
                 store.resume("all").await.unwrap();
                 store.wake_all_episodes().await.unwrap();
             }
+            Say::Adds(effect) => store.add_window(&deploy(effect, now)).await.unwrap(),
+            Say::Ends => store.end_window("deploy", "dana").await.unwrap(),
         }
         self.app.engine.wake.all();
     }
@@ -322,6 +330,20 @@ fn resolved(service: &str, at: Timestamp) -> Alert {
     }
 }
 
+fn deploy(effect: Effect, now: Timestamp) -> OneOff {
+    OneOff {
+        name: "deploy".into(),
+        effect,
+        matchers: Vec::new(),
+        reason: "deploy 41".into(),
+        by: "dana".into(),
+        at: now,
+        from: now,
+        until: after(now, Duration::from_hours(1)),
+        ended_by: None,
+    }
+}
+
 fn rehearse(world: &mut World<'_>, say: Say) {
     let now = world.now();
     let about = About::default();
@@ -346,6 +368,8 @@ fn rehearse(world: &mut World<'_>, say: Say) {
         Say::Cancel => world.say("dana", &about, Word::Cancel).unwrap(),
         Say::Pause => world.pause("all", "dana", ""),
         Say::Resume => world.resume("all").unwrap(),
+        Say::Adds(effect) => world.add_window(deploy(effect, now)).unwrap(),
+        Say::Ends => world.end_window("deploy").unwrap(),
     }
 }
 
@@ -502,6 +526,41 @@ async fn a_page_is_held_until_its_time_is_over() {
 async fn a_window_refuses_until_its_end() {
     let script = [(3700, Say::Fire("api")), (4150, Say::Fire("api")), (4300, Say::Sees(0))];
     agree(&script, 4500).await;
+}
+
+#[tokio::test]
+async fn a_window_that_was_added_refuses_until_it_is_ended() {
+    let script = [
+        (3, Say::Adds(Effect::Refuse)),
+        (7, Say::Fire("api")),
+        (700, Say::Ends),
+        (850, Say::Sees(0)),
+    ];
+    agree(&script, 1000).await;
+}
+
+#[tokio::test]
+async fn what_was_observed_in_a_window_that_was_added_is_judged_again_when_it_is_ended() {
+    let script = [
+        (3, Say::Adds(Effect::Observe)),
+        (7, Say::Fire("api")),
+        (300, Say::Ends),
+        (800, Say::Sees(0)),
+    ];
+    agree(&script, 1200).await;
+}
+
+#[tokio::test]
+async fn a_window_that_begins_between_two_steps_holds_the_second_one() {
+    let script = [
+        (3, Say::Exits(1)),
+        (7, Say::Fire("api")),
+        (37, Say::Adds(Effect::Refuse)),
+        (50, Say::Exits(0)),
+        (400, Say::Ends),
+        (500, Say::Sees(0)),
+    ];
+    agree(&script, 700).await;
 }
 
 #[tokio::test]
