@@ -206,3 +206,16 @@ CREATE TABLE changes (
 );
 CREATE INDEX changes_at ON changes (at);
 INSERT INTO counters (name, value) VALUES ('change', 0);
+
+-- How far rules are trusted: a line for each demotion and promotion; the last one of a rule holds.
+CREATE TABLE trust (
+  id BIGINT PRIMARY KEY NOT NULL,
+  rule TEXT NOT NULL,
+  mode TEXT NOT NULL,
+  why TEXT NOT NULL,
+  by_whom TEXT NOT NULL,
+  at BIGINT NOT NULL
+);
+CREATE INDEX trust_rule ON trust (rule, id);
+INSERT INTO counters (name, value) VALUES ('trust', 0);
+CREATE INDEX runs_rule ON runs (rule, started_at);

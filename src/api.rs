@@ -13,6 +13,7 @@ mod explain;
 mod health;
 mod links;
 mod problem;
+mod promote;
 mod read;
 mod views;
 mod webhook;
@@ -90,6 +91,7 @@ pub fn router(state: State) -> Router {
         .route("/api/v1/explain", post(explain::alert))
         .route("/api/v1/explain/{id}", get(explain::stored))
         .route("/api/v1/rules", get(read::rules))
+        .route("/api/v1/rules/{name}/promote", post(promote::promote))
         .route("/api/v1/playbooks", get(read::playbooks))
         .route("/api/v1/checks", get(read::checks))
         .route("/api/v1/schedules", get(read::schedules))

@@ -12,6 +12,7 @@ mod init;
 mod list;
 mod output;
 mod people;
+mod rules;
 mod schedules;
 mod schema;
 mod send;
@@ -103,6 +104,10 @@ enum Command {
     /// Add, list or end windows: maintenance, a freeze.
     #[command(subcommand)]
     Window(window::Command),
+    /// List rules: what each may do, and what its runs came to.
+    Rules(rules::Listing),
+    /// Trust a rule again that was demoted because it did not help.
+    Promote(rules::Promote),
     /// Tell that somebody changed a target, so that quell keeps off it.
     Changed(changes::Told),
     /// List what people changed.
@@ -169,6 +174,8 @@ async fn run(cli: Cli) -> Result<(), Error> {
         Command::Answer(options) => people::answer(&at, &options).await,
         Command::Pause(options) => people::pause(&at, &options).await,
         Command::Resume(options) => people::resume(&at, &options).await,
+        Command::Rules(options) => rules::list(&at, &options).await,
+        Command::Promote(options) => rules::promote(&at, &options).await,
         Command::Changed(options) => changes::tell(&at, &options).await,
         Command::Changes(options) => changes::list(&at, &options).await,
         Command::Window(command) => window::run(&at, command).await,

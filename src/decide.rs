@@ -24,4 +24,5 @@ pub mod schedule;
 pub mod slots;
 pub mod stepping;
 pub mod tell;
+pub mod trust;
 pub mod window;

@@ -13,6 +13,7 @@ pub mod intake;
 pub mod judge;
 pub mod people;
 pub mod schedules;
+pub mod trust;
 pub mod worker;
 
 use std::sync::Arc;
@@ -68,6 +69,7 @@ impl Engine {
         self.supervise("deliver", |engine| async move { deliver::run(engine).await });
         self.supervise("checks", |engine| async move { checks::run(engine).await });
         self.supervise("schedules", |engine| async move { schedules::run(engine).await });
+        self.supervise("trust", |engine| async move { trust::run(engine).await });
         self.supervise("escalate", |engine| async move { escalate::run(engine).await });
     }
 

@@ -15,4 +15,5 @@ pub mod re2;
 pub mod rule;
 pub mod run;
 pub mod time;
+pub mod trust;
 pub mod window;

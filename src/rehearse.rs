@@ -27,6 +27,7 @@ mod runs;
 pub mod scenario;
 mod schedules;
 pub mod script;
+mod trust;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -41,11 +42,13 @@ use jiff::Timestamp;
 use crate::decide::check;
 use crate::decide::episode::Change;
 use crate::decide::machine::State;
+use crate::decide::own;
 use crate::decide::respond;
 use crate::decide::schedule;
 use crate::library::Library;
 use crate::model::alert::Alert;
 use crate::model::alert::AlertStatus;
+use crate::model::change::Changed;
 use crate::model::config::Config;
 use crate::model::decision::Decision;
 use crate::model::decision::PastRun;
@@ -64,6 +67,7 @@ use crate::model::run::Health;
 use crate::model::run::Observation;
 use crate::model::run::Plan;
 use crate::model::time::before;
+use crate::model::trust::Trusts;
 use crate::model::window::Window;
 use crate::rehearse::happening::Happening;
 use crate::rehearse::happening::What;
@@ -192,6 +196,10 @@ pub struct World<'a> {
     pauses: Vec<Pause>,
     /// Those of the settings, and those that people added.
     windows: Arc<Vec<Window>>,
+    /// What people changed.
+    changes: Vec<Changed>,
+    /// The last word on how far rules are trusted.
+    trust: Trusts,
     watched: BTreeMap<usize, Watched>,
     /// The next slot of each schedule.
     coming: BTreeMap<usize, schedules::Coming>,
@@ -233,6 +241,8 @@ impl<'a> World<'a> {
             at_work: BTreeSet::new(),
             pauses: Vec::new(),
             windows: Arc::new(config.windows.clone()),
+            changes: Vec::new(),
+            trust: Trusts::new(),
             watched: BTreeMap::new(),
             coming: BTreeMap::new(),
             look_back: look_back(library, config),
@@ -373,7 +383,10 @@ impl<'a> World<'a> {
 
     /// What Alertmanager says of an alert now; alerts of checks and schedules never went through it.
     fn standing(&self, episode: &Episode) -> Standing {
-        if episode.source.starts_with(CHECK) || schedule::name_of(&episode.source).is_some() {
+        if own::is_own(&episode.source)
+            || episode.source.starts_with(CHECK)
+            || schedule::name_of(&episode.source).is_some()
+        {
             return Standing::NotAsked;
         }
         self.script.standing(episode)

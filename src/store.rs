@@ -18,6 +18,7 @@ pub mod pauses;
 pub mod people;
 pub mod runs;
 pub mod schedules;
+pub mod trust;
 pub mod windows;
 
 use std::borrow::Cow;

@@ -156,7 +156,7 @@ impl Reloader {
     /// Ends the alerts that this process raised.
     async fn mend(&mut self, now: Timestamp) {
         let over = self.raised.values().cloned();
-        let over = over.map(|(labels, notes)| own::reload_mended(labels, notes, now)).collect();
+        let over = over.map(|(labels, notes)| own::mended(labels, notes, now)).collect();
         if self.raise(over).await {
             self.raised.clear();
         }

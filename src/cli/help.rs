@@ -186,6 +186,26 @@ const GROUPS: &[(&str, &[Shown])] = &[
                 ],
             ),
             (
+                "rules",
+                &[
+                    ("quell rules", "mode, runs, success, and when people disagreed"),
+                    ("quell rules api-error-rate --json", "one, for scripts"),
+                ],
+            ),
+            (
+                "promote",
+                &[
+                    (
+                        "quell promote api-error-rate --by dana --reason fixed-the-probe",
+                        "one rung: observe, approve, auto",
+                    ),
+                    (
+                        "quell promote api-error-rate --to auto --by dana --reason tested",
+                        "at once, if the files allow it",
+                    ),
+                ],
+            ),
+            (
                 "changed",
                 &[
                     (

@@ -53,6 +53,7 @@ use crate::model::run::Plan;
 use crate::model::run::RunState;
 use crate::model::time::show_duration;
 use crate::model::time::since;
+use crate::model::trust::Trusts;
 use crate::model::window::Window;
 
 /// The files that are in force.
@@ -62,6 +63,8 @@ pub struct Files<'a> {
     pub config: &'a Config,
     /// Its windows, and where a store is known those that were added.
     pub windows: &'a [Window],
+    /// How far rules are trusted, where a store is known.
+    pub trust: &'a Trusts,
     /// All rules.
     pub rules: &'a Index,
     /// Playbooks by name.
@@ -177,8 +180,9 @@ pub fn judge(
     };
     let incident = known.incident.as_ref().unwrap_or(&opening.incident);
     let Files { config, windows, .. } = files;
+    let trust = files.trust.get(&rule.name);
     let target = opening.target.as_deref().unwrap_or_default();
-    let case = Case { config, rule, episode, incident, target, windows, now };
+    let case = Case { config, rule, episode, incident, target, windows, trust, now };
     if let Err(error) = &opening.target {
         let page = paged::plan(case, Some(error.clone()));
         return Judgement { reason: error.clone(), page, ..judgement };
@@ -340,7 +344,9 @@ pub fn stored(files: Files<'_>, episode: &Episode, decided: &[Decided]) -> Expla
             page: rule.zip(incident.as_ref()).and_then(|(rule, incident)| {
                 let Files { config, windows, .. } = files;
                 let (target, now) = (decision.target.as_str(), decision.at);
-                paged::plan(Case { config, rule, episode, incident, target, windows, now }, None)
+                let trust = files.trust.get(&rule.name);
+                let case = Case { config, rule, episode, incident, target, windows, trust, now };
+                paged::plan(case, None)
             }),
             rulings: rulings.map(|ruling| Judged { ruling, assumed: false }).collect(),
             remedies: match (plan, rule) {

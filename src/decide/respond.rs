@@ -21,6 +21,8 @@ use crate::decide::plan;
 use crate::decide::response;
 use crate::decide::response::Next;
 use crate::decide::tell;
+use crate::decide::trust;
+use crate::decide::trust::Policy;
 use crate::decide::window;
 use crate::model::config::Config;
 use crate::model::decision::Decision;
@@ -44,6 +46,7 @@ use crate::model::run::Observation;
 use crate::model::run::Plan;
 use crate::model::time::after;
 use crate::model::time::since;
+use crate::model::trust::Trust;
 use crate::model::window::Window;
 
 /// Why an alert without a rule gets nothing.
@@ -152,6 +155,8 @@ pub struct Case<'a> {
     pub target: &'a str,
     /// Windows of quell.yml, and those that were added.
     pub windows: &'a [Window],
+    /// The last word on how far the rule is trusted.
+    pub trust: Option<&'a Trust>,
     /// Now.
     pub now: Timestamp,
 }
@@ -188,6 +193,8 @@ pub struct Candidate {
     pub playbook: Arc<Playbook>,
     /// How often it was begun before for this trouble and did nothing.
     pub round: u32,
+    /// What may lower the trust in its rule; `None` for a schedule.
+    pub policy: Option<Policy>,
 }
 
 impl Candidate {
@@ -199,6 +206,7 @@ impl Candidate {
             limits.global_rate.value.per,
             limits.rule_rate.as_ref().map_or(Duration::ZERO, |rate| rate.value.per),
             limits.playbook_rate.map_or(Duration::ZERO, |rate| rate.per),
+            self.policy.as_ref().map(Policy::look_back).unwrap_or_default(),
         ]
         .into_iter()
         .max()
@@ -265,7 +273,9 @@ pub fn candidate(
     let mut subject = plan::subject(config, rule, numbered, playbook, episode, incident.id, target);
     let windows = window::covering(case.windows, &episode.labels, case.now);
     subject.modes.extend(window::modes(&windows));
-    Ok(Candidate { subject, playbook: Arc::clone(playbook), round })
+    subject.modes.extend(case.trust.map(|it| (trust::knob(it), it.mode)));
+    let policy = Policy::of(config, rule, number, playbook.mode);
+    Ok(Candidate { subject, playbook: Arc::clone(playbook), round, policy })
 }
 
 /// Facts that the episode and the windows tell; pauses and runs are the caller's to add, and outside is not
@@ -551,7 +561,8 @@ mod tests {
         };
         let mut subject = subject();
         subject.limits.cooldown.value = Duration::from_hours(9);
-        let candidate = Candidate { subject, playbook: Arc::new(playbook), round: 0 };
+        let playbook = Arc::new(playbook);
+        let candidate = Candidate { subject, playbook, round: 0, policy: None };
         assert_eq!(candidate.look_back(), Duration::from_hours(18));
     }
 }

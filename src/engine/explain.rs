@@ -46,7 +46,8 @@ const SOURCE: &str = "explain";
 pub async fn explain(engine: &Engine, question: &Question) -> Result<Explanation> {
     let library = engine.library.load_full();
     let windows = &facts::windows(engine, &library).await?;
-    let files = Files { windows, ..library.in_force() };
+    let trust = &engine.store.trusts().await?;
+    let files = Files { windows, trust, ..library.in_force() };
     let now = engine.clock.now();
     let mut asks = Asking { engine, library: &library, files, now, at: now, assumed: Vec::new() };
     match &question.of {
@@ -116,6 +117,7 @@ impl Asking<'_> {
     async fn known(&mut self, rule: &Rule, episode: &Episode) -> Result<Known> {
         let Self { engine, library, files, now, at, .. } = *self;
         let Files { config, windows, .. } = files;
+        let trust = files.trust.get(&rule.name);
         let opening = respond::opening(config, rule, episode, at);
         // the incident of a schedule is that of all its slots
         let group = schedule::name_of(&rule.name).unwrap_or(&opening.incident.group_key);
@@ -125,7 +127,8 @@ impl Asking<'_> {
         // the target's error is what the explanation says then
         let target = opening.target.unwrap_or_default();
         let mut facts = None;
-        let case = Case { config, rule, episode, incident, target: &target, windows, now: at };
+        let case =
+            Case { config, rule, episode, incident, target: &target, windows, trust, now: at };
         if let Asks::Remedy(candidate) = respond::asks(case, &library.playbooks, &past) {
             let received = episode.id.0 > 0;
             facts = Some(if received && at == now {

@@ -71,7 +71,7 @@ pub async fn windows(engine: &Engine, library: &Library) -> Result<Vec<Window>> 
 /// through it.
 pub async fn standing(library: &Library, episode_source: &str, labels: &Labels) -> Standing {
     let of_check = episode_source.starts_with(crate::engine::checks::SOURCE);
-    if of_check || episode_source == own::SOURCE || is_schedule(episode_source) {
+    if of_check || own::is_own(episode_source) || is_schedule(episode_source) {
         return Standing::NotAsked;
     }
     let asked = probe::standing(labels, library.config.alertmanager.as_ref());

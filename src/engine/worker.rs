@@ -23,6 +23,7 @@ use crate::engine::WORKERS;
 use crate::engine::act_on;
 use crate::engine::facts;
 use crate::engine::people;
+use crate::engine::trust;
 use crate::model::incident::Owed;
 use crate::model::run::Entry;
 use crate::model::run::Event;
@@ -214,7 +215,11 @@ pub(super) async fn write(
         due_at: (!summary.is_final()).then(|| after(now, lease)),
     };
     let owed = owed(engine, claim, state, &after_event, now).await?;
-    engine.store.append(claim, entry, &row, owed).await?;
+    if summary.is_final() {
+        trust::end(engine, claim, entry, &row, owed).await?;
+    } else {
+        engine.store.append(claim, entry, &row, owed).await?;
+    }
     *state = after_event;
     engine.metrics.event();
     if summary.is_final() {

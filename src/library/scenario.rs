@@ -129,6 +129,10 @@ pub enum Deed {
     },
     /// A window that was added ends now.
     WindowEnds(String),
+    /// Somebody changed this target.
+    Changed(String),
+    /// A person trusts this rule again, one rung more.
+    Promote(String),
     /// quell stops and starts again.
     Restart,
 }

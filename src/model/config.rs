@@ -233,6 +233,8 @@ pub struct Limits {
     pub max_age: Set<Duration>,
     /// Time between runs on one target, when a rule says nothing; a rule may only lengthen it.
     pub cooldown: Set<Duration>,
+    /// Runs of one rule that did not help, after which it is trusted one rung less.
+    pub demote_after: Set<Rate>,
 }
 
 impl Default for Limits {
@@ -243,6 +245,7 @@ impl Default for Limits {
             concurrent: Set::default_of(5),
             max_age: Set::default_of(minutes(15)),
             cooldown: Set::default_of(minutes(5)),
+            demote_after: Set::default_of(Rate { count: 3, per: minutes(24 * 60) }),
         }
     }
 }

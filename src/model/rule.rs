@@ -114,6 +114,8 @@ pub struct RuleLimits {
     pub cooldown: Option<Set<Duration>>,
     /// Runs of this rule in a span of time.
     pub rate: Option<Set<Rate>>,
+    /// Runs of this rule that did not help, after which it is trusted one rung less; beside that of quell.yml.
+    pub demote_after: Option<Set<Rate>>,
 }
 
 /// A probe on a cron schedule that raises and resolves alerts of its own.

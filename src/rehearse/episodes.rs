@@ -243,7 +243,9 @@ impl World<'_> {
         let windows = Arc::clone(&self.windows);
         let windows = windows.as_slice();
         let (incident, target) = (&incident, target.as_str());
-        let case = Case { config, rule, episode, incident, target, windows, now };
+        let trust = self.trust.get(&rule.name).cloned();
+        let trust = trust.as_ref();
+        let case = Case { config, rule, episode, incident, target, windows, trust, now };
         let runs = self.past_runs(Timestamp::MAX, incident.id);
         match respond::asks(case, &self.library.playbooks, &runs) {
             Asks::Nothing { until } => until,
@@ -266,6 +268,9 @@ impl World<'_> {
         candidate: &Candidate,
     ) -> Option<Timestamp> {
         let (facts, rulings) = self.judge(case, candidate);
+        if self.trusts_less(case, candidate, &facts) {
+            return Some(self.now);
+        }
         let Conclusion { decision, owed, page, then } =
             respond::conclude(case, candidate, &facts, rulings);
         let verdict = decision.verdict.clone();

@@ -9,13 +9,16 @@ use super::World;
 use super::happening::What;
 use crate::decide::answer;
 use crate::decide::audience;
+use crate::decide::changed;
 use crate::decide::tell;
+use crate::decide::trust;
 use crate::decide::window;
 use crate::model::decision::Pause;
 use crate::model::incident::EpisodeId;
 use crate::model::incident::IncidentId;
 use crate::model::incident::IncidentStatus;
 use crate::model::incident::RunId;
+use crate::model::playbook::Mode;
 use crate::model::run::Event;
 use crate::model::run::RunState;
 use crate::model::window::OneOff;
@@ -247,6 +250,27 @@ impl World<'_> {
         }
         self.happens(What::Said(format!("window {name} is ended")));
         self.judge_again();
+        Ok(())
+    }
+
+    /// Somebody changed a target.
+    pub fn changed(&mut self, target: &str, by: &str, reason: &str) -> Said {
+        let change = changed::told(target, by, reason, self.now)?;
+        self.happens(What::Said(format!("{by} changed {target}")));
+        self.changes.push(change);
+        Ok(())
+    }
+
+    /// A person trusts a rule again, one rung or up to `to`.
+    pub fn promote(&mut self, rule: &str, to: Option<Mode>, by: &str, reason: &str) -> Said {
+        let found = self.library.rules.rules().iter().find(|it| it.name == rule);
+        let Some(found) = found else { return Err(format!("there is no rule {rule}")) };
+        let last = self.trust.get(rule);
+        let trust = trust::promotion(self.config, found, last, to, by, reason, self.now)?;
+        self.happens(What::Said(format!("{by} promotes {rule} to {}", trust.mode.as_str())));
+        self.trust.insert(rule.to_owned(), trust);
+        self.tell_of_trust();
+        self.wake_open();
         Ok(())
     }
 

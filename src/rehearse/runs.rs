@@ -425,6 +425,7 @@ impl World<'_> {
             self.owe(owed);
         }
         if summary.is_final() {
+            self.trusts_less_after(&plan);
             // whoever waits for the end of this run: the episodes of its incident are judged again
             let episodes = self.incidents.get(&plan.incident).map(|it| it.episodes.clone());
             for episode in episodes.unwrap_or_default() {

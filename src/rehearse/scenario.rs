@@ -293,6 +293,8 @@ fn deed(world: &mut World<'_>, deed: &Deed) -> Result<(), String> {
             });
         }
         Deed::WindowEnds(name) => return world.end_window(name),
+        Deed::Changed(target) => return world.changed(target, "the test", ""),
+        Deed::Promote(rule) => return world.promote(rule, None, "the test", "the test says so"),
         Deed::Restart => world.restart(),
     }
     Ok(())

@@ -26,7 +26,8 @@ impl Store {
         let added = self.windows().await?;
         let windows = files.config.windows.iter().cloned();
         let windows: Vec<_> = windows.chain(added.iter().map(OneOff::window)).collect();
-        let files = Files { windows: &windows, ..files };
+        let trust = &self.trusts().await?;
+        let files = Files { windows: &windows, trust, ..files };
         let missing = |what: String| StoreError::Missing(format!("there is no {what}"));
         match about {
             About::Incident(id) => {

@@ -39,6 +39,8 @@ use crate::store::outbox::owe;
 use crate::store::plain;
 use crate::store::text;
 use crate::store::to_json;
+use crate::store::trust;
+use crate::store::trust::Ending;
 
 /// A run as listed: its row, without the journal.
 #[derive(Debug, Clone, serde::Serialize)]
@@ -206,6 +208,18 @@ impl Store {
         row: &Row,
         owed: Vec<Owed>,
     ) -> Result<()> {
+        self.append_and_judge(claim, entry, row, owed, None).await
+    }
+
+    /// As [`Store::append`]; when the entry ends the run, the trust in its rule is judged in the same transaction.
+    pub async fn append_and_judge(
+        &self,
+        claim: &mut Claim,
+        entry: Entry,
+        row: &Row,
+        owed: Vec<Owed>,
+        ending: Option<Ending<'_>>,
+    ) -> Result<()> {
         let (body, head) = chained(claim.run, &claim.head, &entry)?;
         let mut tx = self.begin().await?;
         let ended = row.state.is_final();
@@ -249,6 +263,9 @@ impl Store {
             .await?;
         }
         owe(&mut tx, owed, entry.at).await?;
+        if let Some(ending) = ending.filter(|_| ended) {
+            trust::at_end(&mut tx, ending, entry.at).await?;
+        }
         commit(tx).await?;
         claim.head = head;
         claim.entries.push(entry);

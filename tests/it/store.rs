@@ -14,6 +14,7 @@ mod people;
 mod races;
 mod runs;
 mod schedules;
+mod trust;
 mod windows;
 
 use std::collections::BTreeMap;

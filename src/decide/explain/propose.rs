@@ -86,7 +86,8 @@ pub(super) fn as_now(
     let Files { config, windows, .. } = files;
     let (target, now) = (decision.target.as_str(), decision.at);
     let incident = &respond::opening(config, rule, episode, now).incident;
-    let case = Case { config, rule, episode, incident, target, windows, now };
+    let trust = files.trust.get(&rule.name);
+    let case = Case { config, rule, episode, incident, target, windows, trust, now };
     remedies(files, case, first)
 }
 

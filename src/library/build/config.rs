@@ -430,5 +430,10 @@ fn limits(at: At<'_>, raw: RawLimits) -> Limits {
             *limit = Set { value, place: place(at, found.span) };
         }
     }
+    if let Some(found) = raw.demote_after.and_then(Field::found)
+        && let Some(value) = text::rate_of_one(at, &found)
+    {
+        limits.demote_after = Set { value, place: place(at, found.span) };
+    }
     limits
 }

@@ -216,7 +216,15 @@ fn limits(at: At<'_>, raw: RawRuleLimits) -> (RuleLimits, Span, Span) {
         let value: Rate = text::rate(at, &found)?;
         Some(Set { value, place: place(at, found.span) })
     });
-    (RuleLimits { settle, cooldown, rate }, cooldown_span.unwrap_or_default(), rate_span)
+    let demote_after = raw.demote_after.and_then(Field::found).and_then(|found| {
+        let value: Rate = text::rate_of_one(at, &found)?;
+        Some(Set { value, place: place(at, found.span) })
+    });
+    (
+        RuleLimits { settle, cooldown, rate, demote_after },
+        cooldown_span.unwrap_or_default(),
+        rate_span,
+    )
 }
 
 /// A check and the place of its name.

@@ -309,4 +309,8 @@ pub(crate) struct RawLimits {
     /// Time between runs on one target. A rule may only lengthen it.
     #[schemars(extend("default" = "5m"))]
     pub(crate) cooldown: Opt<DurationText>,
+    /// After so many runs of one rule in a sliding span of time that did not help, the rule is trusted one rung less:
+    /// auto, approve, observe. `quell promote` puts it back.
+    #[schemars(extend("default" = "3 per 1d"))]
+    pub(crate) demote_after: Opt<RateText>,
 }

@@ -116,6 +116,10 @@ pub(crate) struct RawRuleLimits {
     /// Runs of this rule in a sliding span of time. No limit of its own when silent.
     #[schemars(extend("examples" = ["3 per 1h"]))]
     pub(crate) rate: Opt<RateText>,
+    /// After so many runs in a sliding span of time that did not help, the rule is trusted one rung less: auto, approve,
+    /// observe. That of quell.yml holds beside it.
+    #[schemars(extend("examples" = ["2 per 6h"]))]
+    pub(crate) demote_after: Opt<RateText>,
 }
 
 /// What happens after the last remedy: a person is told, always.

@@ -46,7 +46,7 @@ pub(crate) struct RawTest {
 #[serde(rename = "an event")]
 #[schemars(extend("allOf" = [exactly_one(&[
     "alert", "resolve", "probe", "step", "silence", "unsilence", "alertmanager", "approve", "reject", "ack", "answer", "cancel",
-    "pause", "resume", "window", "window_ends", "restart",
+    "pause", "resume", "window", "window_ends", "changed", "promote", "restart",
 ])]))]
 #[schemars(extend("dependencies" = { "annotations": ["alert"], "truncated": ["alert"] }))]
 pub(crate) struct RawEvent {
@@ -89,6 +89,12 @@ pub(crate) struct RawEvent {
     /// The window of this name that was added ends now.
     #[schemars(extend("examples" = ["deploy"]))]
     pub(crate) window_ends: Opt<String>,
+    /// Somebody changed this target, or all below it.
+    #[schemars(extend("examples" = ["kubernetes/prod/deployment/api"]))]
+    pub(crate) changed: Opt<String>,
+    /// A person trusts this rule again, one rung more.
+    #[schemars(extend("examples" = ["api-error-rate"]))]
+    pub(crate) promote: Opt<String>,
     /// quell stops and starts again: what is in flight is found in flight.
     pub(crate) restart: Opt<RawNothing>,
 }

@@ -5,17 +5,17 @@ use super::rule;
 
 #[test]
 fn an_unknown_key_is_suggested_and_listed() {
-    insta::assert_snapshot!(check(&[("rules/api.yml", &rule("    limits:\n      cooldwn: 15m\n"))]), @r"
-    error[Q0104]: unknown key `cooldwn`
-      ┌─ rules/api.yml:6:7
-      │
-    6 │       cooldwn: 15m
-      │       ^^^^^^^ did you mean `cooldown`?
-      │
-      = `limits` of a rule takes: settle, cooldown, rate
+    insta::assert_snapshot!(check(&[("rules/api.yml", &rule("    limits:\n      cooldwn: 15m\n"))]), @r#"
+error[Q0104]: unknown key `cooldwn`
+  ┌─ rules/api.yml:6:7
+  │
+6 │       cooldwn: 15m
+  │       ^^^^^^^ did you mean `cooldown`?
+  │
+  = `limits` of a rule takes: settle, cooldown, rate, demote_after
 
-    1 file, 1 rule, 0 playbooks: 1 error
-    ");
+1 file, 1 rule, 0 playbooks: 1 error
+"#);
 }
 
 #[test]

@@ -28,7 +28,7 @@ use crate::model::labels::Labels;
 
 /// Keys of an event that say what happens.
 const DEEDS: &str = "alert, resolve, probe, step, silence, unsilence, alertmanager, approve, reject, ack, answer, cancel, \
-                     pause, resume, window, window_ends or restart";
+                     pause, resume, window, window_ends, changed, promote or restart";
 
 /// One event; `before` is the time of the one before it.
 pub(super) fn event(
@@ -117,6 +117,12 @@ fn deeds(
     }
     if let Some(field) = raw.window_ends {
         deeds.push(field.found().map(|it| Deed::WindowEnds(it.value)));
+    }
+    if let Some(field) = raw.changed {
+        deeds.push(field.found().map(|it| Deed::Changed(it.value)));
+    }
+    if raw.promote.is_some() {
+        deeds.push(names.rule(raw.promote).map(|it| Deed::Promote(it.value)));
     }
     if raw.restart.is_some() {
         deeds.push(Some(Deed::Restart));
