@@ -23,6 +23,8 @@ pub mod response;
 pub mod schedule;
 pub mod slots;
 pub mod stepping;
+pub mod target;
 pub mod tell;
+pub mod trip;
 pub mod trust;
 pub mod window;

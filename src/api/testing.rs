@@ -371,6 +371,8 @@ fn plan(incident: &Incident) -> Plan {
         labels: incident.labels.clone(),
         annotations: Labels::default(),
         verify: None,
+        group: String::new(),
+        left_version: String::new(),
         approve_until: Some(at("2026-11-21T03:00:00Z")),
         rules_digest: String::new(),
     }
@@ -384,6 +386,9 @@ pub(super) fn playbook(steps: Vec<Step>) -> Playbook {
         tier: 3,
         mode: Mode::Auto,
         limits: PlaybookLimits::default(),
+        acts_on: Vec::new(),
+        cache: None,
+        rollback: None,
         steps,
         on_resolve: Vec::new(),
         file: "playbooks/restart.yml".into(),

@@ -1,8 +1,14 @@
 //! Changes that people make (G15): what makes one, and which targets it covers.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::model::change::Changed;
+use crate::model::config::Config;
+use crate::model::decision::Hand;
+use crate::model::decision::HandKind;
+use crate::model::rule::Rule;
 
 /// Characters of a target, at most.
 const MAX_TARGET: usize = 500;
@@ -32,9 +38,31 @@ pub fn covers(changed: &str, target: &str) -> bool {
     target.strip_prefix(changed).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
+/// How long a change counts for a rule; the guard itself looks at the exact time.
+pub fn quiet(config: &Config, rule: Option<&Rule>) -> Duration {
+    let own = rule.and_then(|rule| rule.limits.quiet.as_ref());
+    own.map_or(Duration::ZERO, |own| own.value).max(config.limits.quiet.value)
+}
+
+/// People who changed the target.
+pub fn hands(changes: &[Changed], target: &str) -> Vec<Hand> {
+    let mine = changes.iter().filter(|change| covers(&change.target, target));
+    mine.map(|change| Hand {
+        kind: HandKind::Changed,
+        by: change.by.clone(),
+        at: change.at,
+        what: match change.reason.as_str() {
+            "" => change.target.clone(),
+            reason => format!("{}: {reason}", change.target),
+        },
+    })
+    .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::rule::Set;
 
     #[test]
     fn a_change_covers_its_target_and_all_below_it() {
@@ -48,6 +76,29 @@ mod tests {
         ] {
             assert_eq!(covers(changed, target), expected, "{changed} {target}");
         }
+    }
+
+    #[test]
+    fn whoever_changed_the_target_is_a_hand_with_what_they_changed() {
+        let now = Timestamp::UNIX_EPOCH;
+        let changes = [
+            told("kubernetes/prod", "dana", "deploy 41", now).unwrap(),
+            told("kubernetes/stage", "kim", "", now).unwrap(),
+            told("kubernetes/prod/deployment/api", "eve", "", now).unwrap(),
+        ];
+        let hands = hands(&changes, "kubernetes/prod/deployment/api");
+        let shown: Vec<_> = hands.iter().map(|it| (it.by.as_str(), it.what.as_str())).collect();
+        let expected =
+            [("dana", "kubernetes/prod: deploy 41"), ("eve", "kubernetes/prod/deployment/api")];
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn changes_are_looked_for_as_far_back_as_the_longer_quiet() {
+        let mut config = Config::default();
+        assert_eq!(quiet(&config, None), Duration::from_mins(30));
+        config.limits.quiet = Set::default_of(Duration::from_hours(2));
+        assert_eq!(quiet(&config, None), Duration::from_hours(2));
     }
 
     #[test]

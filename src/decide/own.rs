@@ -20,6 +20,11 @@ pub fn is_own(source: &str) -> bool {
     source.starts_with("quell:")
 }
 
+/// Whether this is the name of an alert about quell itself, which says nothing of any target's health.
+pub fn is_name(alertname: &str) -> bool {
+    [RELOAD_FAILED, RULE_DEMOTED].contains(&alertname)
+}
+
 /// Source of the alerts about rules that are trusted less.
 pub const TRUST: &str = "quell:trust";
 

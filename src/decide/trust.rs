@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::decide::guard;
 use crate::decide::respond::Candidate;
 use crate::decide::respond::Case;
 use crate::model::config::Config;
@@ -146,7 +147,7 @@ fn was_in_vain(
     let now = trouble.filter(|it| it.target == run.target).map(|it| it.since);
     let again = later.chain(now).filter(|at| *at > ended).min();
     let again = again.filter(|at| *at <= after(ended, within));
-    did_not_help(run, again.unwrap_or(Timestamp::MIN))
+    guard::did_not_help(run, again.unwrap_or(Timestamp::MIN))
 }
 
 /// What a rule may do at most, and the knob that says so: of the files, and of the last word on it.
@@ -218,12 +219,3 @@ pub mod evidence;
 
 #[cfg(test)]
 mod tests;
-
-fn did_not_help(run: &PastRun, since: Timestamp) -> bool {
-    use crate::model::run::RunState;
-    match run.state {
-        RunState::Failed | RunState::Stuck => true,
-        RunState::Fixed => run.ended_at.is_some_and(|ended| ended < since),
-        _ => false,
-    }
-}

@@ -46,6 +46,12 @@ pub struct Plan {
     pub annotations: Labels,
     /// How it is verified, rendered.
     pub verify: Option<Verification>,
+    /// Redundancy group of the target; empty when the rule names none.
+    #[serde(default)]
+    pub group: String,
+    /// The version that a rollback leaves; empty when it is none.
+    #[serde(default)]
+    pub left_version: String,
     /// When an approval is no longer of use.
     pub approve_until: Option<Timestamp>,
     /// Digest of the set of files it was planned from; empty when no server planned it.

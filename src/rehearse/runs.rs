@@ -20,6 +20,7 @@ use crate::decide::machine::Spot;
 use crate::decide::plan;
 use crate::decide::stepping;
 use crate::decide::stepping::Begin;
+use crate::decide::stepping::Known;
 use crate::decide::stepping::Recheck;
 use crate::decide::stepping::StillTrue;
 use crate::model::decision::PastRun;
@@ -90,6 +91,9 @@ impl World<'_> {
             remedy: plan.remedy,
             state: state.summary(),
             inconclusive: false,
+            service: plan.labels.get(plan::SERVICE).to_owned(),
+            group: plan.group.clone(),
+            left_version: plan.left_version.clone(),
             started_at: self.now,
             ended_at: None,
         };
@@ -252,18 +256,20 @@ impl World<'_> {
         let work = self.runs.get(&id)?;
         let (plan, state) = (Arc::clone(&work.plan), &work.state);
         let episode = self.episode_of(&plan)?;
-        let subject = plan::subject_of(&plan, &self.config.limits, episode.opened_at);
+        let rule = self.library.all_rules().find(|rule| rule.name == plan.rule);
+        let subject = plan::subject_of(&plan, self.config, rule.map(|it| &**it), episode.opened_at);
         let pauses = self.pauses.clone();
-        let Recheck { mut facts, standing, precheck } = {
-            let windows = self.windows.as_slice();
-            stepping::recheck(&plan, &subject, state, &episode, windows, pauses, now)
-        };
+        let around = self.circumstances(&plan.rule, &plan.target, plan.incident);
+        let known = Known { windows: &self.windows, pauses, around };
+        let Recheck { mut facts, standing, precheck, proofs, population: _ } =
+            stepping::recheck(&plan, &subject, state, &episode, known, now);
         if standing {
             facts.standing = self.standing(&episode);
         }
         if let Some(probe) = &precheck {
             facts.precheck = Some(self.observe(&Seen::Rule(&plan.rule), probe, &episode));
         }
+        facts.proofs = self.proofs(&plan.rule, proofs, &episode);
         match stepping::still_true(&subject, &facts, now) {
             StillTrue::Go => {}
             StillTrue::Stop(why) => {
@@ -338,7 +344,7 @@ impl World<'_> {
             }
             Begin::Act(intent) | Begin::Look { intent, .. } => intent,
         };
-        let subject = plan::subject_of(&plan, &self.config.limits, state.last_at);
+        let subject = plan::subject_of(&plan, self.config, None, state.last_at);
         if guard::pause(&subject, &self.pauses).is_some() {
             return Some(after(now, UNDO_AGAIN));
         }

@@ -21,7 +21,8 @@ use crate::store::text;
 macro_rules! past_runs {
     ($which:literal) => {
         concat!(
-            "SELECT rule, playbook, target, incident, remedy, state, inconclusive, started_at, ended_at, cancelled_by
+            "SELECT rule, playbook, target, incident, remedy, state, inconclusive, service,
+               redundancy_group, left_version, started_at, ended_at, cancelled_by
              FROM runs ",
             $which,
             " ORDER BY started_at, id"
@@ -60,6 +61,9 @@ pub(super) fn past_run(row: &AnyRow) -> Result<PastRun> {
         remedy: number(row, "remedy")?,
         state: run_state(row)?,
         inconclusive: flag(row, "inconclusive")?,
+        service: text(row, "service")?,
+        group: text(row, "redundancy_group")?,
+        left_version: text(row, "left_version")?,
         started_at: instant(row, "started_at")?,
         ended_at: instant_or_none(row, "ended_at")?,
     })

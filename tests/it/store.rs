@@ -259,6 +259,9 @@ fn plan(target: &str, incident: IncidentId, episode: EpisodeId) -> Plan {
             tier: 2,
             mode: Mode::Auto,
             limits: PlaybookLimits::default(),
+            acts_on: Vec::new(),
+            cache: None,
+            rollback: None,
             steps: vec![step],
             on_resolve: Vec::new(),
             file: "playbooks/restart.yml".into(),
@@ -268,6 +271,8 @@ fn plan(target: &str, incident: IncidentId, episode: EpisodeId) -> Plan {
         labels: Labels::default(),
         annotations: Labels::default(),
         verify: None,
+        group: String::new(),
+        left_version: String::new(),
         approve_until: None,
         rules_digest: String::new(),
     }

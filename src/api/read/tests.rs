@@ -192,6 +192,8 @@ pub(in crate::api) fn rule() -> Rule {
             rate: Some(Set::default_of(Rate { count: 3, per: Duration::from_hours(1) })),
             ..RuleLimits::default()
         },
+        population: None,
+        redundancy_group: None,
         mode: Set::default_of(Mode::Auto),
         go_on: false,
         page: None,

@@ -30,10 +30,9 @@ pub(super) fn judge(subject: &Subject, facts: &Facts, now: Timestamp) -> Ruling 
         let reason = format!("{} means missing data, not a sick target", subject.alertname);
         return refuse(NAME, reason, "missing data");
     }
-    if subject.alertname == own::RELOAD_FAILED {
-        let reason =
-            format!("{} means errors in quell's own files, not a sick target", own::RELOAD_FAILED);
-        return refuse(NAME, reason, "quell's own files");
+    if own::is_name(&subject.alertname) {
+        let reason = format!("{} is about quell itself, not a sick target", subject.alertname);
+        return refuse(NAME, reason, "about quell itself");
     }
     if facts.truncated > 0 {
         let cut = facts.truncated;
@@ -96,7 +95,7 @@ mod tests {
 
     #[test]
     fn alerts_that_mean_missing_data_or_are_of_quell_itself_never_act() {
-        for alertname in MISSING_DATA.into_iter().chain([own::RELOAD_FAILED]) {
+        for alertname in MISSING_DATA.into_iter().chain([own::RELOAD_FAILED, own::RULE_DEMOTED]) {
             let subject = Subject { alertname: alertname.into(), ..subject() };
             assert_eq!(judge(&subject, &facts(), now()).verdict.as_str(), "refuse");
         }

@@ -111,6 +111,9 @@ fn plan(steps: Vec<Step>) -> Plan {
             tier: 1,
             mode: Mode::Auto,
             limits: PlaybookLimits::default(),
+            acts_on: Vec::new(),
+            cache: None,
+            rollback: None,
             steps,
             on_resolve: Vec::new(),
             file: "playbooks/playbook.yml".into(),
@@ -120,6 +123,8 @@ fn plan(steps: Vec<Step>) -> Plan {
         labels: Labels::default(),
         annotations: Labels::default(),
         verify: Some(Verification { probe: Probe::Alert, within: seconds(60), hold: seconds(30) }),
+        group: String::new(),
+        left_version: String::new(),
         approve_until: None,
         rules_digest: String::new(),
     }

@@ -1,16 +1,13 @@
 use super::evidence::Judged;
 use super::evidence::evidence;
 use super::*;
+use crate::decide::guard::tests::now;
 use crate::decide::guard::tests::run as past;
 use crate::model::rule::Place;
 use crate::model::run::RunState;
 use crate::model::time::since;
 
 const HOUR: u64 = 3600;
-
-fn now() -> Timestamp {
-    crate::decide::guard::tests::now()
-}
 
 /// Ended so many seconds ago.
 fn run(state: RunState, ended: u64) -> PastRun {
