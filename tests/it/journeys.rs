@@ -15,3 +15,4 @@ mod response;
 mod restraint;
 mod steps;
 mod times;
+mod trust;

@@ -10,8 +10,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use quell::app::App;
 use quell::clock::Clock;
+use quell::decide::changed;
 use quell::decide::respond;
 use quell::decide::tell;
+use quell::decide::trust;
 use quell::library;
 use quell::library::Library;
 use quell::model::alert::Alert;
@@ -129,6 +131,10 @@ enum Say {
     Adds(Effect),
     /// It is ended.
     Ends,
+    /// Somebody changed this target.
+    Changed(&'static str),
+    /// A person trusts the rule again.
+    Promotes,
 }
 
 /// Everything that people could read afterwards, in an order of its own.
@@ -257,6 +263,25 @@ impl Real {
             }
             Say::Adds(effect) => store.add_window(&deploy(effect, now)).await.unwrap(),
             Say::Ends => store.end_window("deploy", "dana").await.unwrap(),
+            Say::Changed(target) => {
+                let change = changed::told(target, "dana", "", now).unwrap();
+                store.add_change(&change).await.unwrap();
+            }
+            Say::Promotes => {
+                let library = self.app.engine.library.load_full();
+                let rule = library.rules.rules().iter().find(|it| it.name == "api").unwrap();
+                let last = store.trust("api").await.unwrap();
+                let trust = trust::promotion(
+                    &library.config,
+                    rule,
+                    last.as_ref(),
+                    None,
+                    "dana",
+                    "mended",
+                    now,
+                );
+                store.promote(last.as_ref(), &trust.unwrap()).await.unwrap();
+            }
         }
         self.app.engine.wake.all();
     }
@@ -370,6 +395,8 @@ fn rehearse(world: &mut World<'_>, say: Say) {
         Say::Resume => world.resume("all").unwrap(),
         Say::Adds(effect) => world.add_window(deploy(effect, now)).unwrap(),
         Say::Ends => world.end_window("deploy").unwrap(),
+        Say::Changed(target) => world.changed(target, "dana", "").unwrap(),
+        Say::Promotes => world.promote("api", None, "dana", "mended").unwrap(),
     }
 }
 
@@ -551,16 +578,66 @@ async fn what_was_observed_in_a_window_that_was_added_is_judged_again_when_it_is
 }
 
 #[tokio::test]
-async fn a_window_that_begins_between_two_steps_holds_the_second_one() {
+async fn a_window_that_begins_before_the_first_step_holds_it_until_it_is_ended() {
     let script = [
         (3, Say::Exits(1)),
         (7, Say::Fire("api")),
-        (37, Say::Adds(Effect::Refuse)),
         (50, Say::Exits(0)),
+        (60, Say::Adds(Effect::Refuse)),
+        (100, Say::Approve),
         (400, Say::Ends),
-        (500, Say::Sees(0)),
+        (405, Say::Sees(0)),
     ];
     agree(&script, 700).await;
+}
+
+#[tokio::test]
+async fn what_a_window_holds_before_a_step_for_too_long_is_given_up() {
+    let script = [
+        (3, Say::Exits(1)),
+        (7, Say::Fire("api")),
+        (60, Say::Adds(Effect::Refuse)),
+        (100, Say::Approve),
+    ];
+    agree(&script, 1200).await;
+}
+
+#[tokio::test]
+async fn what_somebody_changed_is_only_proposed_for_a_while() {
+    let script = [
+        (3, Say::Changed("service/api")),
+        (7, Say::Fire("api")),
+        (50, Say::Approve),
+        (60, Say::Fire("web")),
+        (1900, Say::Resolve("api")),
+        (2600, Say::Fire("api")),
+    ];
+    agree(&script, 2700).await;
+}
+
+#[tokio::test]
+async fn a_change_while_an_alert_settles_counts_for_all_below_it() {
+    let script = [
+        (3, Say::Exits(1)),
+        (7, Say::Fire("api")),
+        (36, Say::Changed("service")),
+        (50, Say::Exits(0)),
+    ];
+    agree(&script, 1200).await;
+}
+
+#[tokio::test]
+async fn a_rule_that_does_not_help_asks_until_a_person_trusts_it_again() {
+    let script = [
+        (3, Say::Exits(1)),
+        (7, Say::Fire("api")),
+        (100, Say::Fire("web")),
+        (200, Say::Fire("stock")),
+        (300, Say::Fire("mail")),
+        (400, Say::Promotes),
+        (500, Say::Fire("cart")),
+    ];
+    agree(&script, 600).await;
 }
 
 #[tokio::test]
