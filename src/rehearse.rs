@@ -490,11 +490,22 @@ impl<'a> World<'a> {
 fn look_back(library: &Library, config: &Config) -> Duration {
     let rules = library.rules.rules().iter().map(|rule| &rule.limits);
     let of_rules = rules.flat_map(|limits| {
+        let rates = [&limits.rate, &limits.ineffective, &limits.demote_after];
         let cooldown = limits.cooldown.as_ref().map(|it| it.value);
-        [cooldown, limits.rate.as_ref().map(|it| it.value.per)]
+        let blast = limits.blast.as_ref().map(|it| it.value.within);
+        let rates = rates.map(|rate| rate.as_ref().map(|it| it.value.per));
+        rates.into_iter().chain([cooldown, blast])
     });
     let of_playbooks = library.playbooks.values().map(|it| it.limits.rate.map(|rate| rate.per));
-    let global = [config.limits.rate.value.per, config.limits.cooldown.value];
+    let limits = &config.limits;
+    let rates = [
+        &limits.rate,
+        &limits.service_rate,
+        &limits.ineffective,
+        &limits.demote_after,
+        &limits.failures,
+    ];
+    let global = rates.map(|rate| rate.value.per).into_iter().chain([limits.cooldown.value]);
     let longest = of_rules.chain(of_playbooks).flatten().chain(global).max();
     longest.unwrap_or_default().saturating_mul(2)
 }

@@ -224,7 +224,7 @@ impl World<'_> {
     }
 
     /// Adds a window beside those of the settings; what waits is judged again, by it too.
-    pub fn add_window(&mut self, window: OneOff) -> Said {
+    pub fn add_window(&mut self, window: &OneOff) -> Said {
         let now = self.now;
         if self.windows.iter().any(|it| it.name == window.name && !is_over(it, now)) {
             return Err(format!("there is a window {} that is not over", window.name));

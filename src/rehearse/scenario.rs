@@ -280,7 +280,7 @@ fn deed(world: &mut World<'_>, deed: &Deed) -> Result<(), String> {
         Deed::Pause(scope) => world.pause(scope, "the test", ""),
         Deed::Resume(scope) => return world.resume(scope),
         Deed::Window { name, lasts, effect, matchers, reason } => {
-            return world.add_window(OneOff {
+            return world.add_window(&OneOff {
                 name: name.clone(),
                 effect: *effect,
                 matchers: matchers.clone(),

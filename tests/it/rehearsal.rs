@@ -393,7 +393,7 @@ fn rehearse(world: &mut World<'_>, say: Say) {
         Say::Cancel => world.say("dana", &about, Word::Cancel).unwrap(),
         Say::Pause => world.pause("all", "dana", ""),
         Say::Resume => world.resume("all").unwrap(),
-        Say::Adds(effect) => world.add_window(deploy(effect, now)).unwrap(),
+        Say::Adds(effect) => world.add_window(&deploy(effect, now)).unwrap(),
         Say::Ends => world.end_window("deploy").unwrap(),
         Say::Changed(target) => world.changed(target, "dana", "").unwrap(),
         Say::Promotes => world.promote("api", None, "dana", "mended").unwrap(),

@@ -113,8 +113,8 @@ mod tests {
         "2026-01-05T10:00:00Z".parse().unwrap()
     }
 
-    fn at(text: &str) -> Option<Timestamp> {
-        Some(text.parse().unwrap())
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
     }
 
     fn request() -> Request {
@@ -154,11 +154,11 @@ mod tests {
         let ten = "2026-01-05T10:00:00Z";
         check(request(), Ok((ten, "2026-01-05T12:00:00Z")));
         let eight = "2026-01-05T20:00:00Z";
-        check(Request { from: at(eight), ..request() }, Ok((eight, "2026-01-05T22:00:00Z")));
-        let until = Request { lasts: None, until: at("2026-01-05T11:00:00Z"), ..request() };
+        check(Request { from: Some(at(eight)), ..request() }, Ok((eight, "2026-01-05T22:00:00Z")));
+        let until = Request { lasts: None, until: Some(at("2026-01-05T11:00:00Z")), ..request() };
         check(until, Ok((ten, "2026-01-05T11:00:00Z")));
         // what has passed is not changed, and `for` counts from `from`
-        let begun = Request { from: at("2026-01-05T09:30:00Z"), ..request() };
+        let begun = Request { from: Some(at("2026-01-05T09:30:00Z")), ..request() };
         check(begun, Ok((ten, "2026-01-05T11:30:00Z")));
     }
 
@@ -174,10 +174,10 @@ mod tests {
         check(reason, Err("a window needs a reason: who meets it must know why"));
         let both = "say how long the window lasts, or until when: one of the two";
         check(Request { lasts: None, ..request() }, Err(both));
-        check(Request { until: at("2026-01-05T11:00:00Z"), ..request() }, Err(both));
+        check(Request { until: Some(at("2026-01-05T11:00:00Z")), ..request() }, Err(both));
         let zero = Request { lasts: Some(Duration::ZERO), ..request() };
         check(zero, Err("the window ends before it begins"));
-        let over = Request { from: at("2026-01-05T07:00:00Z"), ..request() };
+        let over = Request { from: Some(at("2026-01-05T07:00:00Z")), ..request() };
         check(over, Err("the window is over: it ends at 2026-01-05T09:00:00Z"));
         let long = Request { lasts: Some(LONGEST + Duration::from_secs(1)), ..request() };
         check(long, Err("a window lasts at most a year"));

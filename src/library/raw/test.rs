@@ -110,7 +110,7 @@ pub(crate) struct RawAdded {
     #[schemars(extend("examples" = ["2h"]))]
     #[serde(rename = "for")]
     pub(crate) lasts: Field<DurationText>,
-    /// observe, refuse or allow_only, as in quell.yml.
+    /// observe, refuse or `allow_only`, as in quell.yml.
     pub(crate) effect: Field<RawEffect>,
     /// Matchers of the alerts that it is about; every alert and schedule when silent.
     #[schemars(extend("examples" = [["service=\"shop\""]]))]
