@@ -18,6 +18,8 @@ use crate::decide::window::list::Listed;
 use crate::decide::window::one_off;
 use crate::error::Error;
 use crate::model::time::parse_duration;
+use crate::model::time::show_duration;
+use crate::model::time::since;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -163,7 +165,7 @@ fn row(window: &Listed, now: Timestamp) -> Vec<String> {
     let next = match (window.begins, window.ends) {
         (None, Some(ends)) => format!("now, until {}", in_words(ends, now)),
         (Some(begins), Some(ends)) => {
-            format!("{} to {}", in_words(begins, now), ends.strftime("%H:%M:%S UTC"))
+            format!("{}, for {}", in_words(begins, now), show_duration(since(ends, begins)))
         }
         (_, None) => match &window.ended_by {
             Some(by) => format!("ended by {by}"),
