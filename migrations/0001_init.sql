@@ -259,3 +259,42 @@ CREATE TABLE chronic (
   PRIMARY KEY (rule, target)
 );
 CREATE INDEX runs_fixed ON runs (ended_at) WHERE state = 'fixed';
+-- Windows that operators added beside those of quell.yml. One that ended early has ended_by, and until_at is when it did.
+CREATE TABLE windows (
+  id BIGINT PRIMARY KEY NOT NULL,
+  name TEXT NOT NULL,
+  effect TEXT NOT NULL,
+  matchers TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  by_whom TEXT NOT NULL,
+  at BIGINT NOT NULL,
+  from_at BIGINT NOT NULL,
+  until_at BIGINT NOT NULL,
+  ended_by TEXT NOT NULL
+);
+CREATE INDEX windows_until ON windows (until_at);
+INSERT INTO counters (name, value) VALUES ('window', 0);
+
+-- "Somebody changed this target": automation leaves it alone for a while.
+CREATE TABLE changes (
+  id BIGINT PRIMARY KEY NOT NULL,
+  target TEXT NOT NULL,
+  by_whom TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  at BIGINT NOT NULL
+);
+CREATE INDEX changes_at ON changes (at);
+INSERT INTO counters (name, value) VALUES ('change', 0);
+
+-- How far rules are trusted: a line for each demotion and promotion; the last one of a rule holds.
+CREATE TABLE trust (
+  id BIGINT PRIMARY KEY NOT NULL,
+  rule TEXT NOT NULL,
+  mode TEXT NOT NULL,
+  why TEXT NOT NULL,
+  by_whom TEXT NOT NULL,
+  at BIGINT NOT NULL
+);
+CREATE INDEX trust_rule ON trust (rule, id);
+INSERT INTO counters (name, value) VALUES ('trust', 0);
+CREATE INDEX runs_rule ON runs (rule, started_at);

@@ -6,6 +6,7 @@
 mod act;
 mod auth;
 mod body;
+mod changes;
 mod credentials;
 mod edge;
 mod errors;
@@ -13,9 +14,11 @@ mod explain;
 mod health;
 mod links;
 mod problem;
+mod promote;
 mod read;
 mod views;
 mod webhook;
+mod windows;
 
 #[cfg(test)]
 mod testing;
@@ -25,6 +28,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use axum::Router;
+use axum::routing::delete;
 use axum::routing::get;
 use axum::routing::post;
 use futures_util::future::BoxFuture;
@@ -88,6 +92,7 @@ pub fn router(state: State) -> Router {
         .route("/api/v1/explain", post(explain::alert))
         .route("/api/v1/explain/{id}", get(explain::stored))
         .route("/api/v1/rules", get(read::rules))
+        .route("/api/v1/rules/{name}/promote", post(promote::promote))
         .route("/api/v1/playbooks", get(read::playbooks))
         .route("/api/v1/checks", get(read::checks))
         .route("/api/v1/schedules", get(read::schedules))
@@ -97,6 +102,9 @@ pub fn router(state: State) -> Router {
         .route("/api/v1/resume", post(act::resume))
         .route("/api/v1/credentials", get(credentials::list))
         .route("/api/v1/credentials/clear", post(credentials::clear))
+        .route("/api/v1/changes", get(changes::list).post(changes::tell))
+        .route("/api/v1/windows", get(windows::list).post(windows::add))
+        .route("/api/v1/windows/{name}", delete(windows::end))
         .route("/act/{token}", get(links::show).post(links::act))
         .route("/errors/{code}", get(errors::page))
         .route("/health", get(health::health))

@@ -1,6 +1,7 @@
 //! The command line. Exit codes: 0 fine, 1 found problems, 2 could not run.
 
 mod backtest;
+mod changes;
 mod check;
 mod completions;
 mod credential;
@@ -12,12 +13,14 @@ mod init;
 mod list;
 mod output;
 mod people;
+mod rules;
 mod schedules;
 mod schema;
 mod send;
 mod serve;
 mod server;
 mod test;
+mod window;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -102,6 +105,17 @@ enum Command {
     /// List refused credentials, or clear one that works again.
     #[command(subcommand)]
     Credential(credential::Credential),
+    /// Add, list or end windows: maintenance, a freeze.
+    #[command(subcommand)]
+    Window(window::Command),
+    /// List rules: what each may do, and what its runs came to.
+    Rules(rules::Listing),
+    /// Trust a rule again that was demoted because it did not help.
+    Promote(rules::Promote),
+    /// Tell that somebody changed a target, so that quell keeps off it.
+    Changed(changes::Told),
+    /// List what people changed.
+    Changes(changes::Listing),
     /// Check what was recorded.
     #[command(subcommand)]
     Audit(list::AuditCommand),
@@ -165,6 +179,11 @@ async fn run(cli: Cli) -> Result<(), Error> {
         Command::Pause(options) => people::pause(&at, &options).await,
         Command::Resume(options) => people::resume(&at, &options).await,
         Command::Credential(command) => credential::run(&at, &command).await,
+        Command::Rules(options) => rules::list(&at, &options).await,
+        Command::Promote(options) => rules::promote(&at, &options).await,
+        Command::Changed(options) => changes::tell(&at, &options).await,
+        Command::Changes(options) => changes::list(&at, &options).await,
+        Command::Window(command) => window::run(&at, command).await,
         Command::Audit(command) => list::audit(&at, &command).await,
         Command::Schema(options) => schema::run(&options),
         Command::Completions(options) => {
@@ -265,6 +284,9 @@ fn missing(words: String) -> Error {
 fn store_error(error: crate::store::StoreError) -> Error {
     use crate::store::StoreError;
     match error {
+        StoreError::Missing(words) if words.contains("window") => {
+            Error::problems("Q0408", words).hint("`quell window list` lists those there are")
+        }
         StoreError::Missing(words) => missing(words),
         StoreError::Conflict(words) => Error::problems("Q0408", words),
         StoreError::Forbidden(words) => Error::problems("Q0410", words),

@@ -3,6 +3,7 @@
 
 pub mod answer;
 pub mod audience;
+pub mod changed;
 pub mod channels;
 pub mod check;
 pub mod chronic;
@@ -30,4 +31,5 @@ pub mod surroundings;
 pub mod target;
 pub mod tell;
 pub mod trip;
+pub mod trust;
 pub mod window;

@@ -18,6 +18,7 @@ pub mod people;
 pub mod population;
 pub mod schedules;
 pub mod surroundings;
+pub mod trust;
 pub mod turns;
 pub mod watch;
 pub mod worker;
@@ -79,6 +80,7 @@ impl Engine {
         self.supervise("deliver", |engine| async move { deliver::run(engine).await });
         self.supervise("checks", |engine| async move { checks::run(engine).await });
         self.supervise("schedules", |engine| async move { schedules::run(engine).await });
+        self.supervise("trust", |engine| async move { trust::run(engine).await });
         self.supervise("escalate", |engine| async move { escalate::run(engine).await });
         self.supervise("watch", |engine| async move { watch::run(engine).await });
         self.tasks.spawn(heartbeat::run(self.clone()));

@@ -37,6 +37,7 @@ use crate::model::rule::Check;
 use crate::model::rule::Rule;
 use crate::model::rule::Schedule;
 use crate::model::rule::Set;
+use crate::model::trust;
 
 mod build;
 mod candidates;
@@ -95,6 +96,8 @@ impl Library {
     pub fn in_force(&self) -> InForce<'_> {
         InForce {
             config: &self.config,
+            windows: &self.config.windows,
+            trust: &trust::NONE,
             rules: &self.rules,
             playbooks: &self.playbooks,
             schedules: &self.schedules,

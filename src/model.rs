@@ -1,6 +1,7 @@
 //! Pure data: the words of ARCHITECTURE.md as types, and their text forms.
 
 pub mod alert;
+pub mod change;
 pub mod config;
 pub mod decision;
 pub mod explain;
@@ -14,4 +15,5 @@ pub mod re2;
 pub mod rule;
 pub mod run;
 pub mod time;
+pub mod trust;
 pub mod window;

@@ -28,6 +28,7 @@ pub mod scenario;
 mod schedules;
 pub mod script;
 mod surroundings;
+mod trust;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -48,6 +49,7 @@ use crate::decide::schedule;
 use crate::library::Library;
 use crate::model::alert::Alert;
 use crate::model::alert::AlertStatus;
+use crate::model::change::Changed;
 use crate::model::config::Config;
 use crate::model::decision::Decision;
 use crate::model::decision::Denied;
@@ -67,6 +69,8 @@ use crate::model::run::Health;
 use crate::model::run::Observation;
 use crate::model::run::Plan;
 use crate::model::time::before;
+use crate::model::trust::Trusts;
+use crate::model::window::Window;
 use crate::rehearse::happening::Happening;
 use crate::rehearse::happening::What;
 use crate::rehearse::script::Script;
@@ -195,6 +199,12 @@ pub struct World<'a> {
     pauses: Vec<Pause>,
     around: surroundings::Surroundings,
     denied: Vec<Denied>,
+    /// Those of the settings, and those that people added.
+    windows: Arc<Vec<Window>>,
+    /// What people changed.
+    changes: Vec<Changed>,
+    /// The last word on how far rules are trusted.
+    trust: Trusts,
     watched: BTreeMap<usize, Watched>,
     /// The next slot of each schedule.
     coming: BTreeMap<usize, schedules::Coming>,
@@ -237,6 +247,9 @@ impl<'a> World<'a> {
             pauses: Vec::new(),
             around: surroundings::Surroundings::default(),
             denied: Vec::new(),
+            windows: Arc::new(config.windows.clone()),
+            changes: Vec::new(),
+            trust: Trusts::new(),
             watched: BTreeMap::new(),
             coming: BTreeMap::new(),
             look_back: look_back(library, config),
@@ -484,25 +497,24 @@ impl<'a> World<'a> {
 fn look_back(library: &Library, config: &Config) -> Duration {
     let rules = library.rules.rules().iter().map(|rule| &rule.limits);
     let of_rules = rules.flat_map(|limits| {
+        let rates = [&limits.rate, &limits.ineffective, &limits.demote_after];
         let cooldown = limits.cooldown.as_ref().map(|it| it.value);
-        [
-            cooldown,
-            limits.rate.as_ref().map(|it| it.value.per),
-            limits.ineffective.as_ref().map(|it| it.value.per),
-            limits.blast.as_ref().map(|it| it.value.within),
-        ]
+        let blast = limits.blast.as_ref().map(|it| it.value.within);
+        let rates = rates.map(|rate| rate.as_ref().map(|it| it.value.per));
+        rates.into_iter().chain([cooldown, blast])
     });
     let of_playbooks = library.playbooks.values().flat_map(|it| {
         [it.limits.rate.map(|rate| rate.per), it.rollback.as_ref().map(|it| it.memory)]
     });
     let limits = &config.limits;
-    let global = [
-        limits.rate.value.per,
-        limits.cooldown.value,
-        limits.service_rate.value.per,
-        limits.ineffective.value.per,
-        limits.failures.value.per,
+    let rates = [
+        &limits.rate,
+        &limits.service_rate,
+        &limits.ineffective,
+        &limits.demote_after,
+        &limits.failures,
     ];
+    let global = rates.map(|rate| rate.value.per).into_iter().chain([limits.cooldown.value]);
     let longest = of_rules.chain(of_playbooks).flatten().chain(global).max();
     longest.unwrap_or_default().saturating_mul(2)
 }

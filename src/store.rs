@@ -5,6 +5,7 @@
 
 pub mod alerts;
 pub mod audit;
+pub mod changes;
 pub mod checks;
 pub mod chronic;
 pub mod credentials;
@@ -20,6 +21,8 @@ pub mod people;
 pub mod runs;
 pub mod schedules;
 pub mod surroundings;
+pub mod trust;
+pub mod windows;
 
 use std::borrow::Cow;
 use std::io::ErrorKind;

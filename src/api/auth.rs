@@ -5,6 +5,7 @@
 //! | post alerts | senders of `ingest.tokens` | this machine |
 //! | read | operators, and this machine | this machine |
 //! | act | operators | nobody |
+//! | tell of changes | operators, senders of `ingest.tokens` | this machine |
 
 use std::net::SocketAddr;
 
@@ -74,6 +75,22 @@ impl FromRequestParts<State> for Reading {
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Problem> {
         operator_or_local(parts, state, "reading").map(|()| Self)
+    }
+}
+
+/// Who may tell of changes: an operator, or a sender of alerts; by name.
+#[derive(Debug)]
+pub(super) struct Telling(pub(super) String);
+
+impl FromRequestParts<State> for Telling {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Problem> {
+        let config = &state.library.load().config;
+        if let Ok(Some(operator)) = operator(config, &parts.headers) {
+            return Ok(Self(operator.name.clone()));
+        }
+        sender(parts, config).map(Self)
     }
 }
 

@@ -30,6 +30,8 @@ use crate::decide::machine;
 use crate::decide::machine::Phase;
 use crate::decide::machine::State;
 use crate::decide::tell;
+use crate::decide::trust::evidence;
+use crate::decide::trust::evidence::Standing;
 use crate::model::decision::Decision;
 use crate::model::incident::Episode;
 use crate::model::incident::EpisodeId;
@@ -40,6 +42,7 @@ use crate::model::incident::RunId;
 use crate::model::playbook::Parameter;
 use crate::model::run::Entry;
 use crate::model::run::Plan;
+use crate::model::time::before;
 use crate::store::audit::Audit;
 use crate::store::outbox::Notification;
 use crate::store::runs::RunRow;
@@ -280,9 +283,27 @@ pub(super) async fn decisions(
 }
 
 /// `GET /api/v1/rules`: those in force, in order.
-pub(super) async fn rules(_: Reading, With(api): With<Api>) -> Json<Page<RuleView>> {
+pub(super) async fn rules(_: Reading, With(api): With<Api>) -> Answer<Page<StandingRule>> {
+    let from = before(api.clock.now(), evidence::SPAN);
+    let mut runs = api.store.runs_by_rule(from).await?;
+    let mut trusts = api.store.trusts().await?;
     let library = api.library.load();
-    Page::all(library.rules.rules().iter().map(|rule| RuleView::from(&**rule)).collect())
+    let shown = library.rules.rules().iter().map(|rule| {
+        let judged = runs.remove(&rule.name).unwrap_or_default();
+        let trust = trusts.remove(&rule.name);
+        let standing = evidence::standing(&library.config, rule, trust, &judged);
+        StandingRule { rule: RuleView::from(&**rule), standing }
+    });
+    Ok(Page::all(shown.collect()))
+}
+
+/// A rule, and how it stands.
+#[derive(Debug, Serialize)]
+pub(super) struct StandingRule {
+    #[serde(flatten)]
+    rule: RuleView,
+    #[serde(flatten)]
+    standing: Standing,
 }
 
 /// `GET /api/v1/playbooks`
@@ -373,4 +394,4 @@ pub(super) async fn paused(api: &Api) -> Answer<Value> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -137,6 +137,7 @@ impl From<&Rule> for RuleView {
             ("settle", limits.settle.as_ref().map(|it| show_duration(it.value))),
             ("cooldown", limits.cooldown.as_ref().map(|it| show_duration(it.value))),
             ("rate", limits.rate.as_ref().map(|it| rate(it.value))),
+            ("demote_after", limits.demote_after.as_ref().map(|it| rate(it.value))),
         ];
         Self {
             name: rule.name.clone(),

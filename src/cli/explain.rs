@@ -185,6 +185,11 @@ fn given(options: &Options) -> Result<Vec<alert::Given>, Error> {
     Ok(alerts)
 }
 
+/// An instant as people write it: see `--at`.
+pub(super) fn instant(text: &str, now: Timestamp) -> Result<Timestamp, String> {
+    alert::time(text, now)
+}
+
 fn time(options: &Options, now: Timestamp) -> Result<Timestamp, Error> {
     let Some(text) = &options.at else { return Ok(now) };
     alert::time(text, now).map_err(|words| Error::new("Q0604", format!("--at: {words}")))

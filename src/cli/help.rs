@@ -185,6 +185,52 @@ const GROUPS: &[(&str, &[Shown])] = &[
                     ("quell resume target:systemd/shop", "one target"),
                 ],
             ),
+            (
+                "rules",
+                &[
+                    ("quell rules", "mode, runs, success, and when people disagreed"),
+                    ("quell rules api-error-rate --json", "one, for scripts"),
+                ],
+            ),
+            (
+                "promote",
+                &[
+                    (
+                        "quell promote api-error-rate --by dana --reason fixed-the-probe",
+                        "one rung: observe, approve, auto",
+                    ),
+                    (
+                        "quell promote api-error-rate --to auto --by dana --reason tested",
+                        "at once, if the files allow it",
+                    ),
+                ],
+            ),
+            (
+                "changed",
+                &[
+                    (
+                        "quell changed kubernetes/prod/deployment/api --reason deploy-41",
+                        "quell keeps off it for a while",
+                    ),
+                    ("quell changed kubernetes/prod --by dana", "and off all below it"),
+                ],
+            ),
+            ("changes", &[("quell changes", "who changed what, and when")]),
+            (
+                "window",
+                &[
+                    (
+                        "quell window add deploy --for 2h --effect observe --reason deploy-41",
+                        "plan and tell, but do nothing, for two hours",
+                    ),
+                    (
+                        "quell window add freeze --for 1d --effect refuse --match service=shop --reason sale",
+                        "nothing begins for alerts of the shop",
+                    ),
+                    ("quell window list", "those of quell.yml and added ones, with the next span"),
+                    ("quell window end deploy", "now; what waited is judged again"),
+                ],
+            ),
             ("notifications", &[("quell notifications", "those that reached nobody")]),
             (
                 "credential",

@@ -54,6 +54,7 @@ use crate::model::run::Plan;
 use crate::model::run::RunState;
 use crate::model::time::show_duration;
 use crate::model::time::since;
+use crate::model::trust::Trusts;
 use crate::model::window::Window;
 
 /// The files that are in force.
@@ -61,6 +62,10 @@ use crate::model::window::Window;
 pub struct Files<'a> {
     /// quell.yml.
     pub config: &'a Config,
+    /// Its windows, and where a store is known those that were added.
+    pub windows: &'a [Window],
+    /// How far rules are trusted, where a store is known.
+    pub trust: &'a Trusts,
     /// All rules.
     pub rules: &'a Index,
     /// Playbooks by name.
@@ -106,7 +111,7 @@ pub fn begin(files: Files<'_>, episode: &Episode, facts: Basis, now: Timestamp) 
         } else {
             findings(files.rules, &episode.labels, &episode.annotations)
         },
-        windows: window::covering(&files.config.windows, &episode.labels, now),
+        windows: window::covering(files.windows, &episode.labels, now),
         judgements: Vec::new(),
         unmatched: files.config.unmatched.clone(),
     }
@@ -175,9 +180,10 @@ pub fn judge(
         remedies: Vec::new(),
     };
     let incident = known.incident.as_ref().unwrap_or(&opening.incident);
-    let config = files.config;
+    let Files { config, windows, .. } = files;
+    let trust = files.trust.get(&rule.name);
     let target = opening.target.as_deref().unwrap_or_default();
-    let case = Case { config, rule, episode, incident, target, now };
+    let case = Case { config, rule, episode, incident, target, windows, trust, now };
     if let Err(error) = &opening.target {
         let page = paged::plan(case, Some(error.clone()));
         return Judgement { reason: error.clone(), page, ..judgement };
@@ -267,7 +273,7 @@ pub fn offline(
         explanation.assumed.push("the precheck is unhealthy".into());
     }
     for rule in &selection.rules {
-        let facts = Some(assumed_facts(&files.config.windows, rule, episode, firing_for));
+        let facts = Some(assumed_facts(files.windows, rule, episode, firing_for));
         let known = Known { incident: None, runs: Vec::new(), past: Vec::new(), facts };
         explanation.judgements.push(judge(files, rule, episode, &known, Basis::Assumed, now));
     }
@@ -341,8 +347,11 @@ pub fn stored(files: Files<'_>, episode: &Episode, decided: &[Decided]) -> Expla
             reason: decision.reason.clone(),
             at: decision.at,
             page: rule.zip(incident.as_ref()).and_then(|(rule, incident)| {
-                let (config, target, now) = (files.config, decision.target.as_str(), decision.at);
-                paged::plan(Case { config, rule, episode, incident, target, now }, None)
+                let Files { config, windows, .. } = files;
+                let (target, now) = (decision.target.as_str(), decision.at);
+                let trust = files.trust.get(&rule.name);
+                let case = Case { config, rule, episode, incident, target, windows, trust, now };
+                paged::plan(case, None)
             }),
             rulings: rulings.map(|ruling| Judged { ruling, assumed: false }).collect(),
             remedies: match (plan, rule) {

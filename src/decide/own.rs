@@ -8,6 +8,8 @@ use jiff::Timestamp;
 use crate::model::alert::Alert;
 use crate::model::alert::AlertStatus;
 use crate::model::labels::Labels;
+use crate::model::playbook::Mode;
+use crate::model::trust::Trust;
 
 /// Source of the alerts about files that could not be loaded. Alertmanager knows nothing of it.
 pub const SOURCE: &str = "quell:reload";
@@ -30,11 +32,17 @@ pub const HEARTBEAT_FAILING: &str = "QuellHeartbeatFailing";
 pub const CHRONIC: &str = "QuellChronic";
 
 /// The names of all alerts about quell itself.
-pub const NAMES: [&str; 5] =
-    [RELOAD_FAILED, CREDENTIAL_DENIED, CHANNEL_FAILING, HEARTBEAT_FAILING, CHRONIC];
+pub const NAMES: [&str; 6] =
+    [RELOAD_FAILED, CREDENTIAL_DENIED, CHANNEL_FAILING, HEARTBEAT_FAILING, CHRONIC, RULE_DEMOTED];
 
 /// The label that names the channel of [`CHANNEL_FAILING`].
 pub const CHANNEL: &str = "channel";
+
+/// Source of the alerts about rules that are trusted less.
+pub const TRUST: &str = "quell:trust";
+
+/// Name of the alert that says that a rule did not help too often, so that it may do less.
+pub const RULE_DEMOTED: &str = "QuellRuleDemoted";
 
 /// Characters of a digest that tell sets apart.
 const SHORT: usize = 12;
@@ -128,7 +136,26 @@ pub fn chronic(rule: &str, target: &str, summary: &str, since: Timestamp) -> Ale
     firing(labels, summary, description, since)
 }
 
-/// What an alert said is over.
+/// A rule may do less than its files say; one alert a rung, so that each is told.
+pub fn rule_demoted(trust: &Trust) -> Alert {
+    let Trust { rule, mode, why, at, .. } = trust;
+    let summary = format!("rule {rule} may only {} now: {why}", verb(*mode));
+    let description = format!(
+        "quell rules shows the evidence; quell promote {rule} --reason … trusts it again, which only a person does"
+    );
+    let labels = labels(RULE_DEMOTED, "warning", &[("rule", rule), ("mode", mode.as_str())]);
+    firing(labels, &summary, &description, *at)
+}
+
+fn verb(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Observe => "observe",
+        Mode::Approve => "act after a person's approval",
+        Mode::Auto => "act",
+    }
+}
+
+/// What the alert with these labels was about is mended: it is over.
 pub fn mended(labels: Labels, annotations: Labels, now: Timestamp) -> Alert {
     Alert {
         status: AlertStatus::Resolved,

@@ -24,6 +24,8 @@ use crate::decide::response;
 use crate::decide::response::Next;
 use crate::decide::surroundings;
 use crate::decide::tell;
+use crate::decide::trust;
+use crate::decide::trust::Policy;
 use crate::decide::window;
 use crate::model::config::Config;
 use crate::model::decision::Circumstances;
@@ -50,6 +52,7 @@ use crate::model::run::Observation;
 use crate::model::run::Plan;
 use crate::model::time::after;
 use crate::model::time::since;
+use crate::model::trust::Trust;
 use crate::model::window::Window;
 
 /// Why an alert without a rule gets nothing.
@@ -157,6 +160,10 @@ pub struct Case<'a> {
     pub incident: &'a Incident,
     /// What the rule acts on.
     pub target: &'a str,
+    /// Windows of quell.yml, and those that were added.
+    pub windows: &'a [Window],
+    /// The last word on how far the rule is trusted.
+    pub trust: Option<&'a Trust>,
     /// Now.
     pub now: Timestamp,
 }
@@ -193,6 +200,8 @@ pub struct Candidate {
     pub playbook: Arc<Playbook>,
     /// How often it was begun before for this trouble and did nothing.
     pub round: u32,
+    /// What may lower the trust in its rule; `None` for a schedule.
+    pub policy: Option<Policy>,
 }
 
 impl Candidate {
@@ -204,6 +213,7 @@ impl Candidate {
             limits.global_rate.value.per,
             limits.rule_rate.as_ref().map_or(Duration::ZERO, |rate| rate.value.per),
             limits.playbook_rate.map_or(Duration::ZERO, |rate| rate.per),
+            self.policy.as_ref().map(Policy::look_back).unwrap_or_default(),
             limits.service_rate.value.per,
             limits.ineffective.value.per,
             limits.failures.value.per,
@@ -239,7 +249,7 @@ pub fn asks(case: Case<'_>, playbooks: &BTreeMap<String, Arc<Playbook>>, runs: &
     match next {
         Next::Busy => Asks::Nothing { until: None },
         Next::Observed { at, remedy, round } => {
-            match window::observed_until(&case.config.windows, &episode.labels, at) {
+            match window::observed_until(case.windows, &episode.labels, at) {
                 // observed because of a window: when it is over, the remedy is judged again
                 Some(until) if until <= now => judge(case, playbooks, remedy, round),
                 until if incident.held_until.is_some() => {
@@ -283,12 +293,14 @@ pub fn candidate(
     let numbered = (number, remedy);
     let mut subject =
         plan::subject(config, rule, numbered, playbook, episode, incident.id, target)?;
-    let windows = window::covering(&config.windows, &episode.labels, case.now);
+    let windows = window::covering(case.windows, &episode.labels, case.now);
     subject.modes.extend(window::modes(&windows));
-    Ok(Candidate { subject, playbook: Arc::clone(playbook), round })
+    subject.modes.extend(case.trust.map(|it| (trust::knob(it), it.mode)));
+    let policy = Policy::of(config, rule, number, playbook.mode);
+    Ok(Candidate { subject, playbook: Arc::clone(playbook), round, policy })
 }
 
-/// Facts that the episode and the windows of quell.yml tell; pauses and runs are the caller's to add, and outside is not
+/// Facts that the episode and the windows tell; pauses and runs are the caller's to add, and outside is not
 /// asked yet.
 pub fn facts(windows: &[Window], episode: &Episode, now: Timestamp) -> Facts {
     // a slot of a schedule needs no evidence: it is true because it is time
@@ -615,7 +627,8 @@ mod tests {
         };
         let mut subject = subject();
         subject.limits.cooldown.value = Duration::from_hours(9);
-        let candidate = Candidate { subject, playbook: Arc::new(playbook), round: 0 };
+        let playbook = Arc::new(playbook);
+        let candidate = Candidate { subject, playbook, round: 0, policy: None };
         assert_eq!(candidate.look_back(), Duration::from_hours(18));
     }
 }

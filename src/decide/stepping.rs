@@ -39,6 +39,7 @@ use crate::model::run::Outcome;
 use crate::model::run::Plan;
 use crate::model::run::RunState;
 use crate::model::run::Stop;
+use crate::model::time::after;
 use crate::model::time::show_duration;
 use crate::model::time::since;
 use crate::model::window::Window;
@@ -141,7 +142,12 @@ pub fn still_true(subject: &Subject, facts: &Facts, now: Timestamp) -> StillTrue
             Some(seen) if seen.health == Health::Healthy && ruling.guard == guard::EVIDENCE => {
                 StillTrue::Stop(Stop::AlreadyHealthy { measured: seen.measured.clone() })
             }
-            _ => StillTrue::Hold { until, guard: ruling.guard, reason: ruling.reason },
+            _ => StillTrue::Hold {
+                // a window may be ended early, so a step asks again before the end of what holds it
+                until: until.min(after(now, guard::AGAIN_AFTER)),
+                guard: ruling.guard,
+                reason: ruling.reason,
+            },
         },
         Verdict::Refuse if ruling.guard == guard::FIRING => StillTrue::Stop(Stop::Resolved),
         Verdict::Refuse => {

@@ -31,6 +31,7 @@ use crate::model::run::RunState;
 use crate::model::run::Stop;
 use crate::model::time::show_duration;
 use crate::model::time::since;
+use crate::model::trust::Trust;
 
 /// Annotation texts are cut to this many characters in notices.
 const MAX_TEXT: usize = 500;
@@ -142,6 +143,17 @@ pub fn escalated(incident: &Incident, reason: &str, tried: Vec<String>, now: Tim
     let headline = format!("{reason}: a person must take over");
     let mut notice = notice(incident, NoticeKind::NeedsYou, headline, now);
     notice.tried = tried;
+    notice
+}
+
+/// The rule of the incident is trusted less from now on.
+pub fn demoted(incident: &Incident, trust: &Trust) -> Notice {
+    let (rule, mode) = (&trust.rule, trust.mode.as_str());
+    let headline = format!(
+        "rule {rule} is trusted less: mode {mode} until a person says quell promote {rule}"
+    );
+    let mut notice = notice(incident, NoticeKind::Progress, headline, trust.at);
+    notice.details = vec![trust.why.clone()];
     notice
 }
 

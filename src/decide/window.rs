@@ -1,5 +1,8 @@
 //! Windows: which cover an alert, whether an instant is inside, and when that ends.
 
+pub mod list;
+pub mod one_off;
+
 use jiff::Timestamp;
 
 use crate::decide::slots;

@@ -51,7 +51,8 @@ pub async fn still_true(engine: &Engine, claim: &Claim, state: &State) -> Result
     let about = About { rule: &plan.rule, target: &plan.target, incident: plan.incident };
     let around = facts::circumstances(engine, &library, about, now).await?;
     let pauses = facts::pauses(engine, &library).await?;
-    let known = Known { windows: &library.config.windows, pauses, around };
+    let windows = &facts::windows(engine, &library).await?;
+    let known = Known { windows, pauses, around };
     let Recheck { mut facts, standing, precheck, proofs, population } =
         stepping::recheck(plan, &subject, state, &episode, known, now);
     if standing {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::decide::explain;
+use crate::decide::explain::Files;
 use crate::decide::explain::Known;
 use crate::decide::explain::slot;
 use crate::decide::explain::text;
@@ -46,8 +47,11 @@ const SOURCE: &str = "explain";
 /// What would happen with the alert or the slot, or why nothing does.
 pub async fn explain(engine: &Engine, question: &Question) -> Result<Explanation> {
     let library = engine.library.load_full();
+    let windows = &facts::windows(engine, &library).await?;
+    let trust = &engine.store.trusts().await?;
+    let files = Files { windows, trust, ..library.in_force() };
     let now = engine.clock.now();
-    let mut asks = Asking { engine, library: &library, now, at: now, assumed: Vec::new() };
+    let mut asks = Asking { engine, library: &library, files, now, at: now, assumed: Vec::new() };
     match &question.of {
         Asked::Alert { labels, annotations, firing_for } => {
             asks.at = question.at.unwrap_or(now);
@@ -69,7 +73,7 @@ pub async fn explain(engine: &Engine, question: &Question) -> Result<Explanation
             asks.about(&episode, &rules).await
         }
         Asked::Schedule(name) => {
-            let first = slot::first(library.in_force(), name, question.at.unwrap_or(now));
+            let first = slot::first(files, name, question.at.unwrap_or(now));
             let (schedule, episode) = first.map_err(StoreError::Missing)?;
             asks.at = episode.opened_at;
             asks.assumed.push("it begins at once".into());
@@ -82,6 +86,7 @@ pub async fn explain(engine: &Engine, question: &Question) -> Result<Explanation
 struct Asking<'a> {
     engine: &'a Engine,
     library: &'a Library,
+    files: Files<'a>,
     now: Timestamp,
     /// The time that is asked about.
     at: Timestamp,
@@ -93,7 +98,7 @@ impl Asking<'_> {
         if self.at != self.now {
             self.assumed.push("nothing happens between now and then".into());
         }
-        let files = self.library.in_force();
+        let files = self.files;
         let mut explanation = explain::begin(files, episode, Basis::Live, self.at);
         for rule in rules {
             let known = self.known(rule, episode).await?;
@@ -112,8 +117,9 @@ impl Asking<'_> {
     }
 
     async fn known(&mut self, rule: &Rule, episode: &Episode) -> Result<Known> {
-        let Self { engine, library, now, at, .. } = *self;
-        let config = &library.config;
+        let Self { engine, library, files, now, at, .. } = *self;
+        let Files { config, windows, .. } = files;
+        let trust = files.trust.get(&rule.name);
         let opening = respond::opening(config, rule, episode, at);
         // the incident of a schedule is that of all its slots
         let group = schedule::name_of(&rule.name).unwrap_or(&opening.incident.group_key);
@@ -123,7 +129,8 @@ impl Asking<'_> {
         // the target's error is what the explanation says then
         let target = opening.target.unwrap_or_default();
         let mut facts = None;
-        let case = Case { config, rule, episode, incident, target: &target, now: at };
+        let case =
+            Case { config, rule, episode, incident, target: &target, windows, trust, now: at };
         if let Asks::Remedy(candidate) = respond::asks(case, &library.playbooks, &past) {
             let received = episode.id.0 > 0;
             facts = Some(if received && at == now {
@@ -150,10 +157,10 @@ impl Asking<'_> {
         received: bool,
     ) -> Result<Facts> {
         let Self { engine, library, now, at, .. } = *self;
-        let Case { config, rule, episode, .. } = case;
+        let Case { rule, episode, windows, .. } = case;
         let mut facts = if received && at > now {
             let known = facts::from_store(engine, library, Case { now, ..case }, candidate).await?;
-            explain::shifted(known, &config.windows, &episode.labels, now, at)
+            explain::shifted(known, windows, &episode.labels, now, at)
         } else {
             facts::from_store(engine, library, case, candidate).await?
         };

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::decide::changed;
 use crate::decide::own;
 use crate::decide::plan::Wanted;
 use crate::decide::respond;
@@ -28,6 +29,8 @@ use crate::model::rule::is_schedule;
 use crate::model::run::Health;
 use crate::model::run::Observation;
 use crate::model::time::before;
+use crate::model::window::OneOff;
+use crate::model::window::Window;
 use crate::probe;
 use crate::probe::Sources;
 use crate::store::Result;
@@ -56,7 +59,7 @@ pub async fn from_store(
         pauses: pauses(engine, library).await?,
         runs: respond::as_shown_now(runs, &around.jumps, case.now),
         around,
-        ..respond::facts(&library.config.windows, case.episode, case.now)
+        ..respond::facts(case.windows, case.episode, case.now)
     })
 }
 
@@ -75,10 +78,13 @@ pub struct About<'a> {
 pub async fn circumstances(
     engine: &Engine,
     library: &Library,
-    _about: About<'_>,
+    about: About<'_>,
     now: Timestamp,
 ) -> Result<Circumstances> {
     let limits = library.config.limits.storm.value;
+    let rule = library.all_rules().find(|rule| rule.name == about.rule);
+    let quiet = changed::quiet(&library.config, rule.map(|it| &**it));
+    let changes = engine.store.changes_since(before(now, quiet)).await?;
     Ok(Circumstances {
         storm: Storm {
             targets: engine.store.troubled_targets(before(now, limits.within)).await?,
@@ -92,6 +98,7 @@ pub async fn circumstances(
         },
         jumps: engine.store.jumps(before(now, JUMPS_KEPT)).await?,
         denied: denied(engine).await?,
+        hands: changed::hands(&changes, about.target),
         ..Circumstances::default()
     })
 }
@@ -135,6 +142,13 @@ pub async fn pauses(engine: &Engine, library: &Library) -> Result<Vec<Pause>> {
         });
     }
     Ok(pauses)
+}
+
+/// Windows of quell.yml, and those that operators added.
+pub async fn windows(engine: &Engine, library: &Library) -> Result<Vec<Window>> {
+    let added = engine.store.windows().await?;
+    let config = library.config.windows.iter().cloned();
+    Ok(config.chain(added.iter().map(OneOff::window)).collect())
 }
 
 /// What Alertmanager says of the alert now. Alerts of checks, those of quell itself and slots of schedules never went

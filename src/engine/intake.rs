@@ -19,10 +19,12 @@ use crate::decide::schedule;
 use crate::decide::surroundings;
 use crate::decide::tell;
 use crate::engine::Engine;
+use crate::engine::facts;
 use crate::engine::judge;
 use crate::engine::people;
 use crate::engine::population::Look;
 use crate::engine::schedules;
+use crate::engine::trust;
 use crate::library::Library;
 use crate::model::decision::Decision;
 use crate::model::incident::Episode;
@@ -171,12 +173,14 @@ async fn under_rule(
         }
     };
     for _ in 0..TRIES {
+        let windows = &facts::windows(engine, library).await?;
+        let trust = engine.store.trust(&rule.name).await?;
+        let trust = trust.as_ref();
         let now = engine.clock.now();
         let config = &library.config;
         let (incident, target) = (&incident, target.as_str());
-        match under_case(engine, library, Case { config, rule, episode, incident, target, now })
-            .await
-        {
+        let case = Case { config, rule, episode, incident, target, windows, trust, now };
+        match under_case(engine, library, case).await {
             Err(StoreError::Changed) => {}
             done => return done,
         }
@@ -213,6 +217,7 @@ pub(super) async fn try_remedy(
     candidate: &Candidate,
 ) -> Result<Option<Timestamp>> {
     let (facts, rulings) = judge::judge(engine, library, case, candidate, Look::ToDecide).await?;
+    trust::consider(engine, case, candidate, &facts).await?;
     let Conclusion { decision, owed, page, then } =
         respond::conclude(case, candidate, &facts, rulings);
     let owed = people::held(engine, library, case.incident, owed).await?;

@@ -12,6 +12,7 @@ use crate::decide::schedule;
 use crate::decide::schedule::Slot;
 use crate::decide::schedule::Standing;
 use crate::engine::Engine;
+use crate::engine::facts;
 use crate::engine::intake;
 use crate::library::Library;
 use crate::model::alert::Alert;
@@ -160,8 +161,12 @@ pub(super) async fn judge(
         engine.store.incident_for(&new, episode.id, ack_within, |_| Vec::new()).await?;
     let config = &library.config;
     let target = rule.target.as_str();
-    let case = |now| Case { config, rule, episode, incident: &incident, target, now };
-    match schedule::standing(&runs_of(engine, &incident, episode).await?) {
+    let windows = facts::windows(engine, library).await?;
+    let windows = windows.as_slice();
+    // only people and the files say what a schedule may do
+    let (incident, trust) = (&incident, None);
+    let case = |now| Case { config, rule, episode, incident, target, windows, trust, now };
+    match schedule::standing(&runs_of(engine, incident, episode).await?) {
         Standing::Busy => Ok(None),
         Standing::Done => end(engine, episode).await,
         Standing::Failed => {
@@ -182,7 +187,7 @@ pub(super) async fn judge(
                 match intake::try_remedy(engine, library, case, &candidate).await {
                     Err(StoreError::Changed) => {}
                     // given to people before a run was made: there is no plan
-                    Ok(None) if runs_of(engine, &incident, episode).await?.is_empty() => {
+                    Ok(None) if runs_of(engine, incident, episode).await?.is_empty() => {
                         return end(engine, episode).await;
                     }
                     done => return done,

@@ -24,6 +24,7 @@ use crate::engine::act_on;
 use crate::engine::credentials;
 use crate::engine::facts;
 use crate::engine::people;
+use crate::engine::trust;
 use crate::model::incident::Owed;
 use crate::model::run::Entry;
 use crate::model::run::Event;
@@ -221,7 +222,11 @@ pub(super) async fn write(
     };
     let owed = owed(engine, claim, state, &after_event, now).await?;
     let refusals = credentials::refusals(engine, &entry.event);
-    engine.store.append_denied(claim, entry, &row, owed, &refusals).await?;
+    if summary.is_final() {
+        trust::end(engine, claim, entry, &row, owed, &refusals).await?;
+    } else {
+        engine.store.append_denied(claim, entry, &row, owed, &refusals).await?;
+    }
     if !refusals.is_empty() {
         let names: Vec<&str> = refusals.iter().map(|it| &*it.credential).collect();
         tracing::error!(run = %claim.run, credentials = names.join(", "),

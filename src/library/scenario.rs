@@ -9,9 +9,11 @@ use super::diagnostic::Span;
 use crate::model::incident::IncidentStatus;
 use crate::model::incident::NoticeKind;
 use crate::model::labels::Labels;
+use crate::model::matcher::Matcher;
 use crate::model::playbook::Mode;
 use crate::model::run::Health;
 use crate::model::run::RunState;
+use crate::model::window::Effect;
 
 /// One test.
 #[derive(Debug, Clone)]
@@ -114,6 +116,25 @@ pub enum Deed {
     Pause(String),
     /// It is cleared.
     Resume(String),
+    /// A person adds a window that begins now.
+    Window {
+        /// Its name.
+        name: String,
+        /// How long it lasts.
+        lasts: Duration,
+        /// What it does.
+        effect: Effect,
+        /// Which alerts it is about.
+        matchers: Vec<Matcher>,
+        /// Why.
+        reason: String,
+    },
+    /// A window that was added ends now.
+    WindowEnds(String),
+    /// Somebody changed this target.
+    Changed(String),
+    /// A person trusts this rule again, one rung more.
+    Promote(String),
     /// quell stops and starts again.
     Restart,
     /// The population of a rule is counted so from now on; `None` means that nobody can say.

@@ -290,6 +290,8 @@ pub struct Limits {
     pub storm: Set<StormLimits>,
     /// G5: runs on one target that did not help, over all playbooks; then people only.
     pub ineffective: Set<Rate>,
+    /// Runs of one rule that did not help, after which it is trusted one rung less.
+    pub demote_after: Set<Rate>,
     /// Own error budget: runs of everything that failed; then nothing begins until the first of them is old.
     pub failures: Set<Rate>,
     /// G4: items of one `for_each`.
@@ -338,6 +340,7 @@ impl Default for Limits {
             max_skew: Set::default_of(minutes(5)),
             max_drop: Set::default_of(30),
             chronic: Set::default_of(Rate { count: 5, per: minutes(24 * 60) }),
+            demote_after: Set::default_of(Rate { count: 3, per: minutes(24 * 60) }),
         }
     }
 }

@@ -41,7 +41,7 @@ pub struct Explanation {
     pub slot: Option<SlotPlan>,
     /// Each rule, in order: whether it takes the alert, or why not.
     pub rules: Vec<Finding>,
-    /// The windows of quell.yml that are about it, whether or not they are at that time.
+    /// The windows that are about it, whether or not they are at that time.
     pub windows: Vec<InWindow>,
     /// What follows under each rule that takes it.
     pub judgements: Vec<Judgement>,

@@ -85,6 +85,14 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// All of them, the most cautious first.
+    pub const ALL: [Self; 3] = [Self::Observe, Self::Approve, Self::Auto];
+
+    /// The mode that this word means.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.as_str() == word)
+    }
+
     /// The word people write.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -128,6 +128,8 @@ pub struct RuleLimits {
     pub min_available: Option<Set<u32>>,
     /// Runs on one target that did not help, over all playbooks; then people only.
     pub ineffective: Option<Set<Rate>>,
+    /// Runs of this rule that did not help, after which it is trusted one rung less; beside that of quell.yml.
+    pub demote_after: Option<Set<Rate>>,
     /// After a person changed or acknowledged, automation only proposes for this long.
     pub quiet: Option<Set<Duration>>,
 }

@@ -46,6 +46,47 @@ pub enum Span {
     },
 }
 
+/// The longest that one stay in a window may last.
+pub const LONGEST: Duration = Duration::from_hours(24 * 366);
+
+/// A window that an operator added beside those of quell.yml: once, and kept in the store.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct OneOff {
+    /// Unique among the windows that are not over.
+    pub name: String,
+    /// What it does.
+    pub effect: Effect,
+    /// Which alerts it is about: all must hold; empty means every alert.
+    #[serde(rename = "match")]
+    pub matchers: Vec<Matcher>,
+    /// Why, for people.
+    pub reason: String,
+    /// Who added it.
+    pub by: String,
+    /// When it was added.
+    pub at: Timestamp,
+    /// Its first instant.
+    pub from: Timestamp,
+    /// The first instant after it; when it was ended early, that.
+    pub until: Timestamp,
+    /// Who ended it early.
+    pub ended_by: Option<String>,
+}
+
+impl OneOff {
+    /// As guards see it. Refusals name whoever added it where they name a line of quell.yml else.
+    pub fn window(&self) -> Window {
+        Window {
+            name: self.name.clone(),
+            span: Span::Once { from: self.from, until: self.until },
+            effect: self.effect,
+            matchers: self.matchers.clone(),
+            reason: self.reason.clone(),
+            place: Place { file: format!("added by {}", self.by), line: 0 },
+        }
+    }
+}
+
 /// What a window does to remedies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -59,6 +100,14 @@ pub enum Effect {
 }
 
 impl Effect {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Observe, Self::Refuse, Self::AllowOnly];
+
+    /// The effect that this word means.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|effect| effect.as_str() == word)
+    }
+
     /// The word people write.
     pub fn as_str(self) -> &'static str {
         match self {

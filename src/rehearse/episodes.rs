@@ -256,16 +256,21 @@ impl World<'_> {
                 return None;
             }
         };
-        let case = Case { config, rule, episode, incident: &incident, target: &target, now };
+        let windows = Arc::clone(&self.windows);
+        let windows = windows.as_slice();
+        let (incident, target) = (&incident, target.as_str());
+        let trust = self.trust.get(&rule.name).cloned();
+        let trust = trust.as_ref();
+        let case = Case { config, rule, episode, incident, target, windows, trust, now };
         let runs = self.past_runs(Timestamp::MAX, incident.id);
         match respond::asks(case, &self.library.playbooks, &runs) {
             Asks::Nothing { until } => until,
             Asks::Page { reason, until } => {
-                self.page(&incident, &reason);
+                self.page(incident, &reason);
                 until
             }
             Asks::Note(reason) => {
-                self.note(episode, Some(&incident), &rule.name, &target, reason);
+                self.note(episode, Some(incident), &rule.name, target, reason);
                 None
             }
             Asks::People(reason) => self.give_to_people(case, reason),
@@ -279,6 +284,9 @@ impl World<'_> {
         candidate: &Candidate,
     ) -> Option<Timestamp> {
         let (facts, rulings) = self.judge(case, candidate);
+        if self.trusts_less(case, candidate, &facts) {
+            return Some(self.now);
+        }
         let Conclusion { decision, owed, page, then } =
             respond::conclude(case, candidate, &facts, rulings);
         let verdict = decision.verdict.clone();
@@ -315,7 +323,7 @@ impl World<'_> {
             pauses: self.pauses.clone(),
             runs: respond::as_shown_now(runs, &around.jumps, now),
             around,
-            ..respond::facts(&self.config.windows, episode, now)
+            ..respond::facts(case.windows, episode, now)
         };
         let mut rulings = guard::judge(&candidate.subject, &facts, now);
         if respond::worth_asking(&rulings, &facts) {

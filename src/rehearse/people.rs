@@ -3,18 +3,27 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::World;
 use super::happening::What;
 use crate::decide::answer;
 use crate::decide::audience;
+use crate::decide::changed;
 use crate::decide::tell;
+use crate::decide::trust;
+use crate::decide::window;
 use crate::model::decision::Pause;
 use crate::model::incident::EpisodeId;
 use crate::model::incident::IncidentId;
 use crate::model::incident::IncidentStatus;
 use crate::model::incident::RunId;
+use crate::model::playbook::Mode;
 use crate::model::run::Event;
 use crate::model::run::RunState;
+use crate::model::window::OneOff;
+use crate::model::window::Span;
+use crate::model::window::Window;
 
 /// The highest tier of operators.
 const MAX_TIER: u8 = 4;
@@ -61,6 +70,11 @@ impl Word {
 
 /// What a person said, and could not say: the reason is for people.
 pub type Said = Result<(), String>;
+
+/// Whether it never is again.
+fn is_over(window: &Window, now: Timestamp) -> bool {
+    window::ends(&window.span, now).is_none() && window::begins(&window.span, now).is_none()
+}
 
 impl World<'_> {
     /// A person speaks of the one run that it can be about.
@@ -207,6 +221,65 @@ impl World<'_> {
         self.happens(What::Said(format!("{scope} is resumed")));
         self.wake_open();
         Ok(())
+    }
+
+    /// Adds a window beside those of the settings; what waits is judged again, by it too.
+    pub fn add_window(&mut self, window: &OneOff) -> Said {
+        let now = self.now;
+        if self.windows.iter().any(|it| it.name == window.name && !is_over(it, now)) {
+            return Err(format!("there is a window {} that is not over", window.name));
+        }
+        let until = window.until;
+        let words = format!("{} adds window {} until {until:.0}", window.by, window.name);
+        self.happens(What::Said(words));
+        Arc::make_mut(&mut self.windows).push(window.window());
+        self.judge_again();
+        Ok(())
+    }
+
+    /// Ends a window that was added.
+    pub fn end_window(&mut self, name: &str) -> Said {
+        let now = self.now;
+        let added = Arc::make_mut(&mut self.windows).iter_mut().skip(self.config.windows.len());
+        let mut mine = added.filter(|it| it.name == name && !is_over(it, now));
+        let Some(window) = mine.next() else {
+            return Err(format!("there is no window {name} that was added and is not over"));
+        };
+        if let Span::Once { from, until } = &mut window.span {
+            (*from, *until) = ((*from).min(now), now);
+        }
+        self.happens(What::Said(format!("window {name} is ended")));
+        self.judge_again();
+        Ok(())
+    }
+
+    /// Somebody changed a target.
+    pub fn changed(&mut self, target: &str, by: &str, reason: &str) -> Said {
+        let change = changed::told(target, by, reason, self.now)?;
+        self.happens(What::Said(format!("{by} changed {target}")));
+        self.changes.push(change);
+        Ok(())
+    }
+
+    /// A person trusts a rule again, one rung or up to `to`.
+    pub fn promote(&mut self, rule: &str, to: Option<Mode>, by: &str, reason: &str) -> Said {
+        let found = self.library.rules.rules().iter().find(|it| it.name == rule);
+        let Some(found) = found else { return Err(format!("there is no rule {rule}")) };
+        let last = self.trust.get(rule);
+        let trust = trust::promotion(self.config, found, last, to, by, reason, self.now)?;
+        self.happens(What::Said(format!("{by} promotes {rule} to {}", trust.mode.as_str())));
+        self.trust.insert(rule.to_owned(), trust);
+        self.tell_of_trust();
+        self.wake_open();
+        Ok(())
+    }
+
+    /// What may wait for a window is looked at now: open episodes, and runs between their effects.
+    fn judge_again(&mut self) {
+        for run in self.at_work.clone() {
+            self.wake_run(run, self.now);
+        }
+        self.wake_open();
     }
 
     /// quell stops and starts again at this instant.

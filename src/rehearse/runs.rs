@@ -265,7 +265,7 @@ impl World<'_> {
         let subject = plan::subject_of(&plan, self.config, rule.as_deref(), episode.opened_at);
         let pauses = self.pauses.clone();
         let around = self.circumstances(&plan.rule, &plan.target, plan.incident);
-        let known = Known { windows: &self.config.windows, pauses, around };
+        let known = Known { windows: &self.windows, pauses, around };
         let Recheck { mut facts, standing, precheck, proofs, population } =
             stepping::recheck(&plan, &subject, state, &episode, known, now);
         if standing {
@@ -453,6 +453,7 @@ impl World<'_> {
             self.owe(owed);
         }
         if summary.is_final() {
+            self.trusts_less_after(&plan);
             // whoever waits for the end of this run: the episodes of its incident are judged again
             let episodes = self.incidents.get(&plan.incident).map(|it| it.episodes.clone());
             for episode in episodes.unwrap_or_default() {

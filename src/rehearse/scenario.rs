@@ -45,6 +45,7 @@ use crate::model::run::Observation;
 use crate::model::run::Outcome;
 use crate::model::run::Plan;
 use crate::model::time::after;
+use crate::model::window::OneOff;
 
 /// An expectation without a time is looked at this long after the last event.
 const END: Duration = Duration::from_hours(1);
@@ -280,6 +281,22 @@ fn deed(world: &mut World<'_>, began: Timestamp, deed: &Deed) -> Result<(), Stri
         }
         Deed::Pause(scope) => world.pause(scope, "the test", ""),
         Deed::Resume(scope) => return world.resume(scope),
+        Deed::Window { name, lasts, effect, matchers, reason } => {
+            return world.add_window(&OneOff {
+                name: name.clone(),
+                effect: *effect,
+                matchers: matchers.clone(),
+                reason: reason.clone(),
+                by: "the test".to_owned(),
+                at: now,
+                from: now,
+                until: after(now, *lasts),
+                ended_by: None,
+            });
+        }
+        Deed::WindowEnds(name) => return world.end_window(name),
+        Deed::Changed(target) => return world.changed(target, "the test", ""),
+        Deed::Promote(rule) => return world.promote(rule, None, "the test", "the test says so"),
         Deed::Restart => world.restart(),
         Deed::Population { rule, total, unhealthy } => world.counts(rule, *total, *unhealthy),
         Deed::Clock(by_ms) => world.clock_is_set(*by_ms),

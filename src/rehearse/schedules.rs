@@ -83,8 +83,12 @@ impl World<'_> {
         let ack_within = respond::ack_within(config, &new.severity);
         let incident = self.incident_for(new, episode, ack_within, |_| Vec::new());
         let target = rule.target.as_str();
-        let case = Case { config, rule, episode, incident: &incident, target, now };
-        match schedule::standing(&self.states_of(&incident, episode)) {
+        let windows = Arc::clone(&self.windows);
+        let windows = windows.as_slice();
+        // only people and the files say what a schedule may do
+        let (incident, trust) = (&incident, None);
+        let case = Case { config, rule, episode, incident, target, windows, trust, now };
+        match schedule::standing(&self.states_of(incident, episode)) {
             Standing::Busy => None,
             Standing::Done => self.end_slot(episode),
             Standing::Failed => {
@@ -96,7 +100,7 @@ impl World<'_> {
                     Ok(candidate) => {
                         let again = self.try_remedy(case, &candidate);
                         // given to people before a run was made: there is no plan
-                        if again.is_none() && self.states_of(&incident, episode).is_empty() {
+                        if again.is_none() && self.states_of(incident, episode).is_empty() {
                             return self.end_slot(episode);
                         }
                         again

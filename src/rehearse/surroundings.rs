@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::Due;
 use super::World;
+use crate::decide::changed;
 use crate::decide::guard::Limits;
 use crate::decide::own;
 use crate::decide::page;
@@ -269,7 +270,7 @@ impl World<'_> {
     pub(super) fn circumstances(
         &mut self,
         _rule: &str,
-        _target: &str,
+        target: &str,
         _incident: IncidentId,
     ) -> Circumstances {
         let watchdog = match (&self.config.watchdog, self.script.watchdog_gone) {
@@ -282,6 +283,7 @@ impl World<'_> {
             watchdog,
             jumps: self.around.jumps.clone(),
             denied: self.denied.clone(),
+            hands: changed::hands(&self.changes, target),
             ..Circumstances::default()
         }
     }

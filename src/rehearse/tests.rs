@@ -480,6 +480,51 @@ fn windows_bind_remedies_and_schedules_run_at_their_time() {
 }
 
 #[test]
+fn people_add_windows_tell_of_changes_and_promote_what_was_demoted() {
+    let slow = |at: &str, service: &str| {
+        format!("- {{ at: {at}, alert: {{ alertname: Slow, service: {service} }} }}")
+    };
+    let (web, sale) = (slow("1m", "web"), "match: ['service=\"web\"'], reason: sale");
+    let flaps = "- { at: 2m, resolve: { service: web } }";
+    let failing = "- { step: { step: take out, is: refused, reason: 403 } }";
+    let thrice = [slow("1m", "a"), slow("2m", "b"), slow("3m", "c"), slow("9m", "d")].join("\n");
+    for (events, expect) in [
+        (
+            format!(
+                "- {{ window: {{ name: deploy, for: 2h, effect: refuse, {sale} }} }}\n{web}\n- {{ at: 9m, window_ends: deploy }}"
+            ),
+            "- { at: 8m, rule: held, verdict: hold, guard: window, nothing: true }\n\
+             - { at: 9m, rule: held, verdict: proceed, runs: 1 }",
+        ),
+        // what is only observed has the same cooldown, or it would be planned and told each time
+        (
+            format!(
+                "- {{ window: {{ name: deploy, for: 2h, effect: observe }} }}\n{web}\n{flaps}\n{}",
+                slow("3m", "web")
+            ),
+            "- { at: 2m, rule: held, run: observed, runs: 1 }\n\
+             - { at: 4m, rule: held, verdict: hold, guard: cooldown, runs: 1 }",
+        ),
+        (
+            format!("- {{ changed: service }}\n{web}"),
+            "- { at: 2m, rule: held, verdict: ask, guard: people, reason: the test changed the target, run: awaiting approval }",
+        ),
+        (
+            format!("- {{ changed: service/other }}\n{web}"),
+            "- { at: 2m, rule: held, verdict: proceed }",
+        ),
+        (
+            format!("{failing}\n{thrice}\n- {{ at: 10m, promote: held }}\n{}", slow("11m", "e")),
+            "- { at: 4m, notifications: [{ channel: chat, count: 1, headline: \"rule held is trusted less: mode approve until a person says quell promote held\" }] }\n\
+             - { at: 9m, rule: held, target: service/d, verdict: ask, guard: mode, run: awaiting approval }\n\
+             - { at: 11m, rule: held, target: service/e, mode: auto, run: failed }",
+        ),
+    ] {
+        holds(&events, expect);
+    }
+}
+
+#[test]
 fn a_team_reads_why_its_test_fails() {
     let events = format!(
         "{FIRES}\n- {{ at: 1m, approve: {{ by: dana }} }}\n- {{ at: 2m, alert: {{ alertname: Other }} }}"

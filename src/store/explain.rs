@@ -10,6 +10,7 @@ use crate::model::explain::About;
 use crate::model::explain::Explanation;
 use crate::model::incident::Episode;
 use crate::model::incident::Incident;
+use crate::model::window::OneOff;
 use crate::store::Result;
 use crate::store::Store;
 use crate::store::StoreError;
@@ -22,6 +23,11 @@ impl Store {
     /// Explains an incident (each of its episodes), an episode (each rule's last decision) or a run (the decision that
     /// led to it).
     pub async fn explain(&self, files: Files<'_>, about: About) -> Result<Vec<Explanation>> {
+        let added = self.windows().await?;
+        let windows = files.config.windows.iter().cloned();
+        let windows: Vec<_> = windows.chain(added.iter().map(OneOff::window)).collect();
+        let trust = &self.trusts().await?;
+        let files = Files { windows: &windows, trust, ..files };
         let missing = |what: String| StoreError::Missing(format!("there is no {what}"));
         match about {
             About::Incident(id) => {

@@ -17,6 +17,20 @@ use crate::store::micros;
 use crate::store::number;
 use crate::store::text;
 
+/// The query for runs as guards need to know of them, in order of start.
+macro_rules! past_runs {
+    ($which:literal) => {
+        concat!(
+            "SELECT rule, playbook, target, incident, remedy, state, inconclusive, service,
+               redundancy_group, left_version, started_at, ended_at, cancelled_by
+             FROM runs ",
+            $which,
+            " ORDER BY started_at, id"
+        )
+    };
+}
+pub(super) use past_runs;
+
 impl Store {
     /// Grows with every run that is created or ends. Read it before the facts.
     pub async fn facts_version(&self) -> Result<i64> {
@@ -28,15 +42,12 @@ impl Store {
 
     /// Runs that are at work, and those that started at or after `from`, in order of start; and all of `incident`.
     pub async fn past_runs(&self, from: Timestamp, incident: IncidentId) -> Result<Vec<PastRun>> {
-        let rows = sqlx::query(
-            "SELECT rule, playbook, target, incident, remedy, state, inconclusive, service, redundancy_group,
-               left_version, started_at, ended_at
-             FROM runs WHERE is_final = 0 OR started_at >= $1 OR incident = $2 ORDER BY started_at, id",
-        )
-        .bind(micros(from))
-        .bind(incident.0)
-        .fetch_all(&self.reader)
-        .await?;
+        let rows =
+            sqlx::query(past_runs!("WHERE is_final = 0 OR started_at >= $1 OR incident = $2"))
+                .bind(micros(from))
+                .bind(incident.0)
+                .fetch_all(&self.reader)
+                .await?;
         rows.iter().map(past_run).collect()
     }
 }
@@ -55,7 +66,7 @@ impl Store {
     }
 }
 
-fn past_run(row: &AnyRow) -> Result<PastRun> {
+pub(super) fn past_run(row: &AnyRow) -> Result<PastRun> {
     Ok(PastRun {
         rule: text(row, "rule")?,
         playbook: text(row, "playbook")?,

@@ -42,6 +42,8 @@ use crate::store::outbox::owe;
 use crate::store::plain;
 use crate::store::text;
 use crate::store::to_json;
+use crate::store::trust;
+use crate::store::trust::Ending;
 
 /// A run as listed: its row, without the journal.
 #[derive(Debug, Clone, serde::Serialize)]
@@ -93,6 +95,15 @@ pub struct Claim {
     /// The fencing token.
     pub attempt: i64,
     head: String,
+}
+
+/// What follows from an entry of a journal, beside what it leaves in the run's row.
+#[derive(Debug, Default)]
+pub struct Follows<'a> {
+    /// Credentials that were refused.
+    pub refusals: &'a [Refusal],
+    /// For an entry that ends the run: how the trust in its rule is judged.
+    pub ending: Option<Ending<'a>>,
 }
 
 /// What an append leaves in the run's row.
@@ -213,7 +224,7 @@ impl Store {
         row: &Row,
         owed: Vec<Owed>,
     ) -> Result<()> {
-        self.append_denied(claim, entry, row, owed, &[]).await
+        self.append_with(claim, entry, row, owed, Follows::default()).await
     }
 
     /// The same for the entry of a call whose credentials were refused: from then on they count as that.
@@ -225,6 +236,19 @@ impl Store {
         owed: Vec<Owed>,
         refusals: &[Refusal],
     ) -> Result<()> {
+        self.append_with(claim, entry, row, owed, Follows { refusals, ending: None }).await
+    }
+
+    /// As [`Store::append`], with what follows from the entry, in the same transaction.
+    pub async fn append_with(
+        &self,
+        claim: &mut Claim,
+        entry: Entry,
+        row: &Row,
+        owed: Vec<Owed>,
+        follows: Follows<'_>,
+    ) -> Result<()> {
+        let Follows { refusals, ending } = follows;
         let (body, head) = chained(claim.run, &claim.head, &entry)?;
         let mut tx = self.begin().await?;
         let ended = row.state.is_final();
@@ -274,6 +298,9 @@ impl Store {
             .await?;
         }
         owe(&mut tx, owed, entry.at).await?;
+        if let Some(ending) = ending.filter(|_| ended) {
+            trust::at_end(&mut tx, ending, entry.at).await?;
+        }
         commit(tx).await?;
         claim.head = head;
         claim.entries.push(entry);

@@ -17,3 +17,4 @@ mod response;
 mod restraint;
 mod steps;
 mod times;
+mod trust;

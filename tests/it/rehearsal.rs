@@ -10,8 +10,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use quell::app::App;
 use quell::clock::Clock;
+use quell::decide::changed;
 use quell::decide::respond;
 use quell::decide::tell;
+use quell::decide::trust;
 use quell::library;
 use quell::library::Library;
 use quell::model::alert::Alert;
@@ -28,6 +30,8 @@ use quell::model::run::Outcome;
 use quell::model::run::RunState;
 use quell::model::time::after;
 use quell::model::time::since;
+use quell::model::window::Effect;
+use quell::model::window::OneOff;
 use quell::rehearse::Memory;
 use quell::rehearse::World;
 use quell::rehearse::happening::Happening;
@@ -141,6 +145,14 @@ enum Say {
     Cancel,
     Pause,
     Resume,
+    /// Somebody adds a window with this effect, for an hour.
+    Adds(Effect),
+    /// It is ended.
+    Ends,
+    /// Somebody changed this target.
+    Changed(&'static str),
+    /// A person trusts the rule again.
+    Promotes,
 }
 
 /// Everything that people could read afterwards, in an order of its own.
@@ -268,6 +280,27 @@ impl Real {
                 store.resume("all").await.unwrap();
                 store.wake_all_episodes().await.unwrap();
             }
+            Say::Adds(effect) => store.add_window(&deploy(effect, now)).await.unwrap(),
+            Say::Ends => store.end_window("deploy", "dana").await.unwrap(),
+            Say::Changed(target) => {
+                let change = changed::told(target, "dana", "", now).unwrap();
+                store.add_change(&change).await.unwrap();
+            }
+            Say::Promotes => {
+                let library = self.app.engine.library.load_full();
+                let rule = library.rules.rules().iter().find(|it| it.name == "api").unwrap();
+                let last = store.trust("api").await.unwrap();
+                let trust = trust::promotion(
+                    &library.config,
+                    rule,
+                    last.as_ref(),
+                    None,
+                    "dana",
+                    "mended",
+                    now,
+                );
+                store.promote(last.as_ref(), &trust.unwrap()).await.unwrap();
+            }
         }
         self.app.engine.wake.all();
     }
@@ -341,6 +374,20 @@ fn resolved(service: &str, at: Timestamp) -> Alert {
     }
 }
 
+fn deploy(effect: Effect, now: Timestamp) -> OneOff {
+    OneOff {
+        name: "deploy".into(),
+        effect,
+        matchers: Vec::new(),
+        reason: "deploy 41".into(),
+        by: "dana".into(),
+        at: now,
+        from: now,
+        until: after(now, Duration::from_hours(1)),
+        ended_by: None,
+    }
+}
+
 fn rehearse(world: &mut World<'_>, say: Say) {
     let now = world.now();
     let about = About::default();
@@ -366,6 +413,10 @@ fn rehearse(world: &mut World<'_>, say: Say) {
         Say::Cancel => world.say("dana", &about, Word::Cancel).unwrap(),
         Say::Pause => world.pause("all", "dana", ""),
         Say::Resume => world.resume("all").unwrap(),
+        Say::Adds(effect) => world.add_window(&deploy(effect, now)).unwrap(),
+        Say::Ends => world.end_window("deploy").unwrap(),
+        Say::Changed(target) => world.changed(target, "dana", "").unwrap(),
+        Say::Promotes => world.promote("api", None, "dana", "mended").unwrap(),
     }
 }
 
@@ -529,6 +580,91 @@ async fn a_page_is_held_until_its_time_is_over() {
 async fn a_window_refuses_until_its_end() {
     let script = [(3700, Say::Fire("api")), (4150, Say::Fire("api")), (4300, Say::Sees(0))];
     agree(&script, 4500).await;
+}
+
+#[tokio::test]
+async fn a_window_that_was_added_refuses_until_it_is_ended() {
+    let script = [
+        (3, Say::Adds(Effect::Refuse)),
+        (7, Say::Fire("api")),
+        (700, Say::Ends),
+        (850, Say::Sees(0)),
+    ];
+    agree(&script, 1000).await;
+}
+
+#[tokio::test]
+async fn what_was_observed_in_a_window_that_was_added_is_judged_again_when_it_is_ended() {
+    let script = [
+        (3, Say::Adds(Effect::Observe)),
+        (7, Say::Fire("api")),
+        (300, Say::Ends),
+        (800, Say::Sees(0)),
+    ];
+    agree(&script, 1200).await;
+}
+
+#[tokio::test]
+async fn a_window_that_begins_before_the_first_step_holds_it_until_it_is_ended() {
+    let script = [
+        (3, Say::Exits(1)),
+        (7, Say::Fire("api")),
+        (50, Say::Exits(0)),
+        (60, Say::Adds(Effect::Refuse)),
+        (100, Say::Approve),
+        (400, Say::Ends),
+        (405, Say::Sees(0)),
+    ];
+    agree(&script, 700).await;
+}
+
+#[tokio::test]
+async fn what_a_window_holds_before_a_step_for_too_long_is_given_up() {
+    let script = [
+        (3, Say::Exits(1)),
+        (7, Say::Fire("api")),
+        (60, Say::Adds(Effect::Refuse)),
+        (100, Say::Approve),
+    ];
+    agree(&script, 1200).await;
+}
+
+#[tokio::test]
+async fn what_somebody_changed_is_only_proposed_for_a_while() {
+    let script = [
+        (3, Say::Changed("service/api")),
+        (7, Say::Fire("api")),
+        (50, Say::Approve),
+        (60, Say::Fire("web")),
+        (1900, Say::Resolve("api")),
+        (2600, Say::Fire("api")),
+    ];
+    agree(&script, 2700).await;
+}
+
+#[tokio::test]
+async fn a_change_while_an_alert_settles_counts_for_all_below_it() {
+    let script = [
+        (3, Say::Exits(1)),
+        (7, Say::Fire("api")),
+        (36, Say::Changed("service")),
+        (50, Say::Exits(0)),
+    ];
+    agree(&script, 1200).await;
+}
+
+#[tokio::test]
+async fn a_rule_that_does_not_help_asks_until_a_person_trusts_it_again() {
+    let script = [
+        (3, Say::Exits(1)),
+        (7, Say::Fire("api")),
+        (100, Say::Fire("web")),
+        (200, Say::Fire("stock")),
+        (300, Say::Fire("mail")),
+        (400, Say::Promotes),
+        (500, Say::Fire("cart")),
+    ];
+    agree(&script, 600).await;
 }
 
 #[tokio::test]

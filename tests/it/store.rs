@@ -17,6 +17,8 @@ mod races;
 mod runs;
 mod schedules;
 mod surroundings;
+mod trust;
+mod windows;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -151,7 +151,7 @@ async fn rules_playbooks_and_checks_in_force_are_shown_in_words() {
     let quell = Quell::start(library).await;
     quell.state.store.know_check("occ-health", at("2026-11-21T02:40:30Z")).await.unwrap();
     insta::assert_snapshot!(quell.get("/api/v1/playbooks").await.text, @r#"{"items":[{"name":"restart","description":"Restart the service.","tier":3,"mode":"auto","parameters":[],"limits":{},"steps":[],"on_resolve":[],"place":"playbooks/restart.yml:1"}],"next":null}"#);
-    insta::assert_snapshot!(quell.get("/api/v1/rules").await.text, @r#"{"items":[{"name":"api-error-rate","description":"Restart the API.","match":["alertname=\"HighErrorRate\""],"when":"labels.env != \"dev\"","group_by":["service"],"target":"kubernetes/prod/deployment/{{ labels.service }}","mode":"auto","response":[{"playbook":"restart","with":{"namespace":"shop"},"mode":"approve","tier":3}],"verify":{"probe":"promql up, healthy: value == 1","within":"5m","hold":"1m"},"limits":{"cooldown":"15m","rate":"3 per 1h"},"continue":false,"page":null,"place":"rules/api.yml:12"}],"next":null}"#);
+    insta::assert_snapshot!(quell.get("/api/v1/rules").await.text, @r#"{"items":[{"name":"api-error-rate","description":"Restart the API.","match":["alertname=\"HighErrorRate\""],"when":"labels.env != \"dev\"","group_by":["service"],"target":"kubernetes/prod/deployment/{{ labels.service }}","mode":"auto","response":[{"playbook":"restart","with":{"namespace":"shop"},"mode":"approve","tier":3}],"verify":{"probe":"promql up, healthy: value == 1","within":"5m","hold":"1m"},"limits":{"cooldown":"15m","rate":"3 per 1h"},"continue":false,"page":null,"place":"rules/api.yml:12","may":"observe","set_by":"mode (default)","trust":null,"evidence":{"runs":0,"helped":0,"failed":0,"ineffective":0,"success":null,"median_seconds":null,"disagreed":0,"observed":0,"at_work":0,"last_at":null}}],"next":null}"#);
     insta::assert_snapshot!(quell.get("/api/v1/checks").await.text, @r#"{"items":[{"name":"occ-health","cron":"*/30 * * * * *","timezone":"UTC","probe":"scrape errors, healthy: value < 1","consecutive":3,"labels":{"alertname":"occ_down"},"place":"rules/occ.yml:3","state":{"name":"occ-health","due_at":"2026-11-21T02:40:30Z","health":"unknown","streak":0,"firing":false,"blind":false,"measured":"","at":"2026-11-21T02:40:00Z"}}],"next":null}"#);
     insta::assert_snapshot!(quell.get("/api/v1/decisions").await.text, @r#"{"items":[],"next":null}"#);
 }
@@ -165,7 +165,7 @@ async fn a_store_that_fails_says_so_without_its_words() {
     insta::assert_snapshot!(reply.problem(), @"503 /errors/Q0512 could not be stored or read: the database could not be asked; the log says more under this request id");
 }
 
-fn rule() -> Rule {
+pub(in crate::api) fn rule() -> Rule {
     let set = |value| Set { value, place: Place::default() };
     Rule {
         name: "api-error-rate".into(),

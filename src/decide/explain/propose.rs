@@ -83,9 +83,11 @@ pub(super) fn as_now(
 ) -> Vec<Proposal> {
     let judged = rule.response.iter().zip(1_u32..).find(|(it, _)| it.playbook == decision.playbook);
     let Some((_, first)) = judged else { return Vec::new() };
-    let (config, now) = (files.config, decision.at);
+    let Files { config, windows, .. } = files;
+    let (target, now) = (decision.target.as_str(), decision.at);
     let incident = &respond::opening(config, rule, episode, now).incident;
-    let case = Case { config, rule, episode, incident, target: &decision.target, now };
+    let trust = files.trust.get(&rule.name);
+    let case = Case { config, rule, episode, incident, target, windows, trust, now };
     remedies(files, case, first)
 }
 

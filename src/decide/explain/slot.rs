@@ -80,7 +80,7 @@ pub fn offline(files: Files<'_>, schedule: &Schedule, episode: &Episode) -> Expl
         "no run before it".into(),
         "nothing paused".into(),
     ];
-    let facts = Some(respond::facts(&files.config.windows, episode, at));
+    let facts = Some(respond::facts(files.windows, episode, at));
     let known = Known { incident: None, runs: Vec::new(), past: Vec::new(), facts };
     explanation.judgements =
         vec![judge(files, &schedule.rule, episode, &known, Basis::Assumed, at)];

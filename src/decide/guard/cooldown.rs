@@ -76,6 +76,16 @@ mod tests {
     }
 
     #[test]
+    fn what_was_only_observed_has_the_same_cooldown_and_what_nobody_approved_has_none() {
+        let ended = |state| verdict(PastRun { state, ..run(299) });
+        assert_eq!(ended(RunState::Observed), "hold");
+        assert_eq!(verdict(PastRun { state: RunState::Observed, ..run(300) }), "proceed");
+        for state in [RunState::Rejected, RunState::Expired] {
+            assert_eq!(ended(state), "proceed", "{state:?}");
+        }
+    }
+
+    #[test]
     fn a_schedule_need_not_wait_and_makes_others_wait() {
         let mine = Subject { rule: "schedule:backup".into(), ..subject() };
         let just_now = Facts { runs: vec![run(1)], ..facts() };

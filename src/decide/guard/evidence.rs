@@ -30,10 +30,9 @@ pub(super) fn judge(subject: &Subject, facts: &Facts, now: Timestamp) -> Ruling 
         let reason = format!("{} means missing data, not a sick target", subject.alertname);
         return refuse(NAME, reason, "missing data");
     }
-    if subject.alertname == own::RELOAD_FAILED {
-        let reason =
-            format!("{} means errors in quell's own files, not a sick target", own::RELOAD_FAILED);
-        return refuse(NAME, reason, "quell's own files");
+    if own::is_name(&subject.alertname) {
+        let reason = format!("{} is about quell itself, not a sick target", subject.alertname);
+        return refuse(NAME, reason, "about quell itself");
     }
     if own::is_name(&subject.alertname) {
         let reason = format!("{} is about quell itself, not a sick target", subject.alertname);

@@ -179,6 +179,14 @@ mod tests {
     }
 
     #[test]
+    fn what_was_only_observed_counts_as_what_was_done() {
+        let observed = |at| PastRun { state: RunState::Observed, ..run(at) };
+        let runs: Vec<PastRun> = [3000, 1200, 60].map(observed).into();
+        let facts = Facts { runs, ..facts() };
+        assert_eq!(rule(&limited(), &facts, now()).verdict.as_str(), "hold");
+    }
+
+    #[test]
     fn everything_together_is_limited_too() {
         let runs: Vec<PastRun> = (0..30).map(|at| run(60 + at)).collect();
         assert_eq!(global(&subject(), &Facts { runs, ..facts() }, now()).verdict.as_str(), "hold");

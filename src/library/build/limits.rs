@@ -53,6 +53,11 @@ pub(crate) fn limits(at: At<'_>, raw: RawLimits) -> Limits {
             *limit = Set { value, place: place(at, found.span) };
         }
     }
+    if let Some(found) = raw.demote_after.and_then(Field::found)
+        && let Some(value) = text::rate_of_one(at, &found)
+    {
+        limits.demote_after = Set { value, place: place(at, found.span) };
+    }
     for (field, limit) in
         [(raw.max_unhealthy, &mut limits.max_unhealthy), (raw.max_drop, &mut limits.max_drop)]
     {

@@ -239,6 +239,10 @@ fn limits(at: At<'_>, raw: RawRuleLimits) -> (RuleLimits, Span, Span) {
         let value: Rate = text::rate(at, &found)?;
         Some(Set { value, place: place(at, found.span) })
     });
+    let demote_after = raw.demote_after.and_then(Field::found).and_then(|found| {
+        let value: Rate = text::rate_of_one(at, &found)?;
+        Some(Set { value, place: place(at, found.span) })
+    });
     let min_available = raw.min_available.and_then(Field::found).map(|found| {
         let value = text::positive(at, &found);
         Set { value, place: place(at, found.span) }
@@ -251,6 +255,7 @@ fn limits(at: At<'_>, raw: RawRuleLimits) -> (RuleLimits, Span, Span) {
         blast: raw.blast.and_then(Field::found).and_then(|it| blast(at, it)),
         min_available,
         ineffective,
+        demote_after,
         quiet: set(raw.quiet).map(|(quiet, _)| quiet),
     };
     (limits, cooldown_span.unwrap_or_default(), rate_span)

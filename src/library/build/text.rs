@@ -80,6 +80,16 @@ pub(crate) fn rate(at: At<'_>, found: &Found<RateText>) -> Option<Rate> {
     }
 }
 
+/// `3 per 1d`, of something that must have happened at least once.
+pub(crate) fn rate_of_one(at: At<'_>, found: &Found<RateText>) -> Option<Rate> {
+    let rate = rate(at, found)?;
+    if rate.count == 0 {
+        let message = "expected at least 1: nothing can be said of what never happened";
+        at.report(found.span, Diagnostic::error(codes::RATE, message));
+    }
+    Some(rate)
+}
+
 /// Text that may hold templates over `variables`.
 pub(crate) fn template(at: At<'_>, found: Found<TemplateText>, names: Names<'_>) -> String {
     check_template(at, found.span, &found.written, &found.value.0, names);

@@ -23,11 +23,9 @@ use crate::library::raw::config::RawEffect;
 use crate::library::raw::config::RawWindow;
 use crate::library::suggest::short;
 use crate::model::window::Effect;
+use crate::model::window::LONGEST;
 use crate::model::window::Span;
 use crate::model::window::Window;
-
-/// The longest that a recurring window may last.
-const LONGEST: Duration = Duration::from_hours(24 * 366);
 
 /// All windows; their names are unique.
 pub(crate) fn windows(at: At<'_>, raw: List<RawWindow>) -> Vec<Window> {
@@ -74,16 +72,22 @@ fn window(at: At<'_>, found: Found<RawWindow>, seen: &mut BTreeMap<String, u32>)
     let name = name?;
     Some(Window {
         span: span?,
-        effect: match effect?.value {
-            RawEffect::Observe => Effect::Observe,
-            RawEffect::Refuse => Effect::Refuse,
-            RawEffect::AllowOnly => Effect::AllowOnly,
-        },
+        effect: effect?.value.into(),
         matchers,
         reason: raw.reason.and_then(Field::found).map(|it| it.value).unwrap_or_default(),
         place: place(at, name.span),
         name: name.value,
     })
+}
+
+impl From<RawEffect> for Effect {
+    fn from(raw: RawEffect) -> Self {
+        match raw {
+            RawEffect::Observe => Self::Observe,
+            RawEffect::Refuse => Self::Refuse,
+            RawEffect::AllowOnly => Self::AllowOnly,
+        }
+    }
 }
 
 fn recurring(

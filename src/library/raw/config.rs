@@ -386,6 +386,10 @@ pub(crate) struct RawLimits {
     /// Runs on one target that did not help, over all playbooks: then it is for people (G5).
     #[schemars(extend("default" = "3 per 6h"))]
     pub(crate) ineffective: Opt<RateText>,
+    /// After so many runs of one rule in a sliding span of time that did not help, the rule is trusted one rung less:
+    /// auto, approve, observe. `quell promote` puts it back.
+    #[schemars(extend("default" = "3 per 1d"))]
+    pub(crate) demote_after: Opt<RateText>,
     /// Runs of everything that failed: then nothing begins until the first of them is old. The error budget of quell itself.
     #[schemars(extend("default" = "10 per 1h"))]
     pub(crate) failures: Opt<RateText>,

@@ -139,6 +139,10 @@ pub(crate) struct RawRuleLimits {
     /// silent.
     #[schemars(extend("examples" = ["2 per 6h"]))]
     pub(crate) ineffective: Opt<RateText>,
+    /// After so many runs in a sliding span of time that did not help, the rule is trusted one rung less: auto, approve,
+    /// observe. That of quell.yml holds beside it.
+    #[schemars(extend("examples" = ["2 per 6h"]))]
+    pub(crate) demote_after: Opt<RateText>,
     /// After a person changed the target, automation only proposes for this long (G15). That of quell.yml when silent.
     #[schemars(extend("examples" = ["1h"]))]
     pub(crate) quiet: Opt<DurationText>,

@@ -5,7 +5,9 @@ use serde::Deserialize;
 
 use super::DurationText;
 use super::List;
+use super::MatcherText;
 use super::Opt;
+use super::config::RawEffect;
 use crate::decide::guard;
 use crate::library::field::Entries;
 use crate::library::field::Field;
@@ -44,7 +46,7 @@ pub(crate) struct RawTest {
 #[serde(rename = "an event")]
 #[schemars(extend("allOf" = [exactly_one(&[
     "alert", "resolve", "probe", "step", "silence", "unsilence", "alertmanager", "approve", "reject", "ack", "answer", "cancel",
-    "pause", "resume", "restart", "population", "clock",
+    "pause", "resume", "window", "window_ends", "changed", "promote", "restart", "population", "clock",
 ])]))]
 #[schemars(extend("dependencies" = { "annotations": ["alert"], "truncated": ["alert"], "starts": ["alert"] }))]
 pub(crate) struct RawEvent {
@@ -85,6 +87,17 @@ pub(crate) struct RawEvent {
     pub(crate) pause: Opt<String>,
     /// The kill switch is cleared for this scope.
     pub(crate) resume: Opt<String>,
+    /// A person adds a window that begins now.
+    pub(crate) window: Opt<RawAdded>,
+    /// The window of this name that was added ends now.
+    #[schemars(extend("examples" = ["deploy"]))]
+    pub(crate) window_ends: Opt<String>,
+    /// Somebody changed this target, or all below it.
+    #[schemars(extend("examples" = ["kubernetes/prod/deployment/api"]))]
+    pub(crate) changed: Opt<String>,
+    /// A person trusts this rule again, one rung more.
+    #[schemars(extend("examples" = ["api-error-rate"]))]
+    pub(crate) promote: Opt<String>,
     /// quell stops and starts again: what is in flight is found in flight.
     pub(crate) restart: Opt<RawNothing>,
     /// From now on the population of a rule is counted so.
@@ -114,6 +127,27 @@ pub(crate) struct RawSet {
     pub(crate) forward: Opt<DurationText>,
     /// It shows an earlier time than before.
     pub(crate) back: Opt<DurationText>,
+}
+
+/// A window that a person adds, beside those of quell.yml.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename = "`window` of an event")]
+pub(crate) struct RawAdded {
+    /// Its name.
+    #[schemars(extend("examples" = ["deploy"]))]
+    pub(crate) name: Field<String>,
+    /// How long it lasts.
+    #[schemars(extend("examples" = ["2h"]))]
+    #[serde(rename = "for")]
+    pub(crate) lasts: Field<DurationText>,
+    /// observe, refuse or `allow_only`, as in quell.yml.
+    pub(crate) effect: Field<RawEffect>,
+    /// Matchers of the alerts that it is about; every alert and schedule when silent.
+    #[schemars(extend("examples" = [["service=\"shop\""]]))]
+    #[serde(rename = "match")]
+    pub(crate) matchers: Opt<List<MatcherText>>,
+    /// Why, for people.
+    pub(crate) reason: Opt<String>,
 }
 
 /// `restart: {}`

@@ -12,7 +12,7 @@ fn an_unknown_key_is_suggested_and_listed() {
     6 │       cooldwn: 15m
       │       ^^^^^^^ did you mean `cooldown`?
       │
-      = `limits` of a rule takes: settle, cooldown, rate, max_unhealthy, blast, min_available, ineffective, quiet
+      = `limits` of a rule takes: settle, cooldown, rate, max_unhealthy, blast, min_available, ineffective, demote_after, quiet
 
     1 file, 1 rule, 0 playbooks: 1 error
     ");

@@ -53,6 +53,90 @@ async fn a_window_observes_and_afterwards_the_remedy_runs() {
 }
 
 #[tokio::test]
+async fn a_window_is_added_outlives_a_restart_and_when_it_is_ended_what_waited_runs() {
+    let mut site = Site::new().await;
+    site.serve().await;
+    let said = site
+        .quell
+        .cli(&[
+            "window",
+            "add",
+            "deploy",
+            "--for",
+            "2h",
+            "--effect",
+            "refuse",
+            "--match",
+            "service=\"shop\"",
+            "--reason",
+            "deploy 41",
+            "--by",
+            "dana",
+        ])
+        .await;
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.out.starts_with("deploy: refuse until "), "{said:?}");
+    site.quell.restart().await;
+    site.shop.poison_cache().await;
+    site.posts("firing").await;
+    let whole = site.until("it is refused", |whole| decided(whole).0 == "hold").await;
+    assert!(decided(&whole).1.contains("refused by window deploy until"), "{whole:#}");
+    assert!(decided(&whole).1.contains("deploy 41"), "{whole:#}");
+    let listed = site.quell.cli(&["window", "list"]).await;
+    assert!(
+        listed.out.contains("added by dana") && listed.out.contains("now, until"),
+        "{listed:?}"
+    );
+    let url = site.quell.url("");
+    let explained = site
+        .quell
+        .cli(&[
+            "explain",
+            "--label",
+            "alertname=HighErrorRate",
+            "--label",
+            "service=shop",
+            "--server",
+            &url,
+        ])
+        .await;
+    assert!(explained.out.contains("deploy (added by dana): refuse until"), "{explained:?}");
+
+    let said = site.quell.cli(&["window", "end", "deploy", "--by", "kim"]).await;
+    assert_eq!(said.out, "deploy: ended; what waited is judged again\n", "{said:?}");
+    site.until("it runs", |whole| runs(whole) == ran(&[("flush-cache", "fixed")])).await;
+    let listed = site.quell.cli(&["window", "list", "--all"]).await;
+    assert!(listed.out.contains("ended by kim"), "{listed:?}");
+    let again = site.quell.cli(&["window", "end", "deploy"]).await;
+    assert_eq!(again.code, 1, "{again:?}");
+    assert!(
+        again.err.contains("there is no window deploy that was added and is not over"),
+        "{again:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_schedule_meets_a_window_that_was_added() {
+    let mut site = with_schedule(&json!({ "overlap": "skip" })).await;
+    site.serve().await;
+    notes(&site, 1).await;
+    let add = ["window", "add", "freeze", "--for", "1h", "--effect", "refuse", "--reason", "sale"];
+    let said = site.quell.cli(&add).await;
+    assert_eq!(said.code, 0, "{said:?}");
+    let left_out =
+        async || site.quell.get("/api/v1/schedules").await["items"][0]["state"]["skipped"].as_i64();
+    // the slot that meets it waits, and the slots after that one are left out
+    wait::until("slots are left out", wait::PATIENCE, async || {
+        let skipped = left_out().await;
+        if skipped > Some(1) { Ok(()) } else { Err(skipped) }
+    })
+    .await;
+    let before = site.notes().len();
+    assert_eq!(site.quell.cli(&["window", "end", "freeze"]).await.code, 0);
+    notes(&site, before + 2).await;
+}
+
+#[tokio::test]
 async fn outside_of_what_a_window_allows_nothing_begins_and_other_alerts_are_not_its_business() {
     let mut site = Site::new().await;
     let from = quell::clock::Clock::System.now() + jiff::SignedDuration::from_hours(1);

@@ -21,6 +21,10 @@ pub(crate) async fn until<T, S: Debug>(
     loop {
         match tokio::time::timeout_at(deadline, probe()).await {
             Ok(Ok(found)) => return found,
+            // what never waits itself would be asked for ever
+            Ok(Err(seen)) if Instant::now() >= deadline => {
+                panic!("{what}: not within {within:?}; last seen: {seen:#?}")
+            }
             Ok(Err(seen)) => last = Some(seen),
             Err(_) => {}
         }

@@ -202,7 +202,10 @@ proptest! {
             };
             let config = &library.config;
             let (incident, target, now) = (&incident, target.as_str(), now());
-            let case = Case { config, rule, episode: &episode, incident, target, now };
+            let windows = config.windows.as_slice();
+            let trust = None;
+            let case =
+                Case { config, rule, episode: &episode, incident, target, windows, trust, now };
             let candidate = match respond::asks(case, &library.playbooks, &facts.runs) {
                 Asks::Nothing { .. } => {
                     prop_assert_eq!(judged.verdict, None);
@@ -270,7 +273,9 @@ proptest! {
         let judged = judge(files, rule, &episode, &known, Basis::Live, at);
         // as the engine judges a slot: no rule is asked, its target is no template
         let (config, target, incident) = (&library.config, rule.target.as_str(), &incident);
-        let case = Case { config, rule, episode: &episode, incident, target, now: at };
+        let (episode, windows) = (&episode, config.windows.as_slice());
+        let trust = None;
+        let case = Case { config, rule, episode, incident, target, windows, trust, now: at };
         let candidate = respond::candidate(case, &library.playbooks, 1, 0).unwrap();
         let rulings = guard::judge(&candidate.subject, &facts, at);
         let decision = respond::conclude(case, &candidate, &facts, rulings).decision;

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use super::Names;
 use super::labels;
+use crate::library::build::rule::all_matchers;
 use crate::library::field::Entries;
 use crate::library::field::Field;
 use crate::library::field::Found;
 use crate::library::raw::Opt;
+use crate::library::raw::test::RawAdded;
 use crate::library::raw::test::RawComesTo;
 use crate::library::raw::test::RawCounted;
 use crate::library::raw::test::RawEvent;
@@ -29,7 +31,7 @@ use crate::model::labels::Labels;
 
 /// Keys of an event that say what happens.
 const DEEDS: &str = "alert, resolve, probe, step, silence, unsilence, alertmanager, approve, reject, ack, answer, cancel, \
-                     pause, resume, restart, population or clock";
+                     pause, resume, window, window_ends, changed, promote, restart, population or clock";
 
 /// One event; `before` is the time of the one before it.
 pub(super) fn event(
@@ -114,6 +116,18 @@ fn deeds(
     }
     if raw.resume.is_some() {
         deeds.push(names.scope(raw.resume).map(Deed::Resume));
+    }
+    if let Some(field) = raw.window {
+        deeds.push(field.found().and_then(|it| window(names, it)));
+    }
+    if let Some(field) = raw.window_ends {
+        deeds.push(field.found().map(|it| Deed::WindowEnds(it.value)));
+    }
+    if let Some(field) = raw.changed {
+        deeds.push(field.found().map(|it| Deed::Changed(it.value)));
+    }
+    if raw.promote.is_some() {
+        deeds.push(names.rule(raw.promote).map(|it| Deed::Promote(it.value)));
     }
     if raw.restart.is_some() {
         deeds.push(Some(Deed::Restart));
@@ -228,6 +242,18 @@ fn says(names: Names<'_>, found: Found<RawSays>) -> Option<Deed> {
         RawStanding::Unknown => Says::Unknown,
     };
     Some(Deed::Alertmanager { of, says: Some(says) })
+}
+
+fn window(names: Names<'_>, found: Found<RawAdded>) -> Option<Deed> {
+    let Found { value: raw, span, .. } = found;
+    let name = raw.name.need(names.at, span, "a window", "name")?.value;
+    let lasts = raw.lasts.need(names.at, span, "a window", "for").map(Field::of);
+    let lasts = names.time(lasts);
+    let effect = raw.effect.need(names.at, span, "a window", "effect")?.value.into();
+    let matchers = raw.matchers.and_then(Field::found);
+    let matchers = matchers.map(|it| all_matchers(names.at, it.value)).unwrap_or_default();
+    let reason = text(raw.reason).unwrap_or_default();
+    Some(Deed::Window { name, lasts: lasts?, effect, matchers, reason })
 }
 
 fn answers(entries: Entries<serde_json::Value>) -> BTreeMap<String, serde_json::Value> {
