@@ -2,12 +2,15 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 pub mod answer;
+pub mod approval;
 pub mod audience;
 pub mod check;
 pub mod condition;
 pub mod episode;
 pub mod explain;
+pub mod glass;
 pub mod guard;
+pub mod hands;
 pub mod items;
 pub mod link;
 pub mod machine;

@@ -9,6 +9,7 @@ pub mod deliver;
 pub mod escalate;
 pub mod explain;
 pub mod facts;
+pub mod glass;
 pub mod intake;
 pub mod judge;
 pub mod people;
@@ -68,6 +69,7 @@ impl Engine {
         self.supervise("deliver", |engine| async move { deliver::run(engine).await });
         self.supervise("checks", |engine| async move { checks::run(engine).await });
         self.supervise("schedules", |engine| async move { schedules::run(engine).await });
+        self.supervise("glass", |engine| async move { glass::run(engine).await });
         self.supervise("escalate", |engine| async move { escalate::run(engine).await });
     }
 

@@ -4,6 +4,7 @@ pub mod alert;
 pub mod config;
 pub mod decision;
 pub mod explain;
+pub mod glass;
 pub mod incident;
 pub mod labels;
 pub mod matcher;

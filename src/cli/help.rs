@@ -142,6 +142,11 @@ const GROUPS: &[(&str, &[Shown])] = &[
             ),
             ("ack", &[("quell ack i-12", "told to all channels; nobody else is called")]),
             (
+                "take",
+                &[("quell take i-12 --by dana", "its runs stop before their next step, and none begins")],
+            ),
+            ("give-back", &[("quell give-back i-12 --by dana", "quell judges it again")]),
+            (
                 "runs",
                 &[
                     ("quell runs", "the latest"),
@@ -183,6 +188,17 @@ const GROUPS: &[(&str, &[Shown])] = &[
                 &[
                     ("quell resume", "everything"),
                     ("quell resume target:systemd/shop", "one target"),
+                ],
+            ),
+            (
+                "break-glass",
+                &[
+                    (
+                        "quell break-glass --rule api-rollback --for 30m --by dana --reason outage",
+                        "nobody has to approve what this rule does",
+                    ),
+                    ("quell break-glass", "those there were"),
+                    ("quell break-glass --revoke 3 --by dana", "end one now"),
                 ],
             ),
             ("notifications", &[("quell notifications", "those that reached nobody")]),

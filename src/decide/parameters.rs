@@ -267,6 +267,8 @@ mod tests {
                 ("count".into(), of(ParameterKind::Integer)),
             ]),
             tier: 1,
+            approvals: 1,
+            approve_within: std::time::Duration::from_hours(1),
             mode: Mode::Auto,
             limits: PlaybookLimits::default(),
             steps: Vec::new(),

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::decide::approval;
 use crate::decide::guard::Limits;
 use crate::decide::guard::Subject;
 use crate::decide::guard::lowest_mode;
@@ -120,9 +121,6 @@ pub fn subject(
     }
 }
 
-/// An approval is of use this long: the plan was made for what was seen then.
-const APPROVAL_LASTS: Duration = Duration::from_hours(1);
-
 /// The plan of one remedy. Errors are sentences that name the parameter or template.
 pub fn plan(
     rule: &Rule,
@@ -139,7 +137,7 @@ pub fn plan(
     let parameters = parameters::resolve(playbook, &remedy.with, &context)?;
     let verify = verification(rule, episode).map_err(|error| vec![error])?;
     let (mode, _) = lowest_mode(subject);
-    Ok(Plan {
+    let plan = Plan {
         incident: subject.incident,
         episode: episode.id,
         fingerprint: episode.fingerprint.clone(),
@@ -149,15 +147,19 @@ pub fn plan(
         target: subject.target.clone(),
         mode,
         tier: remedy.tier.unwrap_or(1).max(playbook.tier),
+        approvals: remedy.approvals.unwrap_or(1).max(playbook.approvals).max(1),
+        proposed_by: approval::proposer(episode),
+        lists: BTreeMap::new(),
         playbook: playbook.clone(),
         parameters,
         labels: episode.labels.clone(),
         annotations: episode.annotations.clone(),
         // a schedule without verification has run when its steps are done
         verify: (rule.verify.is_some() || !is_schedule(&rule.name)).then_some(verify),
-        approve_until: (mode == Mode::Approve).then(|| after(now, APPROVAL_LASTS)),
+        approve_until: None,
         rules_digest: String::new(),
-    })
+    };
+    Ok(approval::in_mode(plan, mode, now))
 }
 
 /// The plan that takes temporary measures back: the playbook's `on_resolve` steps, as remedy 0, at once and
@@ -172,6 +174,7 @@ pub fn take_back(plan: &Plan) -> Option<Plan> {
         mode: Mode::Auto,
         playbook: Playbook { steps, on_resolve: Vec::new(), ..plan.playbook.clone() },
         verify: None,
+        lists: BTreeMap::new(),
         approve_until: None,
         ..plan.clone()
     })

@@ -133,6 +133,9 @@ fn new_incident(
         resolved_at: None,
         acked_by: String::new(),
         acked_at: None,
+        taken_by: String::new(),
+        taken_at: None,
+        given_back_at: None,
         held_until: None,
     }
 }
@@ -540,6 +543,8 @@ mod tests {
             description: String::new(),
             parameters: BTreeMap::new(),
             tier: 1,
+            approvals: 1,
+            approve_within: std::time::Duration::from_hours(1),
             mode: crate::model::playbook::Mode::Auto,
             limits: crate::model::playbook::PlaybookLimits::default(),
             steps: Vec::new(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::decide::audience;
 use crate::decide::condition;
 use crate::decide::guard;
 use crate::decide::guard::Subject;
@@ -12,17 +13,20 @@ use crate::decide::items;
 use crate::decide::machine::Phase;
 use crate::decide::machine::Spot;
 use crate::decide::machine::State;
+use crate::decide::page;
 use crate::decide::plan;
 use crate::decide::render::Escape;
 use crate::decide::render::render;
 use crate::decide::respond;
 use crate::decide::tell;
+use crate::model::config::Config;
 use crate::model::decision::Facts;
 use crate::model::decision::Pause;
 use crate::model::decision::Verdict;
 use crate::model::incident::Episode;
 use crate::model::incident::Incident;
 use crate::model::incident::Notice;
+use crate::model::incident::Owed;
 use crate::model::playbook::Probe;
 use crate::model::playbook::Step;
 use crate::model::playbook::What;
@@ -205,7 +209,9 @@ pub fn begin(plan: &Plan, run: &str, state: &State, spot: Spot, attempt: u32) ->
         }
     }
     if let (Some(each), None) = (&definition.each, item) {
-        return Some(Begin::Write(match items::resolve(&each.items, &context) {
+        let approved = plan.lists.get(&step).cloned();
+        let items = approved.map_or_else(|| items::resolve(&each.items, &context), Ok);
+        return Some(Begin::Write(match items {
             Ok(items) => Event::Listed { step, items },
             Err(reason) => failed(spot, format!("for_each: {reason}")),
         }));
@@ -328,13 +334,52 @@ pub fn news(
     // a schedule that does what it should is silent
     let done = matches!(state.summary(), RunState::Fixed | RunState::Observed);
     let routine = done && is_schedule(&plan.rule);
-    (is_news(before, state) && !routine).then(|| tell::run_ended(incident, run, plan, state, now))
+    if !is_news(before, state) || routine {
+        return None;
+    }
+    Some(match state.summary() {
+        RunState::AwaitingApproval => tell::approved_in_part(incident, run, plan, state, now),
+        RunState::Planned
+        | RunState::Running
+        | RunState::AwaitingAnswer
+        | RunState::InDoubt
+        | RunState::Verifying
+        | RunState::Undoing
+        | RunState::Fixed
+        | RunState::Failed
+        | RunState::Stuck
+        | RunState::Cancelled
+        | RunState::Expired
+        | RunState::Rejected
+        | RunState::Observed
+        | RunState::Superseded => tell::run_ended(incident, run, plan, state, now),
+    })
+}
+
+/// What is owed for a person's word on a run, to those who may be told.
+pub fn said(
+    config: &Config,
+    incident: &Incident,
+    run: &str,
+    plan: &Plan,
+    (before, state): (&State, &State),
+    now: Timestamp,
+) -> Vec<Owed> {
+    let notice = news(incident, run, plan, before, state, now);
+    let owed = notice.map(|notice| audience::owed(config, &notice, false)).unwrap_or_default();
+    page::held(config, incident, owed)
 }
 
 /// Whether people are told of what a run has come to.
 pub fn is_news(before: &State, state: &State) -> bool {
     let summary = state.summary();
+    if summary == RunState::AwaitingApproval {
+        return state.approved_by.len() > before.approved_by.len();
+    }
+    // what was proposed to people is taken back before them; a resolution says so itself
+    let proposed = before.phase == Phase::AwaitingApproval || before.is_approved();
     let tells = match summary {
+        RunState::Superseded => proposed && state.withdrawn,
         RunState::InDoubt
         | RunState::AwaitingAnswer
         | RunState::Fixed
@@ -348,8 +393,7 @@ pub fn is_news(before: &State, state: &State) -> bool {
         | RunState::AwaitingApproval
         | RunState::Running
         | RunState::Verifying
-        | RunState::Undoing
-        | RunState::Superseded => false,
+        | RunState::Undoing => false,
     };
     tells && summary != before.summary()
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::decide::answer;
+use crate::decide::approval;
 use crate::decide::machine::List;
 use crate::decide::machine::Phase;
 use crate::decide::machine::Record;
@@ -20,6 +21,7 @@ use crate::model::incident::RunId;
 use crate::model::playbook::Action;
 use crate::model::playbook::Each;
 use crate::model::playbook::Items;
+use crate::model::playbook::Mode;
 use crate::model::playbook::Step;
 use crate::model::playbook::What;
 use crate::model::rule::is_schedule;
@@ -45,6 +47,7 @@ fn notice(incident: &Incident, kind: NoticeKind, headline: String, now: Timestam
         headline,
         details: Vec::new(),
         tried: Vec::new(),
+        proposes: None,
         labels: incident.labels.clone(),
         opened_at: incident.opened_at,
         at: now,
@@ -77,12 +80,51 @@ pub fn asks_approval(incident: &Incident, run: &str, plan: &Plan, now: Timestamp
         .approve_until
         .map_or_else(String::new, |at| format!(" within {}", show_duration(since(at, now))));
     let headline = format!(
-        "proposes {} on {} (remedy {} of {}): needs one person of tier {}{until}: quell approve {run}",
-        plan.playbook.name, plan.target, plan.remedy, plan.remedies, plan.tier
+        "proposes {} on {} (remedy {} of {}): needs {}{until}: quell approve {run}",
+        plan.playbook.name,
+        plan.target,
+        plan.remedy,
+        plan.remedies,
+        approval::needs(plan, &State::empty(plan)),
     );
     let mut notice = notice(incident, NoticeKind::NeedsYou, headline, now);
     notice.details = plan_lines(plan);
+    notice.proposes = run.parse().ok();
     notice
+}
+
+/// Some have said yes to a plan that needs more of them.
+pub fn approved_in_part(
+    incident: &Incident,
+    run: &str,
+    plan: &Plan,
+    state: &State,
+    now: Timestamp,
+) -> Notice {
+    let until = plan
+        .approve_until
+        .map_or_else(String::new, |at| format!(" within {}", show_duration(since(at, now))));
+    let headline = format!("{}{until}: quell approve {run}", outcome_line(plan, state));
+    let mut notice = notice(incident, NoticeKind::NeedsYou, headline, now);
+    notice.details = plan_lines(plan);
+    notice.proposes = run.parse().ok();
+    notice
+}
+
+/// A person took it over.
+pub fn taken(incident: &Incident, by: &str, now: Timestamp) -> Notice {
+    let after = show_duration(since(now, incident.opened_at));
+    let id = incident.id;
+    let headline = format!(
+        "taken over by {by} after {after}: quell does nothing more for it until `quell give-back {id}`"
+    );
+    notice(incident, NoticeKind::Acknowledged, headline, now)
+}
+
+/// A person gave it back.
+pub fn given_back(incident: &Incident, by: &str, now: Timestamp) -> Notice {
+    let headline = format!("given back by {by}: quell judges it again");
+    notice(incident, NoticeKind::Progress, headline, now)
 }
 
 /// A run ended, or waits for a person.
@@ -223,6 +265,11 @@ pub fn outcome_line(plan: &Plan, state: &State) -> String {
         | RunState::Expired
         | RunState::Rejected
         | RunState::Observed => format!("{what}: {reason}"),
+        RunState::AwaitingApproval if state.is_approved() => format!(
+            "{what}: approved by {}; needs {}",
+            state.approved_by.join(" and "),
+            approval::needs(plan, state)
+        ),
         RunState::Planned
         | RunState::AwaitingApproval
         | RunState::Running
@@ -316,7 +363,16 @@ pub fn plan_lines(plan: &Plan) -> Vec<String> {
         .iter()
         .enumerate()
         .map(|(index, step)| {
-            let kind = step_line(step);
+            let kind = match (&step.each, plan.lists.get(&index)) {
+                (Some(each), Some(items)) => {
+                    let items: Vec<String> = items.iter().map(item_words).collect();
+                    format!("{}{}", kind_line(&step.what), waves_words(each, &named(&items)))
+                }
+                (Some(_), None) if plan.mode == Mode::Approve => {
+                    format!("{}, which is found when it runs", step_line(step))
+                }
+                _ => step_line(step),
+            };
             format!("step {} {}: {kind}", index + 1, step.name)
         })
         .collect()
@@ -350,6 +406,10 @@ pub fn each_words(each: &Each) -> String {
         Items::Listed(items) => named(items),
         Items::Expression(source) => source.clone(),
     };
+    waves_words(each, &items)
+}
+
+fn waves_words(each: &Each, items: &str) -> String {
     let mut words = format!(" for each of {items}");
     if !each.waves.is_empty() {
         let waves: Vec<String> = each.waves.iter().map(ToString::to_string).collect();
@@ -436,6 +496,9 @@ pub fn event_line(plan: &Plan, event: &Event) -> String {
     match event {
         Event::Planned { .. } => format!("planned: {} on {}", plan.playbook.name, plan.target),
         Event::Approved { by, .. } => format!("approved by {by}"),
+        Event::Lifted { by, reason } => {
+            format!("needs no approval: {by} broke the glass: {reason}")
+        }
         Event::Rejected { by, reason } => format!("rejected by {by}: {reason}"),
         Event::Expired => "nobody approved in time".into(),
         Event::Observed => "mode observe: it would have run".into(),
@@ -506,6 +569,8 @@ fn stop_words(why: &Stop) -> String {
     match why {
         Stop::Resolved => "the alert resolved".into(),
         Stop::AlreadyHealthy { measured } => format!("already healthy: {measured}"),
+        Stop::Changed { what } => format!("no longer what was proposed: {what}"),
+        Stop::TakenOver { by } => format!("taken over by {by}"),
         Stop::Refused { guard, reason } => format!("{guard}: {reason}"),
         Stop::Cancelled { by } => format!("by {by}"),
     }

@@ -86,9 +86,8 @@ async fn advance(engine: &Engine, claim: &mut Claim) -> Result<()> {
         let now = engine.clock.now();
         let effect = machine::next(&claim.plan, &state, now);
         if stepping::may_stop(&state)
-            && let Some(by) = engine.store.cancel_requested(claim.run).await?
+            && let Some(why) = engine.store.stop_requested(claim.run).await?
         {
-            let why = Stop::Cancelled { by };
             write(engine, claim, &mut state, Event::Stopped { why }, LEASE).await?;
             continue;
         }

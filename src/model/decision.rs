@@ -163,6 +163,42 @@ pub struct InWindow {
     pub begins: Option<Timestamp>,
 }
 
+/// A person is at it (G15).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hand {
+    /// What they did.
+    pub kind: HandKind,
+    /// Who.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+    /// On what, or why; may be empty.
+    pub what: String,
+}
+
+/// What a person did that makes automation step back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HandKind {
+    /// Acknowledged the incident.
+    Acknowledged,
+    /// Took the incident over.
+    TakenOver,
+    /// Changed the target.
+    Changed,
+}
+
+/// Break-glass: a person lifts approval, windows and the sickness ceiling for a time (G11).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Glass {
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// Until when.
+    pub until: Timestamp,
+}
+
 /// What guards judge by. Loaded from the store and from probes, never from process memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {

@@ -36,6 +36,13 @@ pub struct Plan {
     pub mode: Mode,
     /// The tier an operator needs to approve it.
     pub tier: u8,
+    /// How many operators of that tier must approve it, from 1.
+    pub approvals: u8,
+    /// The operator who asked for it, whose own approval does not count; empty when no person did.
+    pub proposed_by: String,
+    /// The items of each `for_each` that are known before it begins, by step: part of what is approved. Those of other
+    /// lists are known when an earlier step has found them.
+    pub lists: BTreeMap<usize, Vec<serde_json::Value>>,
     /// The playbook as it was.
     pub playbook: Playbook,
     /// Its parameters, rendered and checked.
@@ -131,6 +138,16 @@ pub enum Stop {
         /// What was measured.
         measured: String,
     },
+    /// What was approved, or proposed, is no longer what would be done.
+    Changed {
+        /// What is different.
+        what: String,
+    },
+    /// A person took the incident over.
+    TakenOver {
+        /// Who.
+        by: String,
+    },
     /// A guard says that it may no longer act.
     Refused {
         /// The guard.
@@ -160,6 +177,13 @@ pub enum Event {
         by: String,
         /// To what.
         digest: String,
+    },
+    /// Break-glass is in force, so nobody has to approve it.
+    Lifted {
+        /// Who broke the glass.
+        by: String,
+        /// Why.
+        reason: String,
     },
     /// A person said no.
     Rejected {

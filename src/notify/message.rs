@@ -84,12 +84,24 @@ pub(super) fn paragraphs(notice: &Notice) -> Vec<String> {
     paragraphs
 }
 
-/// The link that acknowledges, where there is something to acknowledge.
-pub(super) fn ack_link<'a>(notice: &Notice, links: &'a Links) -> Option<&'a str> {
-    match notice.kind {
-        NoticeKind::Opened | NoticeKind::Progress | NoticeKind::NeedsYou => links.ack.as_deref(),
-        NoticeKind::Acknowledged | NoticeKind::Resolved => None,
-    }
+/// What a person may do from a message, in order: what the link is called, and where it leads.
+pub(super) fn ways<'a>(notice: &Notice, links: &'a Links) -> Vec<(&'static str, &'a str)> {
+    let incident = Some(links.incident.as_str()).filter(|url| !url.is_empty());
+    // the plan that is decided on says more than the incident does
+    let look = match links.decide.as_deref() {
+        Some(decide) => ("Look and approve", Some(decide)),
+        None => ("Look", incident),
+    };
+    let acting = match notice.kind {
+        NoticeKind::Opened | NoticeKind::Progress | NoticeKind::NeedsYou => {
+            [("Acknowledge", links.ack.as_deref()), ("Take over", links.take.as_deref())]
+        }
+        NoticeKind::Acknowledged | NoticeKind::Resolved => {
+            return incident.map(|url| ("Look", url)).into_iter().collect();
+        }
+    };
+    let all = std::iter::once(look).chain(acting);
+    all.filter_map(|(label, url)| Some((label, url?))).collect()
 }
 
 /// A list made fit to show: one line each, neither too long nor too many.

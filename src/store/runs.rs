@@ -32,6 +32,8 @@ use crate::store::facts::run_state;
 use crate::store::instant;
 use crate::store::instant_or_none;
 use crate::store::json;
+use crate::store::links::UsedLink;
+use crate::store::links::use_up;
 use crate::store::micros;
 use crate::store::next_ids;
 use crate::store::number;
@@ -206,6 +208,18 @@ impl Store {
         row: &Row,
         owed: Vec<Owed>,
     ) -> Result<()> {
+        self.append_by(claim, entry, row, owed, None).await
+    }
+
+    /// The same for a person's word, which uses up the link by which it came.
+    pub(super) async fn append_by(
+        &self,
+        claim: &mut Claim,
+        entry: Entry,
+        row: &Row,
+        owed: Vec<Owed>,
+        link: Option<UsedLink<'_>>,
+    ) -> Result<()> {
         let (body, head) = chained(claim.run, &claim.head, &entry)?;
         let mut tx = self.begin().await?;
         let ended = row.state.is_final();
@@ -237,6 +251,9 @@ impl Store {
             return Err(StoreError::Fenced);
         }
         write_event(&mut tx, claim.run, &entry, &body, &head).await?;
+        if let Some(link) = link {
+            use_up(&mut tx, link, entry.at).await?;
+        }
         if ended {
             // whoever waits for the end of this run: the episodes of its incident are judged again
             sqlx::query(
@@ -324,6 +341,19 @@ impl Store {
         )
         .bind(micros(self.now()))
         .bind(episode.0)
+        .execute(&self.writer)
+        .await?;
+        Ok(())
+    }
+
+    /// Makes all runs that wait for approval due now: files were reloaded, so that a plan may no longer be what would be
+    /// done. A worker that is about to let go of one does so without effect.
+    pub async fn wake_proposals(&self) -> Result<()> {
+        sqlx::query(
+            "UPDATE runs SET due_at = $1, attempt = attempt + 1
+             WHERE is_final = 0 AND state = 'awaiting approval'",
+        )
+        .bind(micros(self.now()))
         .execute(&self.writer)
         .await?;
         Ok(())
