@@ -40,6 +40,8 @@ use jiff::Timestamp;
 
 use crate::decide::check;
 use crate::decide::episode::Change;
+use crate::decide::explain::Files;
+use crate::decide::glass;
 use crate::decide::machine::State;
 use crate::decide::respond;
 use crate::decide::schedule;
@@ -48,9 +50,11 @@ use crate::model::alert::Alert;
 use crate::model::alert::AlertStatus;
 use crate::model::config::Config;
 use crate::model::decision::Decision;
+use crate::model::decision::Glass;
 use crate::model::decision::PastRun;
 use crate::model::decision::Pause;
 use crate::model::decision::Standing;
+use crate::model::glass::Broken;
 use crate::model::incident::Episode;
 use crate::model::incident::EpisodeId;
 use crate::model::incident::Incident;
@@ -63,6 +67,7 @@ use crate::model::run::Entry;
 use crate::model::run::Health;
 use crate::model::run::Observation;
 use crate::model::run::Plan;
+use crate::model::run::Stop;
 use crate::model::time::before;
 use crate::rehearse::happening::Happening;
 use crate::rehearse::happening::What;
@@ -114,6 +119,7 @@ enum Due {
     Run(RunId, u32),
     Check(usize),
     Schedule(usize),
+    Glass(usize),
 }
 
 /// An episode and what is kept with it.
@@ -155,7 +161,8 @@ struct Work {
     round: u32,
     past: PastRun,
     outcome: String,
-    cancelled_by: Option<String>,
+    /// Why a person asked that it stop.
+    stop: Option<Stop>,
     in_flight: Option<runs::InFlight>,
     claim: u32,
 }
@@ -189,6 +196,8 @@ pub struct World<'a> {
     /// Those of the runs that have not ended.
     at_work: BTreeSet<RunId>,
     pauses: Vec<Pause>,
+    /// Break-glass, ended or not.
+    broken: Vec<Broken>,
     watched: BTreeMap<usize, Watched>,
     /// The next slot of each schedule.
     coming: BTreeMap<usize, schedules::Coming>,
@@ -229,6 +238,7 @@ impl<'a> World<'a> {
             runs: BTreeMap::new(),
             at_work: BTreeSet::new(),
             pauses: Vec::new(),
+            broken: Vec::new(),
             watched: BTreeMap::new(),
             coming: BTreeMap::new(),
             look_back: look_back(library, config),
@@ -327,6 +337,7 @@ impl<'a> World<'a> {
             }
             Due::Schedule(index) => self.slot_is_due(index),
             Due::Check(index) => self.look(index),
+            Due::Glass(index) => self.glass_ends(index),
         }
     }
 
@@ -365,6 +376,16 @@ impl<'a> World<'a> {
             }
             self.happens(What::Told(Arc::new(owed)));
         }
+    }
+
+    /// The files, with the settings of this world.
+    fn files(&self) -> Files<'a> {
+        Files { config: self.config, ..self.library.in_force() }
+    }
+
+    /// Break-glass that is in force for a plan.
+    fn glass_for(&self, plan: &Plan) -> Option<Glass> {
+        glass::in_force(&self.broken, &plan.rule, &plan.target, plan.incident, self.now)
     }
 
     /// What Alertmanager says of an alert now; alerts of checks and schedules never went through it.

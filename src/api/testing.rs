@@ -30,6 +30,7 @@ use crate::model::config::Channel;
 use crate::model::config::Config;
 use crate::model::config::Operator;
 use crate::model::config::Secret;
+use crate::model::config::Severity;
 use crate::model::explain::Asked;
 use crate::model::explain::Question;
 use crate::model::incident::Episode;
@@ -117,11 +118,13 @@ pub(super) fn config() -> Config {
         tier,
         token: Some(Secret::new(token)),
     };
+    let critical = Severity { notify: vec!["slack".into()], ..Severity::default() };
     let slack = |url: &str| Channel::Slack { webhook_url: Secret::new(url) };
     Config {
         external_url: "https://quell.example.com".into(),
         operators: vec![operator("dana", 3, DANA), operator("erin", 1, "erin-token")],
         channels: [("slack".into(), slack("http://127.0.0.1:9/slack"))].into(),
+        severities: [("critical".into(), critical)].into(),
         pause_file: "/nonexistent/quell.pause".into(),
         ..Config::default()
     }
@@ -230,10 +233,16 @@ impl Quell {
 
     /// A run of tier 3 for that incident, which waits for a person's yes. Returns its digest.
     pub(super) async fn awaiting_approval(&self) -> String {
+        self.awaiting(1).await
+    }
+
+    /// The same for the yes of several people.
+    pub(super) async fn awaiting(&self, approvals: u8) -> String {
         let incident = self.incident().await;
         let store = &self.state.store;
         let version = store.facts_version().await.unwrap();
-        let id = store.create_run(version, &plan(&incident), 1, |_| Vec::new()).await.unwrap();
+        let plan = Plan { approvals, ..plan(&incident) };
+        let id = store.create_run(version, &plan, 1, |_| Vec::new()).await.unwrap();
         store.run(id).await.unwrap().unwrap().digest
     }
 
@@ -378,6 +387,7 @@ fn plan(incident: &Incident) -> Plan {
         labels: incident.labels.clone(),
         annotations: Labels::default(),
         verify: None,
+        glass: None,
         approve_until: Some(at("2026-11-21T03:00:00Z")),
         rules_digest: String::new(),
     }

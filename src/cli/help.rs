@@ -164,7 +164,7 @@ const GROUPS: &[(&str, &[Shown])] = &[
             ("reject", &[("quell reject r-7 maintenance --by dana", "people take over")]),
             (
                 "cancel",
-                &[("quell cancel r-7", "what was done is undone, before the next step begins")],
+                &[("quell cancel r-7", "it ends before its next step, and what was done stands")],
             ),
             (
                 "answer",

@@ -14,11 +14,15 @@ use crate::decide::guard::lowest_mode;
 use crate::decide::items;
 use crate::decide::machine::State;
 use crate::decide::plan;
+use crate::model::decision::Glass;
+use crate::model::decision::Verdict;
 use crate::model::incident::Episode;
 use crate::model::playbook::Mode;
 use crate::model::playbook::Playbook;
 use crate::model::playbook::Step;
+use crate::model::run::Event;
 use crate::model::run::Plan;
+use crate::model::run::Stop;
 use crate::model::time::after;
 
 /// Begins the source of alerts that an operator posted: `operator:dana`.
@@ -47,6 +51,57 @@ pub fn in_mode(plan: Plan, mode: Mode, now: Timestamp) -> Plan {
     let lists = if waits { known_lists(&plan) } else { BTreeMap::new() };
     let approve_until = waits.then(|| after(now, plan.playbook.approve_within));
     Plan { mode, lists, approve_until, ..plan }
+}
+
+/// A plan as its judgement lets it begin: one that asks waits for approval whatever its mode, and break-glass that was in
+/// force lifts that.
+pub fn judged(plan: Plan, verdict: &Verdict, glass: Option<&Glass>, now: Timestamp) -> Plan {
+    match (plan.mode, verdict, glass) {
+        (Mode::Auto, Verdict::Ask, _) => in_mode(plan, Mode::Approve, now),
+        (Mode::Approve, Verdict::Proceed, Some(glass)) => {
+            Plan { glass: Some(glass.clone()), ..in_mode(plan, Mode::Auto, now) }
+        }
+        (Mode::Auto | Mode::Approve | Mode::Observe, _, _) => plan,
+    }
+}
+
+/// What becomes of a run that waits for approval; `None`: it goes on waiting.
+pub fn while_waiting(
+    files: Files<'_>,
+    plan: &Plan,
+    episode: &Episode,
+    glass: Option<&Glass>,
+    now: Timestamp,
+) -> Option<Event> {
+    if let Some(what) = changed(files, plan, episode, now) {
+        return Some(Event::Stopped { why: Stop::Changed { what } });
+    }
+    let Glass { by, reason, .. } = glass?.clone();
+    Some(Event::Lifted { by, reason })
+}
+
+/// Whether what people said yes to still stands before it acts for the first time; else why not. After that, half of it would
+/// be worse.
+pub fn void(
+    files: Files<'_>,
+    plan: &Plan,
+    state: &State,
+    episode: &Episode,
+    glass: Option<&Glass>,
+    now: Timestamp,
+) -> Option<Stop> {
+    if state.acted || plan.remedy == 0 {
+        return None;
+    }
+    let lifted = state.lifted_by.as_ref().or(plan.glass.as_ref().map(|glass| &glass.by));
+    if let (Some(by), None) = (lifted, glass) {
+        let what = format!("break-glass by {by} is over, so people must approve it");
+        return Some(Stop::Changed { what });
+    }
+    if plan.mode != Mode::Approve && plan.glass.is_none() {
+        return None;
+    }
+    changed(files, plan, episode, now).map(|what| Stop::Changed { what })
 }
 
 /// The items of each `for_each` that no step has to find first.

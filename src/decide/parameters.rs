@@ -268,7 +268,7 @@ mod tests {
             ]),
             tier: 1,
             approvals: 1,
-            approve_within: std::time::Duration::from_hours(1),
+            approve_within: Duration::from_hours(1),
             mode: Mode::Auto,
             limits: PlaybookLimits::default(),
             steps: Vec::new(),

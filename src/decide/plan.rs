@@ -37,7 +37,6 @@ use crate::model::rule::Rule;
 use crate::model::rule::Set;
 use crate::model::rule::is_schedule;
 use crate::model::run::Plan;
-use crate::model::time::after;
 
 /// Variables that rules see: `labels` and `annotations`.
 pub fn alert_context(episode: &Episode) -> Value {
@@ -156,6 +155,7 @@ pub fn plan(
         annotations: episode.annotations.clone(),
         // a schedule without verification has run when its steps are done
         verify: (rule.verify.is_some() || !is_schedule(&rule.name)).then_some(verify),
+        glass: None,
         approve_until: None,
         rules_digest: String::new(),
     };
@@ -175,6 +175,7 @@ pub fn take_back(plan: &Plan) -> Option<Plan> {
         playbook: Playbook { steps, on_resolve: Vec::new(), ..plan.playbook.clone() },
         verify: None,
         lists: BTreeMap::new(),
+        glass: None,
         approve_until: None,
         ..plan.clone()
     })

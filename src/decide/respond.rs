@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::decide::approval;
 use crate::decide::audience;
 use crate::decide::guard;
 use crate::decide::guard::Subject;
@@ -372,7 +373,10 @@ pub fn conclude(
         Verdict::Refuse => Then::Again(after(now, guard::AGAIN_AFTER)),
         Verdict::Proceed | Verdict::Ask => {
             match plan::plan(rule, subject, &candidate.playbook, episode, now) {
-                Ok(plan) => Then::Create(Box::new(plan)),
+                Ok(plan) => {
+                    let glass = None;
+                    Then::Create(Box::new(approval::judged(plan, &verdict, glass, now)))
+                }
                 Err(errors) => Then::People(errors.join("; ")),
             }
         }
@@ -544,7 +548,7 @@ mod tests {
             parameters: BTreeMap::new(),
             tier: 1,
             approvals: 1,
-            approve_within: std::time::Duration::from_hours(1),
+            approve_within: Duration::from_hours(1),
             mode: crate::model::playbook::Mode::Auto,
             limits: crate::model::playbook::PlaybookLimits::default(),
             steps: Vec::new(),

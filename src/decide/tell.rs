@@ -494,7 +494,13 @@ pub fn event_line(plan: &Plan, event: &Event) -> String {
         format!("step {}/{} {name}{item}", step + 1, steps.len())
     };
     match event {
-        Event::Planned { .. } => format!("planned: {} on {}", plan.playbook.name, plan.target),
+        Event::Planned { .. } => {
+            let lifted = plan.glass.as_ref().map(|glass| {
+                format!(", needs no approval: {} broke the glass: {}", glass.by, glass.reason)
+            });
+            let lifted = lifted.unwrap_or_default();
+            format!("planned: {} on {}{lifted}", plan.playbook.name, plan.target)
+        }
         Event::Approved { by, .. } => format!("approved by {by}"),
         Event::Lifted { by, reason } => {
             format!("needs no approval: {by} broke the glass: {reason}")

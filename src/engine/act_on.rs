@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::act;
+use crate::decide::approval;
 use crate::decide::guard;
 use crate::decide::machine::Spot;
 use crate::decide::machine::State;
@@ -37,6 +38,11 @@ pub async fn still_true(engine: &Engine, claim: &Claim, state: &State) -> Result
     let Some(episode) = engine.store.episode(plan.episode).await? else {
         return Err(StoreError::Corrupt(format!("{} has no episode", claim.run)));
     };
+    let glass = facts::glass(engine, &plan.rule, &plan.target, plan.incident).await?;
+    let files = library.in_force();
+    if let Some(why) = approval::void(files, plan, state, &episode, glass.as_ref(), now) {
+        return Ok(StillTrue::Stop(why));
+    }
     let subject = plan::subject_of(plan, &library.config.limits, episode.opened_at);
     let pauses = facts::pauses(engine, &library).await?;
     let windows = &library.config.windows;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::decide::glass;
 use crate::decide::own;
 use crate::decide::respond;
 use crate::decide::respond::Candidate;
@@ -9,9 +10,11 @@ use crate::decide::respond::Case;
 use crate::engine::Engine;
 use crate::library::Library;
 use crate::model::decision::Facts;
+use crate::model::decision::Glass;
 use crate::model::decision::Pause;
 use crate::model::decision::Standing;
 use crate::model::incident::Episode;
+use crate::model::incident::IncidentId;
 use crate::model::labels::Labels;
 use crate::model::playbook::Probe;
 use crate::model::rule::is_schedule;
@@ -56,6 +59,17 @@ pub async fn pauses(engine: &Engine, library: &Library) -> Result<Vec<Pause>> {
         });
     }
     Ok(pauses)
+}
+
+/// Break-glass that is in force for a rule, a target or an incident.
+pub async fn glass(
+    engine: &Engine,
+    rule: &str,
+    target: &str,
+    incident: IncidentId,
+) -> Result<Option<Glass>> {
+    let broken = engine.store.glass_in_force().await?;
+    Ok(glass::in_force(&broken, rule, target, incident, engine.clock.now()))
 }
 
 /// What Alertmanager says of the alert now. Alerts of checks, those of quell itself and slots of schedules never went

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::model::decision::Glass;
 use crate::model::incident::EpisodeId;
 use crate::model::incident::IncidentId;
 use crate::model::labels::Labels;
@@ -53,6 +54,9 @@ pub struct Plan {
     pub annotations: Labels,
     /// How it is verified, rendered.
     pub verify: Option<Verification>,
+    /// Break-glass that was in force when it was planned, so that nobody has to approve it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub glass: Option<Glass>,
     /// When an approval is no longer of use.
     pub approve_until: Option<Timestamp>,
     /// Digest of the set of files it was planned from; empty when no server planned it.

@@ -233,6 +233,15 @@ mod tests {
     }
 
     #[test]
+    fn a_plan_that_waits_is_looked_at_and_decided_on_in_one_place() {
+        let decide = Some("https://quell.example.com/act/DECIDE".to_owned());
+        let notice = notice(NoticeKind::NeedsYou);
+        let links = Links { decide, ..links() };
+        let labels: Vec<&str> = ways(&notice, &links).into_iter().map(|(label, _)| label).collect();
+        assert_eq!(labels, ["Look and approve", "Acknowledge", "Take over"]);
+    }
+
+    #[test]
     fn only_an_open_incident_can_be_acknowledged() {
         for (kind, can) in [
             (NoticeKind::Opened, true),
@@ -241,8 +250,11 @@ mod tests {
             (NoticeKind::Acknowledged, false),
             (NoticeKind::Resolved, false),
         ] {
-            assert_eq!(ack_link(&notice(kind), &links()).is_some(), can, "{kind:?}");
-            assert_eq!(ack_link(&notice(kind), &Links::default()), None, "{kind:?}");
+            let labels: Vec<&str> =
+                ways(&notice(kind), &links()).into_iter().map(|(label, _)| label).collect();
+            let expected = if can { vec!["Look", "Acknowledge", "Take over"] } else { vec!["Look"] };
+            assert_eq!(labels, expected, "{kind:?}");
+            assert_eq!(ways(&notice(kind), &Links::default()), [], "{kind:?}");
         }
     }
 

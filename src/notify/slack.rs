@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_is_needed_reads_the_facts_and_has_two_buttons() {
+    async fn who_is_needed_reads_the_facts_and_has_three_buttons() {
         let server = Server::answering(200, &[], "ok").await;
         assert_eq!(sent(&server).await, Sent::Delivered);
         let got = server.only();
@@ -198,6 +198,14 @@ mod tests {
                   },
                   "type": "button",
                   "url": "https://quell.example.com/act/TOKEN"
+                },
+                {
+                  "text": {
+                    "text": "Take over",
+                    "type": "plain_text"
+                  },
+                  "type": "button",
+                  "url": "https://quell.example.com/act/TAKE"
                 }
               ],
               "type": "actions"

@@ -97,7 +97,9 @@ mod tests {
           "instance": "quell.example.com",
           "links": {
             "ack": "https://quell.example.com/act/TOKEN",
-            "incident": "https://quell.example.com/incidents/i-381"
+            "decide": null,
+            "incident": "https://quell.example.com/incidents/i-381",
+            "take": "https://quell.example.com/act/TAKE"
           },
           "notice": {
             "at": "2026-01-05T10:12:00.25Z",

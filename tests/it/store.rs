@@ -275,6 +275,7 @@ fn plan(target: &str, incident: IncidentId, episode: EpisodeId) -> Plan {
         labels: Labels::default(),
         annotations: Labels::default(),
         verify: None,
+        glass: None,
         approve_until: None,
         rules_digest: String::new(),
     }

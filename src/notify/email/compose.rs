@@ -161,7 +161,8 @@ mod tests {
 
         Look: https://quell.example.com/incidents/i-381
         Acknowledge: https://quell.example.com/act/TOKEN
-        (the page asks before anything happens)
+        Take over: https://quell.example.com/act/TAKE
+        (each page asks before anything happens)
         "#);
     }
 

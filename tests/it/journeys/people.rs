@@ -79,9 +79,10 @@ async fn forged_and_expired_links_are_refused_in_words_and_change_nothing() {
     let path = link(&site).await;
     let key = std::fs::read(site.quell.folder().join("quell.db.link-key")).unwrap();
     let expired = quell::decide::link::Link {
-        act: quell::decide::link::Act::Ack,
-        incident: quell::model::incident::IncidentId(1),
+        act: quell::decide::link::Act::Ack(quell::model::incident::IncidentId(1)),
+        operator: String::new(),
         channel: "slack".into(),
+        message: 1,
         expires_at: quell::clock::Clock::System.now() - jiff::SignedDuration::from_secs(60),
     };
     let expired = format!("/act/{}", quell::decide::link::sign(&expired, &key));

@@ -4,6 +4,7 @@ use futures_util::future::join_all;
 use quell::model::playbook::Ask;
 use quell::model::run::Intent;
 use quell::model::run::Outcome;
+use quell::model::run::Stop;
 use quell::store::people::Speaker;
 use quell::store::people::Word;
 use quell::store::runs::RunRow;
@@ -28,7 +29,17 @@ on_each_engine!(
 );
 
 fn speaker(name: &str) -> Speaker<'_> {
-    Speaker { name, tier: 2 }
+    Speaker { name, tier: 2, link: None }
+}
+
+/// Says it, and tells nobody.
+async fn say(
+    store: &Store,
+    run: RunId,
+    speaker: Speaker<'_>,
+    word: Word,
+) -> Result<RunRow, StoreError> {
+    store.say(run, speaker, word, |_| Vec::new()).await
 }
 
 fn approve(row: &RunRow) -> Word {
@@ -76,7 +87,7 @@ async fn an_approval_starts_the_run_at_once(db: Database) {
     let store = db.store().await;
     let waits = proposal(&store).await;
     assert_eq!(waits.state, RunState::AwaitingApproval);
-    let row = store.say(waits.id, speaker("ada"), approve(&waits)).await.unwrap();
+    let row = say(&store, waits.id, speaker("ada"), approve(&waits)).await.unwrap();
     assert_eq!(row.state, RunState::Running);
     let claim = store.claim_run("worker", LEASE).await.unwrap().unwrap();
     let expected = Event::Approved { by: "ada".into(), digest: waits.digest };
@@ -88,21 +99,21 @@ async fn an_approval_of_another_plan_is_refused(db: Database) {
     let store = db.store().await;
     let waits = proposal(&store).await;
     let said =
-        store.say(waits.id, speaker("ada"), Word::Approve { digest: "another".into() }).await;
+        say(&store, waits.id, speaker("ada"), Word::Approve { digest: "another".into() }).await;
     assert_conflict(said, "the plan of r-1 is not the one that was looked at; look again");
     assert_eq!(store.journal(waits.id).await.unwrap().len(), 1);
-    store.say(waits.id, speaker("ada"), approve(&waits)).await.unwrap();
+    say(&store, waits.id, speaker("ada"), approve(&waits)).await.unwrap();
 }
 
 async fn a_rejection_ends_the_run(db: Database) {
     let store = db.store().await;
     let waits = proposal(&store).await;
     db.advance(8);
-    let row = store.say(waits.id, speaker("ada"), reject()).await.unwrap();
+    let row = say(&store, waits.id, speaker("ada"), reject()).await.unwrap();
     assert_eq!((row.state, row.ended_at), (RunState::Rejected, Some(at(8))));
     assert!(row.outcome.contains("rejected by ada: not now"), "{}", row.outcome);
     assert_conflict(
-        store.say(waits.id, speaker("bob"), approve(&waits)).await,
+        say(&store, waits.id, speaker("bob"), approve(&waits)).await,
         "r-1 is rejected, not awaiting approval",
     );
     assert!(store.claim_run("worker", LEASE).await.unwrap().is_none());
@@ -114,7 +125,7 @@ async fn of_two_who_speak_at_once_one_is_heard(db: Database) {
     let waits = proposal(&stores[0]).await;
     let all = (0..6).map(|number| {
         let word = if number % 2 == 0 { approve(&waits) } else { reject() };
-        stores[number % 2].say(waits.id, speaker("ada"), word)
+        say(&stores[number % 2], waits.id, speaker("ada"), word)
     });
     let said = join_all(all).await;
     assert_eq!(said.iter().filter(|it| it.is_ok()).count(), 1, "{said:?}");
@@ -159,14 +170,14 @@ async fn of_two_who_answer_at_once_neither_answers_the_next_question(db: Databas
         step: Some(step.into()),
         answers: BTreeMap::from([("answer".into(), true.into())]),
     };
-    let all = stores.iter().map(|store| store.say(run, speaker("ada"), yes("first")));
+    let all = stores.iter().map(|store| say(&store, run, speaker("ada"), yes("first")));
     let said = join_all(all).await;
     assert_eq!(said.iter().filter(|it| it.is_ok()).count(), 1, "{said:?}");
     assert_eq!(stores[0].journal(run).await.unwrap().len(), 3);
     asks(&stores[0], 1).await;
-    let late = stores[1].say(run, speaker("bob"), yes("first")).await;
+    let late = say(&stores[1], run, speaker("bob"), yes("first")).await;
     assert_conflict(late, "r-1 asks `second` now, not `first`; look again");
-    let row = stores[1].say(run, speaker("bob"), yes("second")).await.unwrap();
+    let row = say(&stores[1], run, speaker("bob"), yes("second")).await.unwrap();
     assert_eq!(row.state, RunState::Fixed);
 }
 
@@ -174,14 +185,14 @@ async fn a_doubt_is_settled_either_way(db: Database) {
     let store = db.store().await;
     let waits = in_doubt(&store, 1).await;
     assert_conflict(
-        store.say(waits.id, speaker("ada"), approve(&waits)).await,
+        say(&store, waits.id, speaker("ada"), approve(&waits)).await,
         "r-1 is in doubt, not awaiting approval",
     );
-    let row = store.say(waits.id, speaker("ada"), Word::Settle { happened: true }).await.unwrap();
+    let row = say(&store, waits.id, speaker("ada"), Word::Settle { happened: true }).await.unwrap();
     assert_eq!((row.state, row.ended_at), (RunState::Fixed, Some(at(0))));
 
     let waits = in_doubt(&store, 2).await;
-    let row = store.say(waits.id, speaker("ada"), Word::Settle { happened: false }).await.unwrap();
+    let row = say(&store, waits.id, speaker("ada"), Word::Settle { happened: false }).await.unwrap();
     assert_eq!((row.state, row.ended_at), (RunState::Running, None));
     assert!(store.claim_run("worker", LEASE).await.unwrap().is_some());
 }
@@ -192,11 +203,11 @@ async fn a_word_that_nobody_waits_for_is_refused_and_fences_nobody(db: Database)
     let mut claim = store.claim_run("worker", LEASE).await.unwrap().unwrap();
     append(&store, &mut claim, started(), RunState::Running).await.unwrap();
     for word in [reject(), Word::Settle { happened: true }] {
-        let refused = store.say(run, speaker("ada"), word).await;
+        let refused = say(&store, run, speaker("ada"), word).await;
         assert!(matches!(refused, Err(StoreError::Conflict(_))), "{refused:?}");
     }
     store.renew_run(&claim, LEASE).await.unwrap();
-    let nobody = store.say(RunId(99), speaker("ada"), reject()).await;
+    let nobody = say(&store, RunId(99), speaker("ada"), reject()).await;
     assert!(matches!(nobody, Err(StoreError::Missing(_))), "{nobody:?}");
 }
 
@@ -204,7 +215,7 @@ async fn a_word_that_nobody_waits_for_is_refused_and_fences_nobody(db: Database)
 async fn a_word_that_comes_too_late_fences_nobody(db: Database) {
     let store = db.store().await;
     let waits = proposal(&store).await;
-    store.say(waits.id, speaker("ada"), approve(&waits)).await.unwrap();
+    say(&store, waits.id, speaker("ada"), approve(&waits)).await.unwrap();
     let mut claim = store.claim_run("worker", LEASE).await.unwrap().unwrap();
     append(&store, &mut claim, started(), RunState::Running).await.unwrap();
     assert_conflict(
@@ -217,10 +228,11 @@ async fn a_word_that_comes_too_late_fences_nobody(db: Database) {
 async fn a_cancelled_proposal_is_due_at_once(db: Database) {
     let store = db.store().await;
     let waits = proposal(&store).await;
-    assert_eq!(store.cancel_requested(waits.id).await.unwrap(), None);
+    assert_eq!(store.stop_requested(waits.id).await.unwrap(), None);
     store.cancel_run(waits.id, "ada").await.unwrap();
     store.cancel_run(waits.id, "bob").await.unwrap();
-    assert_eq!(store.cancel_requested(waits.id).await.unwrap().as_deref(), Some("ada"));
+    let stop = Stop::Cancelled { by: "ada".into() };
+    assert_eq!(store.stop_requested(waits.id).await.unwrap(), Some(stop));
     assert!(store.claim_run("worker", LEASE).await.unwrap().is_some());
 }
 
@@ -266,7 +278,7 @@ async fn a_resolution_while_a_worker_lets_go_is_not_lost(db: Database) {
 async fn a_run_that_has_ended_cannot_be_cancelled(db: Database) {
     let store = db.store().await;
     let waits = proposal(&store).await;
-    store.say(waits.id, speaker("ada"), reject()).await.unwrap();
+    say(&store, waits.id, speaker("ada"), reject()).await.unwrap();
     assert_conflict(store.cancel_run(waits.id, "ada").await, "r-1 has ended: rejected");
     let nobody = store.cancel_run(RunId(99), "ada").await;
     assert!(matches!(nobody, Err(StoreError::Missing(_))), "{nobody:?}");
