@@ -188,6 +188,8 @@ fn rule(number: usize, matchers: &Matchers) -> Arc<Rule> {
         response: Vec::new(),
         verify: None,
         limits: RuleLimits::default(),
+        population: None,
+        redundancy_group: None,
         page: None,
         mode: Set::default_of(Mode::Auto),
         go_on: false,

@@ -25,5 +25,7 @@ pub mod response;
 pub mod schedule;
 pub mod slots;
 pub mod stepping;
+pub mod target;
 pub mod tell;
+pub mod trip;
 pub mod window;

@@ -67,6 +67,8 @@ fn rule(number: usize, matchers: Vec<Matcher>, go_on: bool) -> Arc<Rule> {
         response: Vec::new(),
         verify: None,
         limits: RuleLimits::default(),
+            population: None,
+            redundancy_group: None,
         page: None,
         mode: Set::default_of(Mode::Auto),
         go_on,

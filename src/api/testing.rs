@@ -388,6 +388,8 @@ fn plan(incident: &Incident) -> Plan {
         annotations: Labels::default(),
         verify: None,
         glass: None,
+        group: String::new(),
+        left_version: String::new(),
         approve_until: Some(at("2026-11-21T03:00:00Z")),
         rules_digest: String::new(),
     }
@@ -403,6 +405,9 @@ pub(super) fn playbook(steps: Vec<Step>) -> Playbook {
         approve_within: Duration::from_hours(1),
         mode: Mode::Auto,
         limits: PlaybookLimits::default(),
+        acts_on: Vec::new(),
+        cache: None,
+        rollback: None,
         steps,
         on_resolve: Vec::new(),
         file: "playbooks/restart.yml".into(),

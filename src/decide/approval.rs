@@ -10,12 +10,12 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::decide::explain::Files;
+use crate::decide::guard::Subject;
 use crate::decide::guard::lowest_mode;
 use crate::decide::items;
 use crate::decide::machine::State;
 use crate::decide::plan;
 use crate::model::decision::Glass;
-use crate::model::decision::Verdict;
 use crate::model::incident::Episode;
 use crate::model::playbook::Mode;
 use crate::model::playbook::Playbook;
@@ -53,16 +53,10 @@ pub fn in_mode(plan: Plan, mode: Mode, now: Timestamp) -> Plan {
     Plan { mode, lists, approve_until, ..plan }
 }
 
-/// A plan as its judgement lets it begin: one that asks waits for approval whatever its mode, and break-glass that was in
-/// force lifts that.
-pub fn judged(plan: Plan, verdict: &Verdict, glass: Option<&Glass>, now: Timestamp) -> Plan {
-    match (plan.mode, verdict, glass) {
-        (Mode::Auto, Verdict::Ask, _) => in_mode(plan, Mode::Approve, now),
-        (Mode::Approve, Verdict::Proceed, Some(glass)) => {
-            Plan { glass: Some(glass.clone()), ..in_mode(plan, Mode::Auto, now) }
-        }
-        (Mode::Auto | Mode::Approve | Mode::Observe, _, _) => plan,
-    }
+/// A plan that needs no approval because of break-glass says whose that is.
+pub fn lifted(plan: Plan, subject: &Subject, glass: Option<&Glass>) -> Plan {
+    let lifts = plan.mode == Mode::Auto && lowest_mode(subject).0 == Mode::Approve;
+    Plan { glass: glass.filter(|_| lifts).cloned(), ..plan }
 }
 
 /// What becomes of a run that waits for approval; `None`: it goes on waiting.
@@ -185,12 +179,16 @@ pub fn changed(files: Files<'_>, plan: &Plan, episode: &Episode, now: Timestamp)
     }
     let numbered = (plan.remedy, remedy);
     let (incident, target) = (plan.incident, plan.target.as_str());
-    let subject = plan::subject(files.config, rule, numbered, playbook, episode, incident, target);
+    let made = plan::subject(files.config, rule, numbered, playbook, episode, incident, target);
+    let subject = match made {
+        Ok(subject) => subject,
+        Err(error) => return Some(error),
+    };
     let (mode, knob) = lowest_mode(&subject);
     if mode == Mode::Observe {
         return Some(format!("{knob} is observe now"));
     }
-    match plan::plan(rule, &subject, playbook, episode, now) {
+    match plan::plan(rule, &subject, playbook, episode, plan.mode, now) {
         Ok(fresh) => different(plan, &fresh),
         Err(errors) => Some(errors.join("; ")),
     }

@@ -9,15 +9,17 @@ use serde_json::json;
 
 use crate::decide::approval;
 use crate::decide::guard::Limits;
+use crate::decide::guard::Rollback;
 use crate::decide::guard::Subject;
-use crate::decide::guard::lowest_mode;
 use crate::decide::machine::Record;
 use crate::decide::machine::Spot;
 use crate::decide::machine::State;
 use crate::decide::parameters;
 use crate::decide::render::Escape;
 use crate::decide::render::render;
+use crate::decide::target;
 use crate::model::config::Config;
+use crate::model::decision::ProofOf;
 use crate::model::incident::Episode;
 use crate::model::incident::IncidentId;
 use crate::model::playbook::Action;
@@ -93,21 +95,22 @@ pub fn subject(
     episode: &Episode,
     incident: IncidentId,
     target: &str,
-) -> Subject {
+) -> Result<Subject, String> {
     let (number, remedy) = remedy;
-    let mut limits = Limits::of(&config.limits, playbook);
-    limits.settle.clone_from(&rule.limits.settle);
-    limits.rule_rate.clone_from(&rule.limits.rate);
-    if let Some(own) = &rule.limits.cooldown
-        && own.value >= limits.cooldown.value
-    {
-        limits.cooldown = own.clone();
-    }
+    let limits = Limits::of(&config.limits, playbook).tightened(&rule.limits);
     let knob = |mode: &Set<Mode>| (format!("mode ({})", mode.place), mode.value);
     let mut modes = vec![knob(&config.mode), knob(&rule.mode)];
     modes.extend(remedy.mode.as_ref().map(knob));
     modes.push((format!("mode (playbook {})", playbook.name), playbook.mode));
-    Subject {
+    let rollback = match &playbook.rollback {
+        None => None,
+        Some(proof) => {
+            let context = proof_context(playbook, &remedy.with, episode)?;
+            let to = render(&proof.to, &context, Escape::None)?;
+            Some(Rollback { to, memory: proof.memory })
+        }
+    };
+    Ok(Subject {
         rule: rule.name.clone(),
         playbook: playbook.name.clone(),
         target: target.to_owned(),
@@ -117,7 +120,108 @@ pub fn subject(
         since: episode.opened_at,
         modes,
         limits,
+        service: episode.labels.get(SERVICE).to_owned(),
+        group: group_of(rule, episode)?,
+        acts_on: playbook.acts_on.clone(),
+        dependency: dependency(config, target),
+        credentials: Vec::new(),
+        rollback,
+    })
+}
+
+/// The label that says which service an alert is about.
+pub const SERVICE: &str = "service";
+
+/// Redundancy group of the target; empty when the rule names none.
+fn group_of(rule: &Rule, episode: &Episode) -> Result<String, String> {
+    let group = rule.redundancy_group.as_ref();
+    let group = group.map(|it| render(it, &alert_context(episode), Escape::None)).transpose()?;
+    match group {
+        Some(group) if group.trim().is_empty() => {
+            Err(format!("the redundancy group is empty (redundancy_group of rule {})", rule.name))
+        }
+        group => Ok(group.unwrap_or_default()),
     }
+}
+
+/// What of quell's own a target is, and the knob that says so.
+fn dependency(config: &Config, target: &str) -> Option<(String, String)> {
+    let found = config.dependencies.iter().find(|it| target::fits(&it.value, target))?;
+    Some((target.to_owned(), format!("dependencies ({})", found.place)))
+}
+
+/// Variables that `cache:` and `rollback:` of a playbook see: its parameters, `labels` and `annotations`.
+fn proof_context(
+    playbook: &Playbook,
+    with: &BTreeMap<String, Value>,
+    episode: &Episode,
+) -> Result<Value, String> {
+    let mut context = alert_context(episode);
+    let parameters = parameters::resolve(playbook, with, &context).map_err(|it| it.join("; "))?;
+    if let Some(map) = context.as_object_mut() {
+        map.extend(parameters);
+    }
+    Ok(context)
+}
+
+/// A probe that the playbook wants to be shown; one that cannot be rendered is seen as unknown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// For which guard.
+    pub of: ProofOf,
+    /// What it shows.
+    pub name: &'static str,
+    /// What to observe, or why that cannot be said.
+    pub probe: Result<Probe, String>,
+}
+
+/// What the remedy's playbook wants to be shown before it is decided.
+pub fn wanted(
+    playbook: &Playbook,
+    with: &BTreeMap<String, Value>,
+    episode: &Episode,
+) -> Vec<Wanted> {
+    if playbook.cache.is_none() && playbook.rollback.is_none() {
+        return Vec::new();
+    }
+    let context = proof_context(playbook, with, episode);
+    proofs(playbook, true)
+        .into_iter()
+        .map(|(of, name, probe)| {
+            let context = context.as_ref().map_err(Clone::clone);
+            let probe = context.and_then(|context| render_probe(probe, context));
+            Wanted { of, name, probe }
+        })
+        .collect()
+}
+
+/// What the playbook of a run wants to be shown before a step: of the version only before anything was done.
+pub fn wanted_before_step(plan: &Plan, acted: bool) -> Vec<Wanted> {
+    let mut context = json!({ "labels": plan.labels, "annotations": plan.annotations });
+    if let Some(map) = context.as_object_mut() {
+        map.extend(plan.parameters.clone());
+    }
+    let wanted = |(of, name, probe): (ProofOf, &'static str, &Probe)| Wanted {
+        of,
+        name,
+        probe: render_probe(probe, &context),
+    };
+    proofs(&plan.playbook, !acted).into_iter().map(wanted).collect()
+}
+
+fn proofs(playbook: &Playbook, rollback: bool) -> Vec<(ProofOf, &'static str, &Probe)> {
+    let mut proofs = Vec::new();
+    if let Some(cache) = &playbook.cache {
+        proofs.push((ProofOf::Cache, "load", &cache.load));
+        proofs.extend(cache.hit_ratio.as_ref().map(|it| (ProofOf::Cache, "hit ratio", it)));
+    }
+    if let Some(proof) = playbook.rollback.as_ref().filter(|_| rollback) {
+        proofs.push((ProofOf::Rollback, "was healthy", &proof.was_healthy));
+        proofs.push((ProofOf::Rollback, "in the registry", &proof.in_registry));
+        let schema = proof.schema_unchanged.as_ref();
+        proofs.extend(schema.map(|it| (ProofOf::Rollback, "schema unchanged", it)));
+    }
+    proofs
 }
 
 /// The plan of one remedy. Errors are sentences that name the parameter or template.
@@ -126,6 +230,7 @@ pub fn plan(
     subject: &Subject,
     playbook: &Playbook,
     episode: &Episode,
+    mode: Mode,
     now: Timestamp,
 ) -> Result<Plan, Vec<String>> {
     let context = alert_context(episode);
@@ -135,7 +240,13 @@ pub fn plan(
         .ok_or_else(|| vec![format!("rule {} has no remedy {}", rule.name, subject.remedy)])?;
     let parameters = parameters::resolve(playbook, &remedy.with, &context)?;
     let verify = verification(rule, episode).map_err(|error| vec![error])?;
-    let (mode, _) = lowest_mode(subject);
+    let left_version = match &playbook.rollback {
+        None => String::new(),
+        Some(proof) => {
+            let context = proof_context(playbook, &remedy.with, episode).map_err(|it| vec![it])?;
+            render(&proof.from, &context, Escape::None).map_err(|it| vec![it])?
+        }
+    };
     let plan = Plan {
         incident: subject.incident,
         episode: episode.id,
@@ -156,6 +267,8 @@ pub fn plan(
         // a schedule without verification has run when its steps are done
         verify: (rule.verify.is_some() || !is_schedule(&rule.name)).then_some(verify),
         glass: None,
+        group: subject.group.clone(),
+        left_version,
         approve_until: None,
         rules_digest: String::new(),
     };
@@ -176,6 +289,7 @@ pub fn take_back(plan: &Plan) -> Option<Plan> {
         verify: None,
         lists: BTreeMap::new(),
         glass: None,
+        left_version: String::new(),
         approve_until: None,
         ..plan.clone()
     })
@@ -193,7 +307,10 @@ pub fn verification(rule: &Rule, episode: &Episode) -> Result<Verification, Stri
 }
 
 /// What guards judge again before each step of a run.
-pub fn subject_of(plan: &Plan, limits: &crate::model::config::Limits, since: Timestamp) -> Subject {
+///
+/// `rule` is the rule as it is now, when it still exists: what it tightens holds for what is under way, too.
+pub fn subject_of(plan: &Plan, config: &Config, rule: Option<&Rule>, since: Timestamp) -> Subject {
+    let limits = Limits::of(&config.limits, &plan.playbook);
     Subject {
         rule: plan.rule.clone(),
         playbook: plan.playbook.name.clone(),
@@ -203,7 +320,16 @@ pub fn subject_of(plan: &Plan, limits: &crate::model::config::Limits, since: Tim
         remedy: plan.remedy,
         since,
         modes: vec![("plan".into(), plan.mode)],
-        limits: Limits::of(limits, &plan.playbook),
+        limits: match rule {
+            Some(rule) => limits.tightened(&rule.limits),
+            None => limits,
+        },
+        service: plan.labels.get(SERVICE).to_owned(),
+        group: plan.group.clone(),
+        acts_on: plan.playbook.acts_on.clone(),
+        dependency: dependency(config, &plan.target),
+        credentials: Vec::new(),
+        rollback: None,
     }
 }
 

@@ -19,11 +19,13 @@ use crate::decide::guard;
 use crate::decide::guard::Subject;
 use crate::decide::page;
 use crate::decide::plan;
+use crate::decide::plan::Wanted;
 use crate::decide::response;
 use crate::decide::response::Next;
 use crate::decide::tell;
 use crate::decide::window;
 use crate::model::config::Config;
+use crate::model::decision::Circumstances;
 use crate::model::decision::Decision;
 use crate::model::decision::Facts;
 use crate::model::decision::PastRun;
@@ -36,6 +38,7 @@ use crate::model::incident::IncidentId;
 use crate::model::incident::IncidentStatus;
 use crate::model::incident::Owed;
 use crate::model::incident::RunId;
+use crate::model::playbook::Mode;
 use crate::model::playbook::Playbook;
 use crate::model::playbook::Probe;
 use crate::model::rule::Rule;
@@ -201,11 +204,25 @@ impl Candidate {
             limits.global_rate.value.per,
             limits.rule_rate.as_ref().map_or(Duration::ZERO, |rate| rate.value.per),
             limits.playbook_rate.map_or(Duration::ZERO, |rate| rate.per),
+            limits.service_rate.value.per,
+            limits.ineffective.value.per,
+            limits.failures.value.per,
+            limits.blast.as_ref().map_or(Duration::ZERO, |it| it.value.within),
+            self.subject.rollback.as_ref().map_or(Duration::ZERO, |it| it.memory),
         ]
         .into_iter()
         .max()
         .unwrap_or_default()
         .saturating_mul(2)
+    }
+}
+
+impl Candidate {
+    /// What its playbook wants to be shown before it acts.
+    pub fn wanted(&self, rule: &Rule, episode: &Episode) -> Vec<Wanted> {
+        let remedy = (self.subject.remedy as usize).checked_sub(1);
+        let remedy = remedy.and_then(|index| rule.response.get(index));
+        remedy.map_or_else(Vec::new, |it| plan::wanted(&self.playbook, &it.with, episode))
     }
 }
 
@@ -264,7 +281,8 @@ pub fn candidate(
         .get(&remedy.playbook)
         .ok_or_else(|| format!("there is no playbook {}", remedy.playbook))?;
     let numbered = (number, remedy);
-    let mut subject = plan::subject(config, rule, numbered, playbook, episode, incident.id, target);
+    let mut subject =
+        plan::subject(config, rule, numbered, playbook, episode, incident.id, target)?;
     let windows = window::covering(&config.windows, &episode.labels, case.now);
     subject.modes.extend(window::modes(&windows));
     Ok(Candidate { subject, playbook: Arc::clone(playbook), round })
@@ -284,7 +302,11 @@ pub fn facts(windows: &[Window], episode: &Episode, now: Timestamp) -> Facts {
         evidence_age,
         truncated: episode.truncated,
         standing: Standing::NotAsked,
+        ahead: since(episode.starts_at, now),
         windows: window::covering(windows, &episode.labels, now),
+        around: Circumstances::default(),
+        population: None,
+        proofs: Vec::new(),
         precheck: None,
         runs: Vec::new(),
     }
@@ -372,10 +394,11 @@ pub fn conclude(
         Verdict::Hold { until } => Then::Again(*until),
         Verdict::Refuse => Then::Again(after(now, guard::AGAIN_AFTER)),
         Verdict::Proceed | Verdict::Ask => {
-            match plan::plan(rule, subject, &candidate.playbook, episode, now) {
+            let mode = mode(subject, &verdict);
+            match plan::plan(rule, subject, &candidate.playbook, episode, mode, now) {
                 Ok(plan) => {
-                    let glass = None;
-                    Then::Create(Box::new(approval::judged(plan, &verdict, glass, now)))
+                    let glass = facts.around.glass.as_ref();
+                    Then::Create(Box::new(approval::lifted(plan, subject, glass)))
                 }
                 Err(errors) => Then::People(errors.join("; ")),
             }
@@ -395,6 +418,17 @@ pub fn conclude(
     let deadline = incident.held_until.filter(|until| *until > incident.opened_at);
     let page = deadline.and_then(|deadline| page::in_vain(&decision, deadline));
     Conclusion { decision, owed, page, then }
+}
+
+/// What a plan may do: a guard that asks makes it wait for a person's yes, and break-glass lifts that.
+pub fn mode(subject: &Subject, verdict: &Verdict) -> Mode {
+    match (guard::lowest_mode(subject).0, verdict) {
+        (Mode::Observe, _) => Mode::Observe,
+        (Mode::Approve | Mode::Auto, Verdict::Proceed) => Mode::Auto,
+        (Mode::Approve | Mode::Auto, Verdict::Ask | Verdict::Hold { .. } | Verdict::Refuse) => {
+            Mode::Approve
+        }
+    }
 }
 
 /// A person is told of a refusal that they would want to know of: not of waiting, nor of their own silence.
@@ -549,8 +583,11 @@ mod tests {
             tier: 1,
             approvals: 1,
             approve_within: Duration::from_hours(1),
-            mode: crate::model::playbook::Mode::Auto,
+            mode: Mode::Auto,
             limits: crate::model::playbook::PlaybookLimits::default(),
+            acts_on: Vec::new(),
+            cache: None,
+            rollback: None,
             steps: Vec::new(),
             on_resolve: Vec::new(),
             file: String::new(),

@@ -129,6 +129,9 @@ mod tests {
             remedy,
             state,
             inconclusive: false,
+            service: String::new(),
+            group: String::new(),
+            left_version: String::new(),
             started_at: at(ended - 5),
             ended_at: state.is_final().then(|| at(ended)),
         }

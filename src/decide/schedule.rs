@@ -209,6 +209,8 @@ pub(crate) mod tests {
             response: Vec::new(),
             verify: None,
             limits: RuleLimits::default(),
+            population: None,
+            redundancy_group: None,
             page: None,
             mode: Set::default_of(Mode::Auto),
             go_on: false,

@@ -15,12 +15,15 @@ use crate::decide::machine::Spot;
 use crate::decide::machine::State;
 use crate::decide::page;
 use crate::decide::plan;
+use crate::decide::plan::Wanted;
 use crate::decide::render::Escape;
 use crate::decide::render::render;
 use crate::decide::respond;
 use crate::decide::tell;
 use crate::model::config::Config;
+use crate::model::decision::Circumstances;
 use crate::model::decision::Facts;
+use crate::model::decision::HandKind;
 use crate::model::decision::Pause;
 use crate::model::decision::Verdict;
 use crate::model::incident::Episode;
@@ -73,6 +76,21 @@ pub struct Recheck {
     pub standing: bool,
     /// The precheck to be asked: before the first action only.
     pub precheck: Option<Probe>,
+    /// Whether the population of the rule is to be counted.
+    pub population: bool,
+    /// What the playbook wants to be shown before an action.
+    pub proofs: Vec<Wanted>,
+}
+
+/// What is known from the store and the files before a step begins.
+#[derive(Debug)]
+pub struct Known<'a> {
+    /// Windows that are in force.
+    pub windows: &'a [Window],
+    /// Pauses that are in force.
+    pub pauses: Vec<Pause>,
+    /// What holds around the run.
+    pub around: Circumstances,
 }
 
 /// What must be known before a step begins.
@@ -81,14 +99,17 @@ pub fn recheck(
     subject: &Subject,
     state: &State,
     episode: &Episode,
-    windows: &[Window],
-    pauses: Vec<Pause>,
+    known: Known<'_>,
     now: Timestamp,
 ) -> Recheck {
+    let Known { windows, pauses, mut around } = known;
     let firing_for = since(now, episode.opened_at);
     // a remedy that has acted goes on to its end: half of it would be worse
     let windows = if state.acted { &[] } else { windows };
-    let facts = Facts { pauses, firing_for, ..respond::facts(windows, episode, now) };
+    if state.acted {
+        around.hands.retain(|hand| hand.kind == HandKind::TakenOver);
+    }
+    let facts = Facts { pauses, firing_for, around, ..respond::facts(windows, episode, now) };
     let ask = episode.open && plan.remedy > 0 && guard::pause(subject, &facts.pauses).is_none();
     let precheck = match &plan.verify {
         Some(verify) if ask && !state.acted && !is_schedule(&plan.rule) => {
@@ -96,7 +117,14 @@ pub fn recheck(
         }
         Some(_) | None => None,
     };
-    Recheck { facts, standing: ask, precheck }
+    let acts = if let Phase::Ready { step, .. } = state.phase {
+        let step = plan.playbook.steps.get(step);
+        step.is_some_and(|step| matches!(step.what, What::Action(_)))
+    } else {
+        false
+    };
+    let proofs = if ask && acts { plan::wanted_before_step(plan, state.acted) } else { Vec::new() };
+    Recheck { facts, standing: ask, precheck, population: ask && acts, proofs }
 }
 
 /// Asks again, immediately before a step: kill switch, alert still firing, silence, and before the first action the
@@ -107,7 +135,9 @@ pub fn still_true(subject: &Subject, facts: &Facts, now: Timestamp) -> StillTrue
     let deciding = rulings.into_iter().find(|it| it.verdict.caution() == verdict.caution());
     let Some(ruling) = deciding else { return StillTrue::Go };
     match ruling.verdict {
-        Verdict::Proceed | Verdict::Ask => StillTrue::Go,
+        Verdict::Proceed => StillTrue::Go,
+        // nobody has approved it: it is given up and judged anew, which proposes it
+        Verdict::Ask => StillTrue::Stop(Stop::Refused { guard: ruling.guard, reason: ruling.reason }),
         Verdict::Hold { until } => match &facts.precheck {
             Some(seen) if seen.health == Health::Healthy && ruling.guard == guard::EVIDENCE => {
                 StillTrue::Stop(Stop::AlreadyHealthy { measured: seen.measured.clone() })

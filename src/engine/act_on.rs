@@ -10,10 +10,12 @@ use crate::decide::machine::State;
 use crate::decide::plan;
 use crate::decide::stepping;
 use crate::decide::stepping::Begin;
+use crate::decide::stepping::Known;
 use crate::decide::stepping::Recheck;
 use crate::decide::stepping::StillTrue;
 use crate::engine::Engine;
 use crate::engine::facts;
+use crate::engine::facts::About;
 use crate::engine::worker::write;
 use crate::model::playbook::Probe;
 use crate::model::run::Event;
@@ -38,22 +40,25 @@ pub async fn still_true(engine: &Engine, claim: &Claim, state: &State) -> Result
     let Some(episode) = engine.store.episode(plan.episode).await? else {
         return Err(StoreError::Corrupt(format!("{} has no episode", claim.run)));
     };
-    let glass = facts::glass(engine, &plan.rule, &plan.target, plan.incident).await?;
+    let rule = library.all_rules().find(|rule| rule.name == plan.rule);
+    let subject = plan::subject_of(plan, &library.config, rule.map(|it| &**it), episode.opened_at);
+    let about = About { rule: &plan.rule, target: &plan.target, incident: plan.incident };
+    let around = facts::circumstances(engine, &library, about, now).await?;
     let files = library.in_force();
-    if let Some(why) = approval::void(files, plan, state, &episode, glass.as_ref(), now) {
+    if let Some(why) = approval::void(files, plan, state, &episode, around.glass.as_ref(), now) {
         return Ok(StillTrue::Stop(why));
     }
-    let subject = plan::subject_of(plan, &library.config.limits, episode.opened_at);
     let pauses = facts::pauses(engine, &library).await?;
-    let windows = &library.config.windows;
-    let Recheck { mut facts, standing, precheck } =
-        stepping::recheck(plan, &subject, state, &episode, windows, pauses, now);
+    let known = Known { windows: &library.config.windows, pauses, around };
+    let Recheck { mut facts, standing, precheck, proofs, population: _ } =
+        stepping::recheck(plan, &subject, state, &episode, known, now);
     if standing {
         facts.standing = facts::standing(&library, &episode.source, &episode.labels).await;
     }
     if let Some(probe) = &precheck {
         facts.precheck = Some(facts::observe(engine, &library, probe, &episode).await);
     }
+    facts.proofs = facts::proofs(engine, &library, proofs, &episode).await;
     Ok(stepping::still_true(&subject, &facts, now))
 }
 
@@ -132,7 +137,7 @@ pub async fn undo(engine: &Engine, claim: &mut Claim, state: &mut State, spot: S
     };
     // the kill switch stops undos too: nothing begins while it is set
     let library = engine.library.load_full();
-    let subject = plan::subject_of(&claim.plan, &library.config.limits, state.last_at);
+    let subject = plan::subject_of(&claim.plan, &library.config, None, state.last_at);
     if guard::pause(&subject, &facts::pauses(engine, &library).await?).is_some() {
         engine.pause(Duration::from_secs(1)).await;
         engine.store.renew_run(claim, LEASE_MARGIN).await?;

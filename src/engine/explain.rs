@@ -178,6 +178,8 @@ impl Asking<'_> {
             Some(Err(unseen)) => Some(unseen),
             None => None,
         };
+        let wanted = candidate.wanted(rule, episode);
+        facts.proofs = facts::proofs(engine, library, wanted, episode).await;
         Ok(facts)
     }
 }

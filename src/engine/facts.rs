@@ -2,16 +2,22 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::decide::glass;
+use crate::decide::hands;
 use crate::decide::own;
+use crate::decide::plan::Wanted;
 use crate::decide::respond;
 use crate::decide::respond::Candidate;
 use crate::decide::respond::Case;
 use crate::engine::Engine;
 use crate::library::Library;
+use crate::model::decision::Circumstances;
 use crate::model::decision::Facts;
 use crate::model::decision::Glass;
 use crate::model::decision::Pause;
+use crate::model::decision::Proof;
 use crate::model::decision::Standing;
 use crate::model::incident::Episode;
 use crate::model::incident::IncidentId;
@@ -36,13 +42,57 @@ pub async fn from_store(
     candidate: &Candidate,
 ) -> Result<Facts> {
     let from = before(case.now, candidate.look_back());
+    let who = About { rule: &case.rule.name, target: case.target, incident: case.incident.id };
     Ok(Facts {
         // before the facts: what changes after it is noticed when the run is created
         version: engine.store.facts_version().await?,
         pauses: pauses(engine, library).await?,
+        around: circumstances(engine, library, who, case.now).await?,
         runs: engine.store.past_runs(from, case.incident.id).await?,
         ..respond::facts(&library.config.windows, case.episode, case.now)
     })
+}
+
+/// What a case is about, for what holds around it.
+#[derive(Debug, Clone, Copy)]
+pub struct About<'a> {
+    /// The rule.
+    pub rule: &'a str,
+    /// What is acted on.
+    pub target: &'a str,
+    /// The incident.
+    pub incident: IncidentId,
+}
+
+/// What holds around a case, from the store: asked for a decision and again before each step.
+pub async fn circumstances(
+    engine: &Engine,
+    _library: &Library,
+    about: About<'_>,
+    now: Timestamp,
+) -> Result<Circumstances> {
+    let incident = engine.store.incident(about.incident).await?;
+    let hands = incident.as_ref().and_then(hands::at_incident).into_iter().collect();
+    let glass = glass(engine, about, now).await?;
+    Ok(Circumstances { hands, glass, ..Circumstances::default() })
+}
+
+/// What the playbook wants to be shown.
+pub async fn proofs(
+    engine: &Engine,
+    library: &Library,
+    wanted: Vec<Wanted>,
+    episode: &Episode,
+) -> Vec<Proof> {
+    let mut proofs = Vec::with_capacity(wanted.len());
+    for Wanted { of, name, probe } in wanted {
+        let seen = match probe {
+            Ok(probe) => observe(engine, library, &probe, episode).await,
+            Err(measured) => Observation { health: Health::Unknown, measured },
+        };
+        proofs.push(Proof { of, name: name.to_owned(), seen });
+    }
+    proofs
 }
 
 /// Pauses in force, the pause file among them. A file that cannot be looked at counts as there: missing evidence
@@ -62,14 +112,10 @@ pub async fn pauses(engine: &Engine, library: &Library) -> Result<Vec<Pause>> {
 }
 
 /// Break-glass that is in force for a rule, a target or an incident.
-pub async fn glass(
-    engine: &Engine,
-    rule: &str,
-    target: &str,
-    incident: IncidentId,
-) -> Result<Option<Glass>> {
+pub async fn glass(engine: &Engine, about: About<'_>, now: Timestamp) -> Result<Option<Glass>> {
+    let About { rule, target, incident } = about;
     let broken = engine.store.glass_in_force().await?;
-    Ok(glass::in_force(&broken, rule, target, incident, engine.clock.now()))
+    Ok(glass::in_force(&broken, rule, target, incident, now))
 }
 
 /// What Alertmanager says of the alert now. Alerts of checks, those of quell itself and slots of schedules never went

@@ -29,6 +29,8 @@ pub async fn judge(
                 Some(Err(unseen)) => Some(unseen),
                 None => None,
             };
+            let wanted = candidate.wanted(rule, episode);
+            facts.proofs = facts::proofs(engine, library, wanted, episode).await;
         }
         rulings = guard::judge(&candidate.subject, &facts, now);
     }

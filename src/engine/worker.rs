@@ -23,6 +23,7 @@ use crate::engine::Engine;
 use crate::engine::WORKERS;
 use crate::engine::act_on;
 use crate::engine::facts;
+use crate::engine::facts::About;
 use crate::engine::people;
 use crate::model::incident::Owed;
 use crate::model::run::Entry;
@@ -159,7 +160,8 @@ async fn waits_on(engine: &Engine, claim: &mut Claim, state: &mut State) -> Resu
         Some(Event::Stopped { why: Stop::Resolved })
     } else if state.phase == Phase::AwaitingApproval {
         let (plan, now) = (&claim.plan, engine.clock.now());
-        let glass = facts::glass(engine, &plan.rule, &plan.target, plan.incident).await?;
+        let about = About { rule: &plan.rule, target: &plan.target, incident: plan.incident };
+        let glass = facts::glass(engine, about, now).await?;
         let library = engine.library.load_full();
         approval::while_waiting(library.in_force(), plan, &episode, glass.as_ref(), now)
     } else {

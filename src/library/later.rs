@@ -2,11 +2,8 @@
 
 /// By the name that the raw type has for people.
 const PLANNED: &[(&str, &[&str])] = &[
-    ("`limits` of a rule", &["ineffective", "blast", "max_unhealthy", "storm"]),
-    ("`limits` of a playbook", &["ineffective", "blast", "max_unhealthy", "storm"]),
     ("quell.yml", &["audit", "tls"]),
     ("`targets`", &["kubernetes", "postgres", "ssh", "docker", "systemd"]),
-    ("`limits` of quell.yml", &["max_unhealthy", "storm", "ineffective", "blast"]),
     ("`slack`", &["bot_token", "signing_secret"]),
     ("an undo", ACTIONS),
     ("a probe", PROBES),

@@ -46,6 +46,8 @@ texts! {
     ListText "a list, or an expression such as steps.find.output.lines"
     /// `25%`
     ShareText "a count, or a part such as 25%"
+    /// `40%`
+    PercentText "a part such as 40%"
     /// `32MiB`
     SizeText "a size such as 32MiB"
 }

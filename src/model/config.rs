@@ -7,7 +7,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::Deserialize;
+use serde::Serialize;
+
 use crate::model::incident::NoticeKind;
+use crate::model::matcher::Matcher;
 use crate::model::playbook::Mode;
 use crate::model::playbook::Rate;
 use crate::model::rule::Set;
@@ -74,6 +78,10 @@ pub struct Config {
     pub unmatched: Vec<String>,
     /// Spans of time in which quell acts less.
     pub windows: Vec<Window>,
+    /// G14: targets that quell itself needs, as patterns (`kubernetes/prod/deployment/quell*`): it only proposes there.
+    pub dependencies: Vec<Set<String>>,
+    /// G3: the alert that always fires; while it does not arrive, nothing begins.
+    pub watchdog: Option<WatchdogSource>,
     /// Global ceilings.
     pub limits: Limits,
     /// Present: everything is paused. Needs neither network nor database. A relative one is beside quell.yml.
@@ -222,6 +230,15 @@ pub struct Severity {
     pub escalate_to: Vec<String>,
 }
 
+/// `watchdog: { match, within }`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WatchdogSource {
+    /// Which alert it is: all must hold.
+    pub matchers: Vec<Matcher>,
+    /// It must have arrived within this time.
+    pub within: Set<Duration>,
+}
+
 /// `limits:` of quell.yml.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -233,6 +250,38 @@ pub struct Limits {
     pub max_age: Set<Duration>,
     /// Time between runs on one target, when a rule says nothing; a rule may only lengthen it.
     pub cooldown: Set<Duration>,
+    /// Runs for the alerts of one service in a span of time.
+    pub service_rate: Set<Rate>,
+    /// G1: above this part of a group that is not well, nobody of it is acted on. In percent.
+    pub max_unhealthy: Set<u8>,
+    /// G1: more distinct targets than this within a time stop all automation.
+    pub storm: Set<StormLimits>,
+    /// G5: runs on one target that did not help, over all playbooks; then people only.
+    pub ineffective: Set<Rate>,
+    /// Own error budget: runs of everything that failed; then nothing begins until the first of them is old.
+    pub failures: Set<Rate>,
+    /// G4: items of one `for_each`.
+    pub max_targets: Set<u32>,
+    /// G15: after a person changed or acknowledged, automation only proposes for this long.
+    pub quiet: Set<Duration>,
+    /// G13: an alert that began further in the future is not believed, and after a jump of the clock nothing begins for
+    /// as long.
+    pub max_skew: Set<Duration>,
+    /// G3: a population that shrank by more than this part within a day is unknown. In percent.
+    pub max_drop: Set<u8>,
+    /// G18: fixes of one target by one rule that are no longer a fix but a habit, and raise a ticket.
+    pub chronic: Set<Rate>,
+}
+
+/// `storm: { targets, within, cooldown }`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StormLimits {
+    /// More distinct targets than this trip it.
+    pub targets: u32,
+    /// Opened within this time.
+    pub within: Duration,
+    /// It ends when there have been no more than `targets` for this long without a break.
+    pub cooldown: Duration,
 }
 
 impl Default for Limits {
@@ -243,6 +292,20 @@ impl Default for Limits {
             concurrent: Set::default_of(5),
             max_age: Set::default_of(minutes(15)),
             cooldown: Set::default_of(minutes(5)),
+            service_rate: Set::default_of(Rate { count: 10, per: minutes(60) }),
+            max_unhealthy: Set::default_of(40),
+            storm: Set::default_of(StormLimits {
+                targets: 20,
+                within: minutes(5),
+                cooldown: minutes(10),
+            }),
+            ineffective: Set::default_of(Rate { count: 3, per: minutes(360) }),
+            failures: Set::default_of(Rate { count: 10, per: minutes(60) }),
+            max_targets: Set::default_of(50),
+            quiet: Set::default_of(minutes(30)),
+            max_skew: Set::default_of(minutes(5)),
+            max_drop: Set::default_of(30),
+            chronic: Set::default_of(Rate { count: 5, per: minutes(24 * 60) }),
         }
     }
 }
@@ -272,6 +335,8 @@ impl Default for Config {
             severities: BTreeMap::new(),
             unmatched: Vec::new(),
             windows: Vec::new(),
+            dependencies: Vec::new(),
+            watchdog: None,
             limits: Limits::default(),
             pause_file: PathBuf::from("quell.pause"),
             secrets: BTreeMap::new(),

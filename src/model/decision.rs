@@ -117,6 +117,12 @@ pub struct PastRun {
     pub state: crate::model::run::RunState,
     /// It failed because its verification could not see.
     pub inconclusive: bool,
+    /// The service of its alert; empty when it named none.
+    pub service: String,
+    /// Redundancy group of what it acted on; empty when its rule names none.
+    pub group: String,
+    /// The version that it rolled back from; empty when it was no rollback.
+    pub left_version: String,
     /// When it was created.
     pub started_at: Timestamp,
     /// When it ended.
@@ -163,6 +169,78 @@ pub struct InWindow {
     pub begins: Option<Timestamp>,
 }
 
+/// How many distinct targets are in trouble, over all rules.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Storm {
+    /// Distinct targets whose episodes opened within the span of `storm`.
+    pub targets: u32,
+    /// The trip that is in force.
+    pub trip: Option<Trip>,
+}
+
+/// A breaker that has tripped: it closes by time continuously below its limit, not by the first good sample.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trip {
+    /// When it tripped.
+    pub since: Timestamp,
+    /// Since when it has been below without a break; `None` while it is above.
+    pub calm_since: Option<Timestamp>,
+}
+
+/// A count that somebody was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Counted {
+    /// So many.
+    Known(u64),
+    /// Nobody can say: an error, no sample, more than one, a broken number.
+    Unknown(String),
+}
+
+/// The group that a rule's target belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Population {
+    /// Members.
+    pub total: Counted,
+    /// Members that are not well.
+    pub unhealthy: Counted,
+    /// The most members that were counted within the last day.
+    pub was: Option<u64>,
+    /// The trip of this group that is in force.
+    pub trip: Option<Trip>,
+}
+
+/// Whether the alert that always fires still arrives: without it, nobody knows what monitoring sees.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Watchdog {
+    /// quell.yml names none.
+    #[default]
+    NotWatched,
+    /// It arrived this long ago.
+    Seen(Duration),
+    /// It has not arrived for this long: since the last one, or since quell began to wait for it.
+    Missing(Duration),
+}
+
+/// The wall clock was set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Jump {
+    /// What it showed afterwards.
+    pub at: Timestamp,
+    /// By how much, in milliseconds: forward above zero.
+    pub by_ms: i64,
+}
+
+/// A credential that was refused (G19).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Denied {
+    /// Its name: `targets.http.shop`, `secrets.deploy-token`; never its value.
+    pub credential: String,
+    /// When it was refused.
+    pub at: Timestamp,
+    /// By whom and how: `HTTP 401 from http://shop:8000`.
+    pub reason: String,
+}
+
 /// A person is at it (G15).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hand {
@@ -199,6 +277,43 @@ pub struct Glass {
     pub until: Timestamp,
 }
 
+/// What a playbook wants to be shown before it acts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proof {
+    /// For which guard.
+    pub of: ProofOf,
+    /// What is shown: `load`, `in the registry`.
+    pub name: String,
+    /// What was seen.
+    pub seen: crate::model::run::Observation,
+}
+
+/// Which guard asks for a proof.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProofOf {
+    /// G10: the store behind a cache bears the load.
+    Cache,
+    /// G12: the version to return to is sound.
+    Rollback,
+}
+
+/// What holds around a case, from the store: asked again before each step.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Circumstances {
+    /// How much is in trouble at once.
+    pub storm: Storm,
+    /// Whether monitoring is alive.
+    pub watchdog: Watchdog,
+    /// Times that the wall clock was set, as far back as facts look.
+    pub jumps: Vec<Jump>,
+    /// Credentials that were refused and not mended since.
+    pub denied: Vec<Denied>,
+    /// People at the incident or the target.
+    pub hands: Vec<Hand>,
+    /// Break-glass in force for this case.
+    pub glass: Option<Glass>,
+}
+
 /// What guards judge by. Loaded from the store and from probes, never from process memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
@@ -216,8 +331,16 @@ pub struct Facts {
     pub truncated: u64,
     /// Silences and inhibitions.
     pub standing: Standing,
+    /// How far in the future the source says that the alert began: its clock or ours is wrong.
+    pub ahead: Duration,
     /// Windows of quell.yml that cover the alert, whether or not they are now.
     pub windows: Vec<InWindow>,
+    /// What holds around the case.
+    pub around: Circumstances,
+    /// The group of the target; `None` when the rule names none, or nobody was asked yet.
+    pub population: Option<Population>,
+    /// What the playbook wants to be shown; empty when it wants nothing, or nobody was asked yet.
+    pub proofs: Vec<Proof>,
     /// The verification probe, asked before acting; `None` when the rule has none.
     pub precheck: Option<crate::model::run::Observation>,
     /// Runs that are not final, and those that ended within the longest window any limit looks at.

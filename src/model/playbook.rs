@@ -28,6 +28,15 @@ pub struct Playbook {
     pub mode: Mode,
     /// Its own limits.
     pub limits: PlaybookLimits,
+    /// G4: kinds of targets that it may act on, as patterns (`kubernetes/*/deployment/*`); empty means any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub acts_on: Vec<String>,
+    /// G10: what must hold before it empties a cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheGuard>,
+    /// G12: what must hold before it returns to an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<RollbackProof>,
     /// What it does, in order.
     pub steps: Vec<Step>,
     /// Steps that take temporary measures back when the episode resolves.
@@ -36,6 +45,33 @@ pub struct Playbook {
     pub file: String,
     /// Line of its name, from 1.
     pub line: u32,
+}
+
+/// `cache:` of a playbook that empties one. Templates see the parameters, `labels` and `annotations`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CacheGuard {
+    /// Healthy while the store behind the cache can bear the load of an empty one.
+    pub load: Probe,
+    /// Healthy while the cache hits often enough that another slice may go.
+    pub hit_ratio: Option<Probe>,
+}
+
+/// `rollback:` of a playbook that returns to an earlier version. Templates see the parameters, `labels` and
+/// `annotations`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RollbackProof {
+    /// The version to return to.
+    pub to: Template,
+    /// The version that is left.
+    pub from: Template,
+    /// Healthy when the version was well for long enough while it ran.
+    pub was_healthy: Probe,
+    /// Healthy when the registry still has it.
+    pub in_registry: Probe,
+    /// Healthy when no change of the schema came between the two; `None` when there is no schema.
+    pub schema_unchanged: Option<Probe>,
+    /// A version that was left within this time is not returned to.
+    pub memory: Duration,
 }
 
 /// observe < approve < auto: the lowest of global, rule, remedy and playbook wins.

@@ -12,6 +12,7 @@ use crate::model::matcher::Matcher;
 use crate::model::playbook::Mode;
 use crate::model::playbook::Probe;
 use crate::model::playbook::Rate;
+use crate::model::playbook::Share;
 use crate::model::playbook::Template;
 use crate::model::playbook::Verification;
 
@@ -71,6 +72,11 @@ pub struct Rule {
     pub verify: Option<Verification>,
     /// Guard settings.
     pub limits: RuleLimits,
+    /// The group that its targets belong to.
+    pub population: Option<Population>,
+    /// Members of one redundancy group are never acted on at the same time (G9). A template over `labels` and
+    /// `annotations`.
+    pub redundancy_group: Option<Template>,
     /// Channels that page are told only when it is not verified fixed within this time; `None`: at once.
     pub page: Option<Set<Duration>>,
     /// The most this rule may do.
@@ -116,6 +122,46 @@ pub struct RuleLimits {
     pub cooldown: Option<Set<Duration>>,
     /// Runs of this rule in a span of time.
     pub rate: Option<Set<Rate>>,
+    /// Above this part of the population that is not well, nobody of it is acted on. In percent.
+    pub max_unhealthy: Option<Set<u8>>,
+    /// How much of the population may be acted on in a span of time.
+    pub blast: Option<Set<Blast>>,
+    /// Members of the population that must stay well beside the one that is acted on.
+    pub min_available: Option<Set<u32>>,
+    /// Runs on one target that did not help, over all playbooks; then people only.
+    pub ineffective: Option<Set<Rate>>,
+    /// After a person changed or acknowledged, automation only proposes for this long.
+    pub quiet: Option<Set<Duration>>,
+}
+
+/// `blast: { max, within }`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blast {
+    /// Distinct targets, of the population; at least one.
+    pub max: Share,
+    /// Acted on within this time.
+    pub within: Duration,
+}
+
+/// `population:`, the denominator of limits: the group that the targets of a rule belong to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Population {
+    /// All its members.
+    pub of: Members,
+    /// A query that counts those that are not well; `None` counts the targets of this rule with open episodes.
+    pub unhealthy: Option<Template>,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// Where the members of a population come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Members {
+    /// A query whose answer is their number; a template over `labels` and `annotations`.
+    Promql(Template),
+    /// Their names.
+    Listed(Vec<String>),
 }
 
 /// A probe on a cron schedule that raises and resolves alerts of its own.

@@ -57,6 +57,12 @@ pub struct Plan {
     /// Break-glass that was in force when it was planned, so that nobody has to approve it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub glass: Option<Glass>,
+    /// Redundancy group of the target; empty when the rule names none.
+    #[serde(default)]
+    pub group: String,
+    /// The version that a rollback leaves; empty when it is none.
+    #[serde(default)]
+    pub left_version: String,
     /// When an approval is no longer of use.
     pub approve_until: Option<Timestamp>,
     /// Digest of the set of files it was planned from; empty when no server planned it.

@@ -16,9 +16,12 @@ use super::script::Seen;
 use crate::decide::audience;
 use crate::decide::episode;
 use crate::decide::episode::Change;
+use crate::decide::glass;
 use crate::decide::guard;
+use crate::decide::hands;
 use crate::decide::page;
 use crate::decide::plan;
+use crate::decide::plan::Wanted;
 use crate::decide::respond;
 use crate::decide::respond::Asks;
 use crate::decide::respond::Candidate;
@@ -29,8 +32,10 @@ use crate::decide::schedule;
 use crate::decide::tell;
 use crate::decide::tell::Try;
 use crate::model::alert::Alert;
+use crate::model::decision::Circumstances;
 use crate::model::decision::Decision;
 use crate::model::decision::Facts;
+use crate::model::decision::Proof;
 use crate::model::decision::Ruling;
 use crate::model::incident::Episode;
 use crate::model::incident::EpisodeId;
@@ -40,6 +45,8 @@ use crate::model::incident::IncidentStatus;
 use crate::model::incident::Owed;
 use crate::model::incident::RunId;
 use crate::model::rule::is_schedule;
+use crate::model::run::Health;
+use crate::model::run::Observation;
 use crate::model::run::RunState;
 use crate::model::time::after;
 use crate::model::time::before;
@@ -295,6 +302,7 @@ impl World<'_> {
         let from = before(now, candidate.look_back());
         let mut facts = Facts {
             pauses: self.pauses.clone(),
+            around: self.circumstances(&rule.name, case.target, case.incident.id),
             runs: self.past_runs(from, case.incident.id),
             ..respond::facts(&self.config.windows, episode, now)
         };
@@ -307,9 +315,38 @@ impl World<'_> {
                     Err(unseen) => unseen,
                 });
             }
+            if respond::worth_looking(&facts.standing) {
+                facts.proofs = self.proofs(&rule.name, candidate.wanted(rule, episode), episode);
+            }
             rulings = guard::judge(&candidate.subject, &facts, now);
         }
         (facts, rulings)
+    }
+
+    /// What holds around a case.
+    pub(super) fn circumstances(
+        &self,
+        rule: &str,
+        target: &str,
+        incident: IncidentId,
+    ) -> Circumstances {
+        let glass = glass::in_force(&self.broken, rule, target, incident, self.now);
+        let at_it = self.incidents.get(&incident);
+        let hand = at_it.and_then(|trouble| hands::at_incident(&trouble.incident));
+        Circumstances { hands: hand.into_iter().collect(), glass, ..Circumstances::default() }
+    }
+
+    /// What a playbook wants to be shown.
+    pub(super) fn proofs(&self, rule: &str, wanted: Vec<Wanted>, episode: &Episode) -> Vec<Proof> {
+        let mut proofs = Vec::with_capacity(wanted.len());
+        for Wanted { of, name, probe } in wanted {
+            let seen = match probe {
+                Ok(probe) => self.observe(&Seen::Proof(rule, name), &probe, episode),
+                Err(measured) => Observation { health: Health::Unknown, measured },
+            };
+            proofs.push(Proof { of, name: name.to_owned(), seen });
+        }
+        proofs
     }
 
     pub(super) fn give_to_people(&mut self, case: Case<'_>, reason: String) -> Option<Timestamp> {

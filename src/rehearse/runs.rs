@@ -21,6 +21,7 @@ use crate::decide::machine::Spot;
 use crate::decide::plan;
 use crate::decide::stepping;
 use crate::decide::stepping::Begin;
+use crate::decide::stepping::Known;
 use crate::decide::stepping::Recheck;
 use crate::decide::stepping::StillTrue;
 use crate::model::decision::PastRun;
@@ -91,6 +92,9 @@ impl World<'_> {
             remedy: plan.remedy,
             state: state.summary(),
             inconclusive: false,
+            service: plan.labels.get(plan::SERVICE).to_owned(),
+            group: plan.group.clone(),
+            left_version: plan.left_version.clone(),
             started_at: self.now,
             ended_at: None,
         };
@@ -263,24 +267,25 @@ impl World<'_> {
         let work = self.runs.get(&id)?;
         let (plan, state) = (Arc::clone(&work.plan), &work.state);
         let episode = self.episode_of(&plan)?;
-        let glass = self.glass_for(&plan);
-        let void = approval::void(self.files(), &plan, state, &episode, glass.as_ref(), now);
-        if let Some(why) = void {
+        let rule = self.library.all_rules().find(|rule| rule.name == plan.rule);
+        let subject = plan::subject_of(&plan, self.config, rule.map(|it| &**it), episode.opened_at);
+        let pauses = self.pauses.clone();
+        let around = self.circumstances(&plan.rule, &plan.target, plan.incident);
+        let glass = around.glass.as_ref();
+        if let Some(why) = approval::void(self.files(), &plan, state, &episode, glass, now) {
             self.write(id, Event::Stopped { why });
             return None;
         }
-        let subject = plan::subject_of(&plan, &self.config.limits, episode.opened_at);
-        let pauses = self.pauses.clone();
-        let Recheck { mut facts, standing, precheck } = {
-            let windows = &self.config.windows;
-            stepping::recheck(&plan, &subject, state, &episode, windows, pauses, now)
-        };
+        let known = Known { windows: &self.config.windows, pauses, around };
+        let Recheck { mut facts, standing, precheck, proofs, population: _ } =
+            stepping::recheck(&plan, &subject, state, &episode, known, now);
         if standing {
             facts.standing = self.standing(&episode);
         }
         if let Some(probe) = &precheck {
             facts.precheck = Some(self.observe(&Seen::Rule(&plan.rule), probe, &episode));
         }
+        facts.proofs = self.proofs(&plan.rule, proofs, &episode);
         match stepping::still_true(&subject, &facts, now) {
             StillTrue::Go => {}
             StillTrue::Stop(why) => {
@@ -355,7 +360,7 @@ impl World<'_> {
             }
             Begin::Act(intent) | Begin::Look { intent, .. } => intent,
         };
-        let subject = plan::subject_of(&plan, &self.config.limits, state.last_at);
+        let subject = plan::subject_of(&plan, self.config, None, state.last_at);
         if guard::pause(&subject, &self.pauses).is_some() {
             return Some(after(now, UNDO_AGAIN));
         }

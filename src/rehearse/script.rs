@@ -17,6 +17,8 @@ use crate::model::run::Outcome;
 pub enum Seen<'a> {
     /// The verification of a rule, which is also its precheck.
     Rule(&'a str),
+    /// What the playbook of a remedy of this rule wants to be shown, by its name: `load`, `was healthy`.
+    Proof(&'a str, &'a str),
     /// A check.
     Check(&'a str),
     /// A probe step of a playbook.
@@ -32,6 +34,7 @@ impl Seen<'_> {
     fn key(self) -> String {
         match self {
             Self::Rule(name) => format!("rule {name}"),
+            Self::Proof(rule, name) => format!("proof {rule}/{name}"),
             Self::Check(name) => format!("check {name}"),
             Self::Step { playbook, step } => format!("step {playbook}/{step}"),
         }
@@ -128,7 +131,7 @@ impl Script {
             Seen::Rule(name) if is_schedule(name) => (Health::Healthy, "assumed"),
             Seen::Rule(_) if episode.open => (Health::Unhealthy, "assumed while the alert fires"),
             Seen::Rule(_) => (Health::Healthy, "assumed once the alert has resolved"),
-            Seen::Check(_) | Seen::Step { .. } => (Health::Healthy, "assumed"),
+            Seen::Proof(..) | Seen::Check(_) | Seen::Step { .. } => (Health::Healthy, "assumed"),
         };
         Observation { health, measured: measured.to_owned() }
     }

@@ -29,7 +29,8 @@ impl Store {
     /// Runs that are at work, and those that started at or after `from`, in order of start; and all of `incident`.
     pub async fn past_runs(&self, from: Timestamp, incident: IncidentId) -> Result<Vec<PastRun>> {
         let rows = sqlx::query(
-            "SELECT rule, playbook, target, incident, remedy, state, inconclusive, started_at, ended_at
+            "SELECT rule, playbook, target, incident, remedy, state, inconclusive, service, redundancy_group,
+               left_version, started_at, ended_at
              FROM runs WHERE is_final = 0 OR started_at >= $1 OR incident = $2 ORDER BY started_at, id",
         )
         .bind(micros(from))
@@ -49,6 +50,9 @@ fn past_run(row: &AnyRow) -> Result<PastRun> {
         remedy: number(row, "remedy")?,
         state: run_state(row)?,
         inconclusive: flag(row, "inconclusive")?,
+        service: text(row, "service")?,
+        group: text(row, "redundancy_group")?,
+        left_version: text(row, "left_version")?,
         started_at: instant(row, "started_at")?,
         ended_at: instant_or_none(row, "ended_at")?,
     })

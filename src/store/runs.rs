@@ -10,6 +10,7 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use crate::decide::machine;
+use crate::decide::plan;
 use crate::decide::tell;
 use crate::decide::tell::Try;
 use crate::model::incident::EpisodeId;
@@ -137,8 +138,9 @@ impl Store {
             .map_err(|illegal| StoreError::Corrupt(illegal.to_string()))?;
         let created = sqlx::query(
             "INSERT INTO runs (id, incident, episode, rule, playbook, target, remedy, round, state, is_final,
-               inconclusive, outcome, plan, digest, seq, head, cancelled_by, owner, attempt, due_at, started_at, ended_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, '', $10, $11, 1, $12, '', '', 0, $13, $14, 0)
+               inconclusive, outcome, plan, digest, seq, head, cancelled_by, owner, attempt, due_at, started_at, ended_at,
+               service, redundancy_group, left_version)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, '', $10, $11, 1, $12, '', '', 0, $13, $14, 0, $15, $16, $17)
              ON CONFLICT DO NOTHING",
         )
         .bind(id.0)
@@ -155,6 +157,9 @@ impl Store {
         .bind(head.as_str())
         .bind(micros(now))
         .bind(micros(now))
+        .bind(plain(plan.labels.get(plan::SERVICE)))
+        .bind(plain(&plan.group))
+        .bind(plain(&plan.left_version))
         .execute(&mut *tx)
         .await?;
         if created.rows_affected() != 1 {

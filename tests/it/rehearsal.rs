@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use quell::app::App;
 use quell::clock::Clock;
+use quell::decide::glass;
 use quell::decide::respond;
 use quell::decide::tell;
 use quell::library;
@@ -38,7 +39,9 @@ use quell::rehearse::script::Seen;
 use quell::rehearse::script::Tried;
 use quell::rehearse::script::Which;
 use quell::store::people::Speaker;
+use quell::store::people::Spoken;
 use quell::store::people::Word as StoredWord;
+use quell::store::runs::RunRow;
 use tempfile::TempDir;
 
 use crate::support::wait::PATIENCE;
@@ -53,6 +56,14 @@ const START: &str = "2026-01-05T10:00:00Z";
 /// FOLDER is where the files lie that say what a probe sees and how a step exits.
 const FILES: &str = r#"
 rules:
+  - name: pair
+    match: [alertname="Errors", service="pair"]
+    target: service/pair
+    response: [{ playbook: restart, with: { unit: pair }, mode: approve, approvals: 2 }]
+    verify:
+      command: { shell: "echo >> FOLDER/looks; exit $(cat FOLDER/probe)" }
+      within: 35s
+      hold: 15s
   - name: api
     match: [alertname="Errors", service!=""]
     target: service/{{ labels.service }}
@@ -118,8 +129,12 @@ enum Say {
     /// Steps exit with this.
     Exits(u8),
     Approve,
+    ApproveAs(&'static str),
     Reject,
     Acknowledge,
+    Take,
+    GiveBack,
+    BreakGlass(&'static str, u64),
     Cancel,
     Pause,
     Resume,
@@ -211,27 +226,37 @@ impl Real {
             Say::Resolve(service) => self.deliver(resolved(service, now)).await,
             Say::Sees(code) => write(self.folder.path(), "probe", code),
             Say::Exits(code) => write(self.folder.path(), "step", code),
-            Say::Approve => {
-                let digest = runs[0].digest.clone();
-                store
-                    .say(
-                        runs[0].id,
-                        Speaker { name: "dana", tier: 4 },
-                        StoredWord::Approve { digest },
-                    )
-                    .await
-                    .unwrap();
-            }
+            Say::Approve => self.word(&runs[0], "dana", approve(&runs[0])).await,
+            Say::ApproveAs(who) => self.word(&runs[0], who, approve(&runs[0])).await,
             Say::Reject => {
-                let reason = "no".to_owned();
-                store
-                    .say(
-                        runs[0].id,
-                        Speaker { name: "dana", tier: 4 },
-                        StoredWord::Reject { reason },
-                    )
-                    .await
-                    .unwrap();
+                let word = StoredWord::Reject { reason: "no".to_owned() };
+                self.word(&runs[0], "dana", word).await;
+            }
+            Say::Take | Say::GiveBack => {
+                let incident = store.incidents(None, None, 1).await.unwrap()[0].id;
+                let library = self.app.engine.library.load_full();
+                let told = store.channels_told(incident).await.unwrap();
+                let take = matches!(say, Say::Take);
+                let owed = |it: &quell::model::incident::Incident| {
+                    let notice = match take {
+                        true => tell::taken(it, "dana", now),
+                        false => tell::given_back(it, "dana", now),
+                    };
+                    quell::decide::audience::to_channels(&library.config, &notice, &told)
+                };
+                let (_, done) = match take {
+                    true => store.take_incident(incident, "dana", None, owed).await.unwrap(),
+                    false => store.give_back_incident(incident, owed).await.unwrap(),
+                };
+                assert!(done);
+            }
+            Say::BreakGlass(scope, seconds) => {
+                let config = &self.app.engine.library.load_full().config;
+                let lasts = Duration::from_secs(seconds);
+                let asked = glass::Asked { scope, by: ("dana", 4), reason: "outage", lasts };
+                let new = glass::ask(config, asked, now).unwrap();
+                let make = |it: &_| (glass::incident(it), glass::told(config, it));
+                store.break_glass(&new, make).await.unwrap();
             }
             Say::Acknowledge => {
                 let incident = store.incidents(None, None, 1).await.unwrap()[0].id;
@@ -251,6 +276,13 @@ impl Real {
             }
         }
         self.app.engine.wake.all();
+    }
+
+    async fn word(&self, run: &RunRow, name: &str, word: StoredWord) {
+        let library = self.app.engine.library.load_full();
+        let speaker = Speaker { name, tier: 4, link: None };
+        let owed = |spoken: &Spoken<'_>| spoken.owed(&library.config);
+        self.app.engine.store.say(run.id, speaker, word, owed).await.unwrap();
     }
 
     async fn deliver(&self, alert: Alert) {
@@ -300,6 +332,10 @@ impl Log {
     }
 }
 
+fn approve(run: &RunRow) -> StoredWord {
+    StoredWord::Approve { digest: run.digest.clone() }
+}
+
 fn write(folder: &Path, name: &str, code: u8) {
     // whole or not at all: a process may be reading it
     let new = folder.join(format!("{name}.new"));
@@ -342,7 +378,13 @@ fn rehearse(world: &mut World<'_>, say: Say) {
         }
         Say::Approve => world.say("dana", &about, Word::Approve).unwrap(),
         Say::Reject => world.say("dana", &about, Word::Reject("no".into())).unwrap(),
+        Say::ApproveAs(who) => world.say(who, &about, Word::Approve).unwrap(),
         Say::Acknowledge => world.acknowledge("dana", &about).unwrap(),
+        Say::Take => world.take_over("dana", &about).unwrap(),
+        Say::GiveBack => world.give_back("dana", &about).unwrap(),
+        Say::BreakGlass(scope, seconds) => {
+            world.break_glass("dana", scope, "outage", Duration::from_secs(seconds)).unwrap();
+        }
         Say::Cancel => world.say("dana", &about, Word::Cancel).unwrap(),
         Say::Pause => world.pause("all", "dana", ""),
         Say::Resume => world.resume("all").unwrap(),
@@ -515,4 +557,61 @@ async fn a_schedule_runs_at_its_time_and_the_next_slot_ends_what_failed() {
 async fn what_cannot_be_seen_and_what_no_rule_takes() {
     let script = [(3, Say::Sees(2)), (7, Say::Fire("api")), (9, Say::Fire(""))];
     agree(&script, 60).await;
+}
+
+#[tokio::test]
+async fn g11_two_people_approve_and_the_glass_is_broken() {
+    let script = [
+        (7, Say::Fire("pair")),
+        (60, Say::ApproveAs("dana")),
+        (90, Say::ApproveAs("erin")),
+        (200, Say::Resolve("pair")),
+    ];
+    agree(&script, 300).await;
+    let script = [
+        (7, Say::Fire("pair")),
+        (60, Say::ApproveAs("dana")),
+        (70, Say::BreakGlass("rule:pair", 600)),
+        (90, Say::Sees(0)),
+    ];
+    agree(&script, 800).await;
+}
+
+#[tokio::test]
+async fn g11_a_run_planned_behind_broken_glass_needs_nobody() {
+    let script = [
+        (3, Say::BreakGlass("target:service/pair", 300)),
+        (7, Say::Fire("pair")),
+        (60, Say::Sees(0)),
+    ];
+    agree(&script, 400).await;
+}
+
+#[tokio::test]
+async fn g15_a_person_takes_over_between_two_steps_and_gives_back() {
+    let script = [
+        (7, Say::Fire("api")),
+        (50, Say::Take),
+        (200, Say::GiveBack),
+        (400, Say::Resolve("api")),
+    ];
+    agree(&script, 500).await;
+}
+
+#[tokio::test]
+async fn g15_what_a_person_took_over_is_not_begun_until_it_is_given_back() {
+    let script = [
+        (7, Say::Fire("pair")),
+        (20, Say::Take),
+        (100, Say::GiveBack),
+        (150, Say::ApproveAs("erin")),
+        (160, Say::Reject),
+    ];
+    agree(&script, 300).await;
+}
+
+#[tokio::test]
+async fn g15_an_acknowledgement_makes_an_automatic_remedy_a_proposal() {
+    let script = [(7, Say::Fire("api")), (20, Say::Acknowledge), (100, Say::Approve)];
+    agree(&script, 400).await;
 }

@@ -266,6 +266,9 @@ fn plan(target: &str, incident: IncidentId, episode: EpisodeId) -> Plan {
             approve_within: Duration::from_hours(1),
             mode: Mode::Auto,
             limits: PlaybookLimits::default(),
+            acts_on: Vec::new(),
+            cache: None,
+            rollback: None,
             steps: vec![step],
             on_resolve: Vec::new(),
             file: "playbooks/restart.yml".into(),
@@ -276,6 +279,8 @@ fn plan(target: &str, incident: IncidentId, episode: EpisodeId) -> Plan {
         annotations: Labels::default(),
         verify: None,
         glass: None,
+        group: String::new(),
+        left_version: String::new(),
         approve_until: None,
         rules_digest: String::new(),
     }

@@ -191,7 +191,10 @@ fn rule() -> Rule {
             settle: None,
             cooldown: Some(set(Duration::from_mins(15))),
             rate: Some(Set::default_of(Rate { count: 3, per: Duration::from_hours(1) })),
+            ..RuleLimits::default()
         },
+        population: None,
+        redundancy_group: None,
         mode: Set::default_of(Mode::Auto),
         go_on: false,
         page: None,

@@ -83,6 +83,9 @@ fn playbook(steps: Vec<Step>) -> Playbook {
         approve_within: std::time::Duration::from_mins(20),
         mode: Mode::Auto,
         limits: PlaybookLimits::default(),
+        acts_on: Vec::new(),
+        cache: None,
+        rollback: None,
         steps,
         on_resolve: Vec::new(),
         file: "playbooks/restart.yml".into(),
@@ -115,6 +118,8 @@ impl World {
             response: vec![remedy],
             verify: Some(verify),
             limits: RuleLimits::default(),
+            population: None,
+            redundancy_group: None,
             page: None,
             mode: Set::default_of(Mode::Approve),
             go_on: false,
@@ -131,14 +136,18 @@ impl World {
         }
     }
 
-    fn plan(&self) -> Plan {
+    fn subject(&self) -> Subject {
         let (rule, playbook) = (&self.rules[0], &self.playbooks["restart"]);
         let numbered = (1, &rule.response[0]);
-        let (episode, target) = (&self.episode, "service/shop");
-        let incident = IncidentId(1);
-        let subject =
-            plan::subject(&self.config, rule, numbered, playbook, episode, incident, target);
-        plan::plan(rule, &subject, playbook, episode, now()).unwrap()
+        let (config, episode) = (&self.config, &self.episode);
+        let (incident, target) = (IncidentId(1), "service/shop");
+        plan::subject(config, rule, numbered, playbook, episode, incident, target).unwrap()
+    }
+
+    fn plan(&self) -> Plan {
+        let (rule, playbook) = (&self.rules[0], &self.playbooks["restart"]);
+        let (subject, episode) = (self.subject(), &self.episode);
+        plan::plan(rule, &subject, playbook, episode, Mode::Approve, now()).unwrap()
     }
 
     fn changed(&self, plan: &Plan) -> Option<String> {
@@ -276,21 +285,25 @@ fn g11_items_that_can_be_known_are_approved_too() {
 }
 
 #[test]
-fn g11_a_judgement_that_asks_waits_whatever_the_mode_and_glass_lifts_it() {
-    let plan = || in_mode(World::new().plan(), Mode::Auto, now());
-    let glass = Glass { by: "eve".into(), reason: "outage".into(), until: after(now(), minute()) };
-    let mode = |plan: Plan, verdict, glass| {
-        let plan = judged(plan, &verdict, glass, now());
-        (plan.mode, plan.approve_until.is_some(), plan.glass.is_some())
+fn g11_broken_glass_lifts_the_need_of_approval_and_the_plan_says_whose_it_is() {
+    let world = World::new();
+    let glass = glass();
+    let lifts = |mode: Mode, glass| {
+        let mut world = World::new();
+        world.rules[0].mode = Set::default_of(mode);
+        let subject = world.subject();
+        let plan = in_mode(world.plan(), Mode::Auto, now());
+        lifted(plan, &subject, glass).glass
     };
-    let (ask, go) = (Verdict::Ask, Verdict::Proceed);
-    assert_eq!(mode(plan(), go.clone(), None), (Mode::Auto, false, false));
-    assert_eq!(mode(plan(), ask.clone(), None), (Mode::Approve, true, false));
-    let waits = || World::new().plan();
-    assert_eq!(mode(waits(), ask, None), (Mode::Approve, true, false));
-    assert_eq!(mode(waits(), go.clone(), Some(&glass)), (Mode::Auto, false, true));
-    let observes = in_mode(waits(), Mode::Observe, now());
-    assert_eq!(mode(observes, go, Some(&glass)), (Mode::Observe, false, false), "it never acts");
+    assert_eq!(lifts(Mode::Approve, Some(&glass)), Some(glass.clone()));
+    assert_eq!(lifts(Mode::Auto, Some(&glass)), None, "there was nothing to lift");
+    assert_eq!(lifts(Mode::Approve, None), None);
+    let waits = lifted(world.plan(), &world.subject(), Some(&glass));
+    assert_eq!(waits.glass, None, "it waits for another reason");
+}
+
+fn glass() -> Glass {
+    Glass { by: "eve".into(), reason: "outage".into(), until: after(now(), minute()) }
 }
 
 /// Given break-glass that let a run begin, when it is over before the run acts, then people must approve after all.
@@ -304,8 +317,9 @@ fn g11_glass_that_is_over_before_the_first_act_lifted_nothing() {
         playbooks: &world.playbooks,
         schedules: &[],
     };
-    let glass = Glass { by: "eve".into(), reason: "outage".into(), until: after(now(), minute()) };
-    let plan = judged(world.plan(), &Verdict::Proceed, Some(&glass), now());
+    let glass = glass();
+    let plan = in_mode(world.plan(), Mode::Auto, now());
+    let plan = lifted(plan, &world.subject(), Some(&glass));
     let fresh = State::empty(&plan);
     let acted = State { acted: true, ..State::empty(&plan) };
     let void = |state: &State, glass| void(files, &plan, state, &world.episode, glass, now());

@@ -63,7 +63,7 @@ pub(super) fn remedies(files: Files<'_>, case: Case<'_>, first: u32) -> Vec<Prop
             };
             let Candidate { subject, playbook, .. } = candidate;
             let (mode, mode_set_in) = guard::lowest_mode(&subject);
-            let proposal = match plan::plan(rule, &subject, &playbook, episode, now) {
+            let proposal = match plan::plan(rule, &subject, &playbook, episode, mode, now) {
                 Ok(plan) => planned(files.config, &plan),
                 Err(errors) => unplanned(&remedy.playbook, (number, of), errors.join("; ")),
             };

@@ -8,10 +8,12 @@ use super::*;
 use crate::decide::explain::text::lines;
 use crate::decide::plan;
 use crate::library::Library;
+use crate::model::decision::Circumstances;
 use crate::model::decision::Pause;
 use crate::model::decision::Standing;
 use crate::model::incident::EpisodeId;
 use crate::model::incident::IncidentId;
+use crate::model::playbook::Mode;
 use crate::model::time::before;
 
 const CONFIG: &str = "
@@ -378,6 +380,9 @@ fn run(playbook: &str, seconds: u64) -> PastRun {
         remedy: 1,
         state: RunState::Fixed,
         inconclusive: false,
+        service: String::new(),
+        group: String::new(),
+        left_version: String::new(),
         started_at: ago(seconds + 9),
         ended_at: Some(ago(seconds)),
     }
@@ -498,11 +503,12 @@ fn as_it_was_decided() {
         &episode,
         IncidentId(3),
         "systemd/api",
-    );
+    )
+    .unwrap();
     let decided = |facts: &Facts, with_run: bool| {
         let rulings = guard::judge(&subject, facts, now());
         let (verdict, reason) = guard::conclude(&rulings);
-        let plan = plan::plan(rule, &subject, playbook, &episode, now()).unwrap();
+        let plan = plan::plan(rule, &subject, playbook, &episode, Mode::Auto, now()).unwrap();
         let decision = Decision {
             episode: episode.id,
             incident: Some(IncidentId(3)),

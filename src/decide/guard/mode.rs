@@ -21,15 +21,19 @@ pub fn lowest(subject: &Subject) -> (Mode, String) {
 }
 
 /// Auto proceeds, approve asks. Observe proceeds too: to a run that is planned, told and never acts.
-pub(super) fn judge(subject: &Subject, _: &Facts, _: Timestamp) -> Ruling {
+/// Break-glass lifts the need of approval.
+pub(super) fn judge(subject: &Subject, facts: &Facts, _: Timestamp) -> Ruling {
     let (mode, knob) = lowest(subject);
     let ruling = proceed(NAME, mode.as_str()).limit("", knob);
-    match mode {
-        Mode::Auto => ruling,
-        Mode::Approve => {
+    match (mode, &facts.around.glass) {
+        (Mode::Auto, _) => ruling,
+        (Mode::Approve, Some(glass)) => {
+            Ruling { measured: format!("approve, lifted by {}", glass.by), ..ruling }
+        }
+        (Mode::Approve, None) => {
             Ruling { verdict: Verdict::Ask, reason: "a person must approve it".into(), ..ruling }
         }
-        Mode::Observe => Ruling { reason: "planned and told, never done".into(), ..ruling },
+        (Mode::Observe, _) => Ruling { reason: "planned and told, never done".into(), ..ruling },
     }
 }
 

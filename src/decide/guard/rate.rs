@@ -51,6 +51,18 @@ pub(super) fn playbook(subject: &Subject, facts: &Facts, now: Timestamp) -> Ruli
     }
 }
 
+/// Runs for the alerts of one service, over all rules and targets. An alert without a service has no such limit.
+pub(super) fn service(subject: &Subject, facts: &Facts, now: Timestamp) -> Ruling {
+    const NAME: &str = "rate of the service";
+    if is_schedule(&subject.rule) || subject.service.is_empty() {
+        return proceed(NAME, "the alert names no service");
+    }
+    let rate = &subject.limits.service_rate;
+    let mine = |run: &&PastRun| run.service == subject.service && !is_schedule(&run.rule);
+    let runs = facts.runs.iter().filter(mine);
+    within(NAME, rate.value, &format!("service_rate ({})", rate.place), runs, now)
+}
+
 /// Runs of everything that responds to alerts. Schedules come as often as their crons say: they are not counted, so
 /// that no remedy has to wait for them, nor they for remedies.
 pub(super) fn global(subject: &Subject, facts: &Facts, now: Timestamp) -> Ruling {
@@ -148,6 +160,22 @@ mod tests {
         }
         runs.extend((0..9).map(|_| PastRun { state: RunState::Superseded, ..run(60) }));
         assert_eq!(rule(&limited(), &Facts { runs, ..facts() }, now()).verdict, Verdict::Proceed);
+    }
+
+    #[test]
+    fn g02_one_service_is_limited_over_all_its_targets() {
+        let subject = Subject { service: "shop".into(), ..subject() };
+        let of = |service: &str, count: u64| {
+            let one = |at| PastRun {
+                service: service.into(),
+                target: format!("t{at}"),
+                rule: "other".into(),
+                ..run(60 + at)
+            };
+            let facts = Facts { runs: (0..count).map(one).collect(), ..facts() };
+            super::service(&subject, &facts, now()).verdict.as_str()
+        };
+        assert_eq!((of("shop", 9), of("shop", 10), of("mail", 10)), ("proceed", "hold", "proceed"));
     }
 
     #[test]

@@ -3,7 +3,13 @@
 mod tighter;
 
 use super::*;
+use crate::model::decision::Circumstances;
+use crate::model::decision::Counted;
+use crate::model::decision::Glass;
 use crate::model::decision::PastRun;
+use crate::model::decision::Population;
+use crate::model::decision::Proof;
+use crate::model::decision::ProofOf;
 use crate::model::decision::Standing;
 use crate::model::run::Health;
 use crate::model::run::Observation;
@@ -34,8 +40,50 @@ pub(crate) fn subject() -> Subject {
             global_rate: global.rate,
             concurrent: global.concurrent,
             max_age: global.max_age,
+            service_rate: global.service_rate,
+            ineffective: global.ineffective,
+            failures: global.failures,
+            max_unhealthy: global.max_unhealthy,
+            blast: None,
+            min_available: None,
+            storm: global.storm,
+            quiet: global.quiet,
+            max_skew: global.max_skew,
+            max_drop: global.max_drop,
         },
+        service: String::new(),
+        group: String::new(),
+        acts_on: Vec::new(),
+        dependency: None,
+        credentials: Vec::new(),
+        rollback: None,
     }
+}
+
+/// Facts that differ from the plain ones in what holds around the case.
+pub(crate) fn around(around: Circumstances) -> Facts {
+    Facts { around, ..facts() }
+}
+
+/// A group with so many members, of which so many are not well.
+pub(crate) fn group(total: u64, unhealthy: u64) -> Population {
+    Population {
+        total: Counted::Known(total),
+        unhealthy: Counted::Known(unhealthy),
+        was: None,
+        trip: None,
+    }
+}
+
+/// Dana broke the glass.
+pub(crate) fn glass() -> Glass {
+    let until = after(now(), Duration::from_mins(30));
+    Glass { by: "dana".into(), reason: "the site is down".into(), until }
+}
+
+/// What a playbook wants to be shown, and what was seen.
+pub(crate) fn proof(of: ProofOf, name: &str, health: Health) -> Proof {
+    Proof { of, name: name.into(), seen: Observation { health, measured: "0.8".into() } }
 }
 
 pub(crate) fn facts() -> Facts {
@@ -47,7 +95,11 @@ pub(crate) fn facts() -> Facts {
         evidence_age: Duration::from_secs(5),
         truncated: 0,
         standing: Standing::Active,
+        ahead: Duration::ZERO,
         windows: Vec::new(),
+        around: Circumstances::default(),
+        population: None,
+        proofs: Vec::new(),
         precheck: Some(Observation { health: Health::Unhealthy, measured: "0.37".into() }),
         runs: Vec::new(),
     }
@@ -64,6 +116,9 @@ pub(crate) fn run(seconds_ago: u64) -> PastRun {
         remedy: 1,
         state: RunState::Fixed,
         inconclusive: false,
+        service: String::new(),
+        group: String::new(),
+        left_version: String::new(),
         started_at: at,
         ended_at: Some(at),
     }

@@ -35,6 +35,9 @@ pub(super) fn before_step(subject: &Subject, facts: &Facts, now: Timestamp) -> R
 }
 
 fn rule(facts: &Facts, now: Timestamp, holds: impl Fn(&InWindow) -> bool) -> Ruling {
+    if let Some(glass) = &facts.around.glass {
+        return proceed(NAME, format!("lifted by {}", glass.by));
+    }
     let inside = |window: &&InWindow| window.ends.is_some();
     let refusing = facts.windows.iter().filter(inside).filter(|window| holds(window));
     if let Some(window) = refusing.max_by_key(|window| window.ends)

@@ -117,6 +117,9 @@ fn plan(steps: Vec<Step>) -> Plan {
             approve_within: Duration::from_hours(1),
             mode: Mode::Auto,
             limits: PlaybookLimits::default(),
+            acts_on: Vec::new(),
+            cache: None,
+            rollback: None,
             steps,
             on_resolve: Vec::new(),
             file: "playbooks/playbook.yml".into(),
@@ -127,6 +130,8 @@ fn plan(steps: Vec<Step>) -> Plan {
         annotations: Labels::default(),
         verify: Some(Verification { probe: Probe::Alert, within: seconds(60), hold: seconds(30) }),
         glass: None,
+        group: String::new(),
+        left_version: String::new(),
         approve_until: None,
         rules_digest: String::new(),
     }

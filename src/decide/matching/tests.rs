@@ -38,6 +38,8 @@ fn rule_of(name: &str, matchers: &str, when: Option<&str>, go_on: bool) -> Arc<R
         response: Vec::new(),
         verify: None,
         limits: RuleLimits::default(),
+        population: None,
+        redundancy_group: None,
         page: None,
         mode: Set::default_of(Mode::Auto),
         go_on,

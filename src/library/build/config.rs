@@ -11,6 +11,8 @@ use url::Url;
 
 use super::action::is_header_name;
 use super::channel::channel;
+use super::limits::limits;
+use super::limits::watchdog;
 use super::secret::Secrets;
 use super::text;
 use super::text::place;
@@ -30,7 +32,6 @@ use crate::library::raw::SizeText;
 use crate::library::raw::config::RawConfig;
 use crate::library::raw::config::RawEndpoint;
 use crate::library::raw::config::RawIngest;
-use crate::library::raw::config::RawLimits;
 use crate::library::raw::config::RawOperator;
 use crate::library::raw::config::RawTargets;
 use crate::library::raw::config::RawToken;
@@ -40,7 +41,6 @@ use crate::model::config::Config;
 use crate::model::config::Endpoint;
 use crate::model::config::Ingest;
 use crate::model::config::IngestToken;
-use crate::model::config::Limits;
 use crate::model::config::Operator;
 use crate::model::config::Secret;
 use crate::model::config::Severity;
@@ -132,6 +132,13 @@ pub(crate) fn config(
     if let Some(raw) = raw.limits.and_then(Field::found) {
         config.limits = limits(at, raw.value);
     }
+    for found in raw.dependencies.and_then(Field::found).map(|it| it.value).unwrap_or_default() {
+        if let Some(found) = found.found().and_then(|it| text::name(at, it)) {
+            let place = place(at, found.span);
+            config.dependencies.push(Set { value: found.value, place });
+        }
+    }
+    config.watchdog = raw.watchdog.and_then(Field::found).and_then(|it| watchdog(at, it));
     if let Some(file) = raw.pause_file.and_then(Field::found) {
         config.pause_file = PathBuf::from(file.value);
     }
@@ -409,26 +416,4 @@ fn channels(at: At<'_>, field: Opt<List<String>>, known: &BTreeSet<String>) -> V
         out.push(name.value);
     }
     out
-}
-
-fn limits(at: At<'_>, raw: RawLimits) -> Limits {
-    let mut limits = Limits::default();
-    if let Some(found) = raw.rate.and_then(Field::found)
-        && let Some(value) = text::rate(at, &found)
-    {
-        limits.rate = Set { value, place: place(at, found.span) };
-    }
-    if let Some(found) = raw.concurrent.and_then(Field::found) {
-        let value = text::positive(at, &found);
-        limits.concurrent = Set { value, place: place(at, found.span) };
-    }
-    for (field, limit) in [(raw.max_age, &mut limits.max_age), (raw.cooldown, &mut limits.cooldown)]
-    {
-        if let Some(found) = field.and_then(Field::found)
-            && let Some(value) = text::duration(at, &found)
-        {
-            *limit = Set { value, place: place(at, found.span) };
-        }
-    }
-    limits
 }

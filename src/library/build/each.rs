@@ -136,7 +136,7 @@ fn waves(at: At<'_>, found: Found<List<ShareText>>, known: Option<usize>) -> Vec
     waves
 }
 
-fn share(text: &str) -> Option<Share> {
+pub(crate) fn share(text: &str) -> Option<Share> {
     let digits = |text: &str| text.bytes().all(|it| it.is_ascii_digit());
     match text.trim().strip_suffix('%') {
         Some(part) if digits(part) => {

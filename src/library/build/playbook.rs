@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::parameter;
 use super::parameter::Role;
+use super::proof;
 use super::step;
 use super::step::Scope;
 use super::step::ServerUse;
@@ -99,6 +100,14 @@ pub(crate) fn playbook(at: At<'_>, found: Found<RawPlaybook>) -> Option<BuiltPla
         at.report(place, Diagnostic::error(codes::VALUE, message).label(label));
     }
     let limits = raw.limits.and_then(Field::found).map(|it| limits(at, it.value));
+    let acts_on = raw.acts_on.and_then(Field::found).map(|it| it.value).unwrap_or_default();
+    let acts_on = acts_on.into_iter().filter_map(Field::found).filter_map(|it| text::name(at, it));
+    let acts_on = acts_on.map(|it| it.value).collect();
+    let seen: Vec<&str> =
+        names.iter().map(String::as_str).chain(["labels", "annotations"]).collect();
+    let seen = Names { variables: &seen, steps: None, secrets: &secrets };
+    let cache = raw.cache.and_then(Field::found).and_then(|it| proof::cache(at, it, seen));
+    let rollback = raw.rollback.and_then(Field::found).and_then(|it| proof::rollback(at, it, seen));
     let name = name?;
     Some(BuiltPlaybook {
         playbook: Playbook {
@@ -114,6 +123,9 @@ pub(crate) fn playbook(at: At<'_>, found: Found<RawPlaybook>) -> Option<BuiltPla
             approve_within,
             mode: raw.mode.and_then(Field::found).map_or(Mode::Auto, |it| it.value),
             limits: limits.unwrap_or_default(),
+            acts_on,
+            cache,
+            rollback,
             steps,
             on_resolve,
             file: at.file.to_owned(),

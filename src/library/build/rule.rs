@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::each;
 use super::probe;
 use super::schedule;
 use super::text;
@@ -18,18 +19,26 @@ use crate::library::field::Found;
 use crate::library::raw::List;
 use crate::library::raw::MatcherText;
 use crate::library::raw::Opt;
+use crate::library::raw::TemplateText;
+use crate::library::raw::playbook::RawItems;
+use crate::library::raw::rule::RawBlast;
 use crate::library::raw::rule::RawCheck;
 use crate::library::raw::rule::RawPage;
+use crate::library::raw::rule::RawPopulation;
 use crate::library::raw::rule::RawRemedy;
 use crate::library::raw::rule::RawRule;
 use crate::library::raw::rule::RawRuleLimits;
 use crate::library::raw::rule::RawUnknown;
+use crate::library::suggest::short;
 use crate::model::labels::Labels;
 use crate::model::matcher;
 use crate::model::matcher::Matcher;
 use crate::model::playbook::Mode;
 use crate::model::playbook::Rate;
+use crate::model::rule::Blast;
 use crate::model::rule::Check;
+use crate::model::rule::Members;
+use crate::model::rule::Population;
 use crate::model::rule::Remedy;
 use crate::model::rule::Rule;
 use crate::model::rule::RuleLimits;
@@ -92,6 +101,9 @@ pub(crate) fn rule(at: At<'_>, found: Found<RawRule>) -> Option<BuiltRule> {
     let verify = verify.and_then(|it| probe::verification(at, it, NAMES));
     let (limits, cooldown_span, rate_span) =
         raw.limits.and_then(Field::found).map(|it| limits(at, it.value)).unwrap_or_default();
+    let population = population(at, raw.population, &limits, near);
+    let redundancy_group =
+        raw.redundancy_group.and_then(Field::found).map(|it| text::template(at, it, NAMES));
     let mode = raw.mode.and_then(Field::found);
     let page = raw.page.and_then(Field::found).and_then(|it| page(at, it));
     // `escalate` is the only word, and what happens anyway.
@@ -111,6 +123,8 @@ pub(crate) fn rule(at: At<'_>, found: Found<RawRule>) -> Option<BuiltRule> {
         response: Vec::new(),
         verify,
         limits,
+        population,
+        redundancy_group,
         page: page.as_ref().map(|(page, _)| page.clone()),
         mode: mode.map_or_else(
             || Set::default_of(Mode::Auto),
@@ -219,7 +233,93 @@ fn limits(at: At<'_>, raw: RawRuleLimits) -> (RuleLimits, Span, Span) {
         let value: Rate = text::rate(at, &found)?;
         Some(Set { value, place: place(at, found.span) })
     });
-    (RuleLimits { settle, cooldown, rate }, cooldown_span.unwrap_or_default(), rate_span)
+    let percent = |found: Field<_>| {
+        let found = found.found()?;
+        let value = text::percent(at, &found)?;
+        Some(Set { value, place: place(at, found.span) })
+    };
+    let ineffective = raw.ineffective.and_then(Field::found).and_then(|found| {
+        let value: Rate = text::rate(at, &found)?;
+        Some(Set { value, place: place(at, found.span) })
+    });
+    let min_available = raw.min_available.and_then(Field::found).map(|found| {
+        let value = text::positive(at, &found);
+        Set { value, place: place(at, found.span) }
+    });
+    let limits = RuleLimits {
+        settle,
+        cooldown,
+        rate,
+        max_unhealthy: raw.max_unhealthy.and_then(percent),
+        blast: raw.blast.and_then(Field::found).and_then(|it| blast(at, it)),
+        min_available,
+        ineffective,
+        quiet: set(raw.quiet).map(|(quiet, _)| quiet),
+    };
+    (limits, cooldown_span.unwrap_or_default(), rate_span)
+}
+
+const BLAST_WITHIN: Duration = Duration::from_hours(1);
+
+fn blast(at: At<'_>, found: Found<RawBlast>) -> Option<Set<Blast>> {
+    let Found { value: raw, span, .. } = found;
+    let max = raw.max.need(at, span, "`blast`", "max")?;
+    let within = text::duration_or(at, raw.within.and_then(Field::found), BLAST_WITHIN);
+    let Some(share) = each::share(&max.value.0) else {
+        let message = format!("`{}` is neither a count nor a part", short(&max.value.0));
+        let label = "write a number above zero, or a part from 1% to 100%";
+        at.report(max.span, Diagnostic::error(codes::VALUE, message).label(label));
+        return None;
+    };
+    Some(Set { value: Blast { max: share, within }, place: place(at, max.span) })
+}
+
+/// The group that targets belong to; limits that are parts of it need one.
+fn population(
+    at: At<'_>,
+    raw: Opt<RawPopulation>,
+    limits: &RuleLimits,
+    near: Span,
+) -> Option<Population> {
+    let Some(found) = raw.and_then(Field::found) else {
+        let needs = [
+            ("max_unhealthy", limits.max_unhealthy.is_some()),
+            ("blast", limits.blast.is_some()),
+            ("min_available", limits.min_available.is_some()),
+        ];
+        if let Some((key, _)) = needs.iter().find(|(_, there)| *there) {
+            let message = format!("`{key}` is a part of a population, and the rule names none");
+            let label = "expected `population: { of: … }` beside `limits`";
+            at.report(near, Diagnostic::error(codes::VALUE, message).label(label));
+        }
+        return None;
+    };
+    let Found { value: raw, span, .. } = found;
+    let unhealthy = raw.unhealthy.and_then(Field::found).map(|it| text::template(at, it, NAMES));
+    let of = raw.of.need(at, span, "`population`", "of")?;
+    let here = place(at, of.span);
+    let members = match of.value {
+        RawItems::Expression(text) => {
+            let query = Found { value: TemplateText(text.0), span: of.span, written: of.written };
+            Members::Promql(text::template(at, query, NAMES))
+        }
+        RawItems::List(list) => {
+            let mut names: Vec<String> = Vec::new();
+            for item in list.into_iter().filter_map(Field::found) {
+                if names.contains(&item.value.0) {
+                    let message = format!("member `{}` is in the list twice", short(&item.value.0));
+                    at.report(item.span, Diagnostic::error(codes::VALUE, message));
+                }
+                names.push(item.value.0);
+            }
+            if names.is_empty() {
+                let message = "an empty population: nothing could ever be acted on";
+                at.report(of.span, Diagnostic::error(codes::VALUE, message));
+            }
+            Members::Listed(names)
+        }
+    };
+    Some(Population { of: members, unhealthy, place: here })
 }
 
 /// A check and the place of its name.

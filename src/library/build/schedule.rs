@@ -105,6 +105,8 @@ pub(crate) fn schedule(at: At<'_>, found: Found<RawSchedule>) -> Option<BuiltSch
         response: Vec::new(),
         verify,
         limits: RuleLimits::default(),
+        population: None,
+        redundancy_group: None,
         page: None,
         mode: mode.map_or_else(
             || Set::default_of(Mode::Auto),

@@ -12,6 +12,7 @@ use crate::library::field::Found;
 use crate::library::raw::ConditionText;
 use crate::library::raw::DurationText;
 use crate::library::raw::ListText;
+use crate::library::raw::PercentText;
 use crate::library::raw::RateText;
 use crate::library::raw::TemplateText;
 use crate::library::suggest::did_you_mean;
@@ -212,6 +213,18 @@ pub(crate) fn approvals(at: At<'_>, found: Option<&Found<u8>>) -> Option<u8> {
         at.report(found.span, Diagnostic::error(codes::VALUE, message));
     }
     Some(found.value)
+}
+
+/// `40%`, from 0 to 100.
+pub(crate) fn percent(at: At<'_>, found: &Found<PercentText>) -> Option<u8> {
+    let text = found.value.0.trim();
+    let digits = text.strip_suffix('%').filter(|it| it.bytes().all(|c| c.is_ascii_digit()));
+    let part = digits.and_then(|it| it.parse().ok()).filter(|part| *part <= 100);
+    if part.is_none() {
+        let message = format!("`{}` is not a part; write one from 0% to 100%", short(text));
+        at.report(found.span, Diagnostic::error(codes::VALUE, message));
+    }
+    part
 }
 
 /// A count that is not zero.

@@ -268,6 +268,8 @@ mod tests {
             response: Vec::new(),
             verify: None,
             limits: RuleLimits::default(),
+            population: None,
+            redundancy_group: None,
             page: None,
             mode: Set::default_of(Mode::Auto),
             go_on,

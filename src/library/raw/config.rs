@@ -8,6 +8,7 @@ use super::InstantText;
 use super::List;
 use super::MatcherText;
 use super::Opt;
+use super::PercentText;
 use super::RateText;
 use super::ScheduleText;
 use super::SecretText;
@@ -64,6 +65,12 @@ pub(crate) struct RawConfig {
     /// Spans of time in which quell acts less: maintenance, freezes, hours in which it may act.
     #[schemars(extend("examples" = [[{"name": "sunday-maintenance", "cron": "0 2 * * SUN", "for": "2h", "effect": "observe"}]]))]
     pub(crate) windows: Opt<List<RawWindow>>,
+    /// Targets that quell itself needs, as patterns (`*` stays within a part): automation only proposes there (G14).
+    #[schemars(extend("examples" = [["kubernetes/prod/deployment/quell*", "postgres/quell"]]))]
+    pub(crate) dependencies: Opt<List<String>>,
+    /// The alert that always fires: while it does not arrive, monitoring is blind, and nothing begins (G3).
+    #[schemars(extend("examples" = [{"match": ["alertname=\"Watchdog\""], "within": "10m"}]))]
+    pub(crate) watchdog: Opt<RawWatchdog>,
     /// Ceilings over all rules. A rule may tighten them, never loosen them.
     pub(crate) limits: Opt<RawLimits>,
     /// While this file exists, nothing acts. A relative one is beside quell.yml.
@@ -309,4 +316,62 @@ pub(crate) struct RawLimits {
     /// Time between runs on one target. A rule may only lengthen it.
     #[schemars(extend("default" = "5m"))]
     pub(crate) cooldown: Opt<DurationText>,
+    /// Runs for the alerts of one service (label `service`) in a sliding span of time, over all rules.
+    #[schemars(extend("default" = "10 per 1h"))]
+    pub(crate) service_rate: Opt<RateText>,
+    /// Above this part of a rule's `population` that is not well, nobody of it is acted on (G1).
+    #[schemars(extend("default" = "40%"))]
+    pub(crate) max_unhealthy: Opt<PercentText>,
+    /// More distinct targets in trouble than this within a time stop all automation (G1).
+    pub(crate) storm: Opt<RawStorm>,
+    /// Runs on one target that did not help, over all playbooks: then it is for people (G5).
+    #[schemars(extend("default" = "3 per 6h"))]
+    pub(crate) ineffective: Opt<RateText>,
+    /// Runs of everything that failed: then nothing begins until the first of them is old. The error budget of quell itself.
+    #[schemars(extend("default" = "10 per 1h"))]
+    pub(crate) failures: Opt<RateText>,
+    /// Items of one `for_each` (G4); a longer list fails the step.
+    #[schemars(range(min = 1), extend("default" = 50))]
+    pub(crate) max_targets: Opt<u32>,
+    /// After a person changed a target, automation only proposes there for this long (G15).
+    #[schemars(extend("default" = "30m"))]
+    pub(crate) quiet: Opt<DurationText>,
+    /// An alert that began further in the future is not believed, and after a jump of the clock nothing begins for as
+    /// long (G13).
+    #[schemars(extend("default" = "5m"))]
+    pub(crate) max_skew: Opt<DurationText>,
+    /// A population that shrank by more than this part within a day is unknown (G3).
+    #[schemars(extend("default" = "30%"))]
+    pub(crate) max_drop: Opt<PercentText>,
+    /// So many fixes of one target by one rule are a habit, and raise a ticket (G18).
+    #[schemars(extend("default" = "5 per 1d"))]
+    pub(crate) chronic: Opt<RateText>,
+}
+
+/// How many distinct targets may be in trouble at once.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename = "`storm`")]
+pub(crate) struct RawStorm {
+    /// More than this stop all automation.
+    #[schemars(range(min = 1), extend("default" = 20))]
+    pub(crate) targets: Opt<u32>,
+    /// Targets whose alerts began within this time count.
+    #[schemars(extend("default" = "5m"))]
+    pub(crate) within: Opt<DurationText>,
+    /// Automation resumes when there have been no more for this long without a break.
+    #[schemars(extend("default" = "10m"))]
+    pub(crate) cooldown: Opt<DurationText>,
+}
+
+/// The alert that always fires, and how often it must arrive.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename = "`watchdog`")]
+pub(crate) struct RawWatchdog {
+    /// Matchers of the alert.
+    #[schemars(extend("examples" = [["alertname=\"Watchdog\""]]))]
+    #[serde(rename = "match")]
+    pub(crate) matchers: Field<List<MatcherText>>,
+    /// It must arrive within this time; longer than the `repeat_interval` of its route.
+    #[schemars(extend("default" = "10m"))]
+    pub(crate) within: Opt<DurationText>,
 }

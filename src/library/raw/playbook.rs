@@ -52,6 +52,13 @@ pub(crate) struct RawPlaybook {
     pub(crate) mode: Opt<Mode>,
     /// How often it may run, over all rules that use it.
     pub(crate) limits: Opt<RawPlaybookLimits>,
+    /// Kinds of targets that it may act on, as patterns whose `*` stays within a part; any when silent (G4).
+    #[schemars(extend("examples" = [["kubernetes/*/deployment/*"]]))]
+    pub(crate) acts_on: Opt<List<String>>,
+    /// For a playbook that empties a cache: what must hold before each of its actions (G10).
+    pub(crate) cache: Opt<RawCacheGuard>,
+    /// For a playbook that returns to an earlier version: what must be shown of that version (G12).
+    pub(crate) rollback: Opt<RawRollback>,
     /// Steps in order. When one fails, what was done is undone in reverse.
     #[schemars(length(min = 1))]
     pub(crate) steps: Field<List<RawStep>>,
@@ -69,6 +76,39 @@ pub(crate) struct RawPlaybookLimits {
     /// Runs at once. No limit of its own when silent.
     #[schemars(range(min = 1), extend("examples" = [1]))]
     pub(crate) concurrent: Opt<u32>,
+}
+
+/// What must hold before a cache is emptied: anything but healthy holds it back.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename = "`cache`")]
+pub(crate) struct RawCacheGuard {
+    /// Healthy while the store behind the cache can bear the load of an empty one.
+    #[schemars(extend("examples" = [{"promql": "sum(rate(pg_queries_total[1m]))", "healthy": "value < 500.0"}]))]
+    pub(crate) load: Field<RawProbe>,
+    /// Healthy while the cache hits often enough that another part of it may go.
+    #[schemars(extend("examples" = [{"promql": "shop_cache_hit_ratio", "healthy": "value > 0.3"}]))]
+    pub(crate) hit_ratio: Opt<RawProbe>,
+}
+
+/// What must be shown of the version that a rollback returns to: anything but healthy refuses it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename = "`rollback`")]
+pub(crate) struct RawRollback {
+    /// The version to return to; a template over the parameters, `labels` and `annotations`.
+    #[schemars(extend("examples" = ["{{ previous }}"]))]
+    pub(crate) to: Field<TemplateText>,
+    /// The version that is left.
+    #[schemars(extend("examples" = ["{{ labels.version }}"]))]
+    pub(crate) from: Field<TemplateText>,
+    /// Healthy when the version was well for long enough while it ran.
+    pub(crate) was_healthy: Field<RawProbe>,
+    /// Healthy when the registry still has the version.
+    pub(crate) in_registry: Field<RawProbe>,
+    /// Healthy when no change of a schema came between the two. Without a schema, leave it out.
+    pub(crate) schema_unchanged: Opt<RawProbe>,
+    /// A version that was itself rolled back from within this time is not returned to.
+    #[schemars(extend("default" = "7d"))]
+    pub(crate) memory: Opt<DurationText>,
 }
 
 /// The type and the bounds of one parameter. It has `required: true` or a `default`, so that it always has a value.

@@ -8,9 +8,12 @@ use super::DurationText;
 use super::List;
 use super::MatcherText;
 use super::Opt;
+use super::PercentText;
 use super::RateText;
 use super::ScheduleText;
+use super::ShareText;
 use super::TemplateText;
+use super::playbook::RawItems;
 use super::probe::RawProbe;
 use super::probe::RawVerify;
 use crate::library::field::Entries;
@@ -59,6 +62,13 @@ pub(crate) struct RawRule {
     pub(crate) response: Opt<List<RawRemedy>>,
     /// What "it helped" means. Without it, a run counts as fixed when its last step is done.
     pub(crate) verify: Opt<RawVerify>,
+    /// The group that its targets belong to, which `max_unhealthy`, `blast` and `min_available` are parts of.
+    #[schemars(extend("examples" = [{"of": "count(up{job=\"api\"})", "unhealthy": "count(up{job=\"api\"} == 0) or vector(0)"}]))]
+    pub(crate) population: Opt<RawPopulation>,
+    /// Name of the redundancy group of the target, a template over `labels` and `annotations`: two members of one are
+    /// never acted on at the same time (G9).
+    #[schemars(extend("examples" = ["{{ labels.cluster }}"]))]
+    pub(crate) redundancy_group: Opt<TemplateText>,
     /// When and how often this rule may act. It may tighten the limits of quell.yml, never loosen them.
     pub(crate) limits: Opt<RawRuleLimits>,
     /// The most that this rule may do; the lowest of quell.yml, rule, remedy and playbook wins.
@@ -119,6 +129,49 @@ pub(crate) struct RawRuleLimits {
     /// Runs of this rule in a sliding span of time. No limit of its own when silent.
     #[schemars(extend("examples" = ["3 per 1h"]))]
     pub(crate) rate: Opt<RateText>,
+    /// Above this part of the `population` that is not well, nobody of it is acted on (G1). That of quell.yml when silent.
+    #[schemars(extend("examples" = ["30%"]))]
+    pub(crate) max_unhealthy: Opt<PercentText>,
+    /// How much of the `population` this rule may act on in a sliding span of time (G4).
+    #[schemars(extend("examples" = [{"max": "25%", "within": "1h"}]))]
+    pub(crate) blast: Opt<RawBlast>,
+    /// Members of the `population` that must stay well beside the one that is acted on (G4).
+    #[schemars(range(min = 1), extend("examples" = [2]))]
+    pub(crate) min_available: Opt<u32>,
+    /// Runs on one target that did not help, over all playbooks: then it is for people (G5). That of quell.yml when
+    /// silent.
+    #[schemars(extend("examples" = ["2 per 6h"]))]
+    pub(crate) ineffective: Opt<RateText>,
+    /// After a person changed the target, automation only proposes for this long (G15). That of quell.yml when silent.
+    #[schemars(extend("examples" = ["1h"]))]
+    pub(crate) quiet: Opt<DurationText>,
+}
+
+/// How much of a population a rule may act on.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename = "`blast`")]
+pub(crate) struct RawBlast {
+    /// Distinct targets, as a count or a part of the population, rounded down; one is always allowed.
+    #[schemars(extend("examples" = ["25%"]))]
+    pub(crate) max: Field<ShareText>,
+    /// Acted on within this time.
+    #[schemars(extend("default" = "1h"))]
+    pub(crate) within: Opt<DurationText>,
+}
+
+/// The group that the targets of a rule belong to: what parts of it are counted from. Empty, failed, or suddenly much
+/// smaller is unknown, and unknown never acts.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename = "`population`")]
+pub(crate) struct RawPopulation {
+    /// A query whose answer is the number of members (a template over `labels` and `annotations`), or a list of their
+    /// names.
+    #[schemars(extend("examples" = ["count(up{job=\"api\"})", ["web-1", "web-2", "web-3"]]))]
+    pub(crate) of: Field<RawItems>,
+    /// A query whose answer is the number of those that are not well. When silent, targets of this rule with open alerts
+    /// count.
+    #[schemars(extend("examples" = ["count(up{job=\"api\"} == 0) or vector(0)"]))]
+    pub(crate) unhealthy: Opt<TemplateText>,
 }
 
 /// What happens after the last remedy: a person is told, always.

@@ -15,6 +15,7 @@ use crate::library::raw::DurationText;
 use crate::library::raw::InstantText;
 use crate::library::raw::ListText;
 use crate::library::raw::MatcherText;
+use crate::library::raw::PercentText;
 use crate::library::raw::RateText;
 use crate::library::raw::ScheduleText;
 use crate::library::raw::SecretText;
@@ -170,6 +171,9 @@ texts! {
                 { "minimum": 1, "errorMessage": message },
             ],
         })
+    }
+    PercentText {
+        form("^([1-9]?[0-9]|100)%$", "expected a part such as 40%")
     }
     RawItems {
         json_schema!({

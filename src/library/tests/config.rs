@@ -229,14 +229,8 @@ operators: [{ name: dana }, { name: dana }]
     error[Q0120]: expected a number above zero, got 0
        ┌─ quell.yml:10:23
        │
-    10 │ limits: { concurrent: 0, storm: ** }
+    10 │ limits: { concurrent: 0, storm: {} }
        │                       ^
-
-    error[Q0105]: `storm` is not supported yet
-       ┌─ quell.yml:10:26
-       │
-    10 │ limits: { concurrent: 0, storm: ** }
-       │                          ^^^^^ remove it: it would do nothing
 
     error[Q0121]: operator `dana` is here twice
        ┌─ quell.yml:11:37
@@ -244,7 +238,7 @@ operators: [{ name: dana }, { name: dana }]
     11 │ operators: [{ name: dana }, { name: dana }]
        │                                     ^^^^ first on line 11
 
-    1 file, 0 rules, 0 playbooks: 14 errors
+    1 file, 0 rules, 0 playbooks: 13 errors
     ");
 }
 

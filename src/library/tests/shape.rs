@@ -12,7 +12,7 @@ fn an_unknown_key_is_suggested_and_listed() {
     6 │       cooldwn: 15m
       │       ^^^^^^^ did you mean `cooldown`?
       │
-      = `limits` of a rule takes: settle, cooldown, rate
+      = `limits` of a rule takes: settle, cooldown, rate, max_unhealthy, blast, min_available, ineffective, quiet
 
     1 file, 1 rule, 0 playbooks: 1 error
     ");
@@ -108,7 +108,7 @@ fn an_unknown_word_lists_those_possible() {
 #[test]
 fn a_key_of_a_later_version_is_refused() {
     insta::assert_snapshot!(check(&[
-        ("rules/api.yml", &rule("    limits: { ineffective: 2 per 6h }\n")),
+        ("rules/api.yml", &rule("    verify: { systemd.active: shop }\n")),
         ("playbooks/b.yml", "playbook: b\nsteps:\n  - name: scale\n    kubernetes.scale: { replicas: 5 }\n"),
     ]), @r"
     error[Q0105]: `kubernetes.scale` is not supported yet
@@ -117,11 +117,11 @@ fn a_key_of_a_later_version_is_refused() {
     4 │     kubernetes.scale: { replicas: 5 }
       │     ^^^^^^^^^^^^^^^^ remove it: it would do nothing
 
-    error[Q0105]: `ineffective` is not supported yet
+    error[Q0105]: `systemd.active` is not supported yet
       ┌─ rules/api.yml:5:15
       │
-    5 │     limits: { ineffective: 2 per 6h }
-      │               ^^^^^^^^^^^ remove it: it would do nothing
+    5 │     verify: { systemd.active: shop }
+      │               ^^^^^^^^^^^^^^ remove it: it would do nothing
 
     2 files, 1 rule, 1 playbook: 2 errors
     ");

@@ -68,8 +68,8 @@ async fn init_writes_a_set_that_passes_the_check_and_is_explained() {
                    nothing paused; not silenced; the precheck is unhealthy
 
       rule         restart-when-down (rules/example.yml:6) on systemd/shop
-      verdict      proceed, but only to be planned and told: mode observe by mode (quell.yml:12); 14 of
-                   14 guards proceed
+      verdict      proceed, but only to be planned and told: mode observe by mode (quell.yml:12); 30 of
+                   30 guards proceed
 
       guard                 verdict  measured                   limit     set in
       stale                 proceed  assumed: 0s old            15m       max_age (quell.yml:38)
@@ -77,7 +77,7 @@ async fn init_writes_a_set_that_passes_the_check_and_is_explained() {
       cooldown              proceed  assumed: no run yet        15m       cooldown (quell.yml:37)
       rate of the rule      proceed  assumed: 0 in the last 1h  3 per 1h  rate (rules/example.yml:21)
       rate of the playbook  proceed  assumed: 0 in the last 1h  2 per 1h  limits of playbook restart
-      9 more proceed: --all
+      25 more proceed: --all
 
       plan: remedy 1 of 1, restart (playbooks/restart.yml:4), mode observe by mode (quell.yml:12)
         1  restart: command systemctl restart shop

@@ -149,7 +149,7 @@ async fn after_a_story() {
       opened  [date] [time] UTC ([span])
       resolved  [date] [time] UTC (after [span])
       e-1  HighErrorRate{service="shop", severity="critical"} resolved, by local
-      decision  restart proceed: 14 of 14 guards proceed
+      decision  restart proceed: 30 of 30 guards proceed
       r-1  restart on service/shop: verified: 0.001 (healthy: value < 0.05)
       told  people: sent: HighErrorRate{service="shop", severity="critical"} is firing; rule errors has one remedy, which quell judges now
       told  people: sent: restart on service/shop: verified: 0.001 (healthy: value < 0.05)

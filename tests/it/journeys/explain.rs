@@ -61,7 +61,7 @@ async fn of_an_alert_that_proceeds_before_while_and_after_it_is_remedied() {
         let served = site.quell.cli(&["explain", id, "--server", &url]).await;
         assert_eq!(served.code, 0, "{served:?}");
         for text in
-            ["proceed: 14 of 14 guards proceed", "run r-1", "planned: remedy 1 of 1, flush-cache"]
+            ["proceed: 30 of 30 guards proceed", "run r-1", "planned: remedy 1 of 1, flush-cache"]
         {
             assert!(served.out.contains(text), "{id}: {text}\n{}", served.out);
         }
@@ -70,7 +70,7 @@ async fn of_an_alert_that_proceeds_before_while_and_after_it_is_remedied() {
     }
     assert!(site.quell.stop().await.success());
     let read = site.quell.cli(&["explain", "r-1"]).await;
-    assert!(read.out.contains("proceed: 14 of 14 guards proceed"), "{read:?}");
+    assert!(read.out.contains("proceed: 30 of 30 guards proceed"), "{read:?}");
     let missing = site.quell.cli(&["explain", "r-9"]).await;
     assert_eq!(missing.code, 1, "{missing:?}");
     assert!(missing.err.contains("there is no run r-9"), "{missing:?}");
@@ -172,7 +172,7 @@ async fn of_a_schedule_by_the_files_by_the_server_and_of_a_slot_that_was() {
         for text in [
             "schedule yearly     slot 2027-07-01 03:00:00 UTC",
             "0 3 1 7 * UTC (",
-            "proceed: 14 of 14 guards proceed",
+            "proceed: 30 of 30 guards proceed",
             "note: command /bin/true 2027-07-01T03:00:00Z",
         ] {
             assert!(said.out.contains(text), "`{text}` is not in\n{}", said.out);

@@ -111,7 +111,7 @@ async fn send_prints_the_match_the_verdicts_and_the_plan() {
     for text in [
         "1 opened",
         "shop-errors  rules/shop.yml:1  selected",
-        "verdict      proceed: 14 of 14 guards proceed",
+        "verdict      proceed: 30 of 30 guards proceed",
         "cooldown",
         "remedy 1 of 1, flush-cache (playbooks/flush-cache.yml:1), mode auto",
         "redis.flush cache",

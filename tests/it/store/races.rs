@@ -97,7 +97,8 @@ async fn the_end_of_a_run_and_a_new_one_on_its_target_do_not_lock_each_other_out
     let create = async {
         until_one_waits(&watch).await;
         let inserted = sqlx::query(
-            "INSERT INTO runs SELECT 2, incident, 2, rule, playbook, target, remedy, round, state, is_final,
+            "INSERT INTO runs SELECT 2, incident, 2, rule, playbook, target, service, redundancy_group, left_version,
+               remedy, round, state, is_final,
                inconclusive, outcome, plan, digest, seq, head, cancelled_by, owner, attempt, due_at, started_at,
                ended_at FROM runs WHERE id = 1 ON CONFLICT DO NOTHING",
         )

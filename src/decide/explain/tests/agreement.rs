@@ -139,7 +139,11 @@ prop_compose! {
             evidence_age: Duration::from_secs(evidence_age),
             truncated,
             standing,
+            ahead: Duration::ZERO,
             windows: Vec::new(),
+            around: Circumstances::default(),
+            population: None,
+            proofs: Vec::new(),
             precheck,
             runs,
         }
