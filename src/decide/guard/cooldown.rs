@@ -43,9 +43,9 @@ pub(super) fn judge(subject: &Subject, facts: &Facts, now: Timestamp) -> Ruling 
     ruling.limit(shown, knob)
 }
 
-/// What was rejected or expired never touched the target.
+/// What was rejected, expired or superseded never touched the target.
 fn counts(run: &PastRun) -> bool {
-    !matches!(run.state, RunState::Rejected | RunState::Expired)
+    !matches!(run.state, RunState::Rejected | RunState::Expired | RunState::Superseded)
 }
 
 fn earlier_remedy(subject: &Subject, run: &PastRun) -> bool {
@@ -73,6 +73,14 @@ mod tests {
         assert_eq!(verdict(run(299)), "hold");
         assert_eq!(verdict(run(300)), "proceed");
         assert_eq!(verdict(PastRun { target: "deployment/web".into(), ..run(1) }), "proceed");
+    }
+
+    #[test]
+    fn what_never_touched_the_target_makes_nothing_wait() {
+        for state in [RunState::Rejected, RunState::Expired, RunState::Superseded] {
+            assert_eq!(verdict(PastRun { state, ..run(1) }), "proceed", "{state:?}");
+        }
+        assert_eq!(verdict(PastRun { state: RunState::Cancelled, ..run(1) }), "hold");
     }
 
     #[test]
