@@ -5,6 +5,7 @@ mod checks;
 mod claims;
 mod decisions;
 mod durability;
+mod hands;
 mod incidents;
 mod ingest;
 mod leases;

@@ -26,6 +26,12 @@ on_each_engine!(
     a_cancel_while_a_worker_lets_go_is_not_lost,
     a_resolution_while_a_worker_lets_go_is_not_lost,
     a_run_that_has_ended_cannot_be_cancelled,
+    g11_n_minus_one_approvals_wait_and_the_nth_begins,
+    g11_the_same_person_the_one_who_asked_and_a_lower_tier_do_not_count,
+    g11_of_two_who_approve_at_once_both_count,
+    g11_one_person_who_approves_from_many_places_counts_once,
+    g11_a_link_is_used_up_by_what_it_did_and_by_nothing_else,
+    g11_a_rejection_needs_a_reason,
 );
 
 fn speaker(name: &str) -> Speaker<'_> {
@@ -282,4 +288,110 @@ async fn a_run_that_has_ended_cannot_be_cancelled(db: Database) {
     assert_conflict(store.cancel_run(waits.id, "ada").await, "r-1 has ended: rejected");
     let nobody = store.cancel_run(RunId(99), "ada").await;
     assert!(matches!(nobody, Err(StoreError::Missing(_))), "{nobody:?}");
+}
+
+/// A run that so many people must approve, as the worker leaves it.
+async fn proposal_for(store: &Store, approvals: u8, proposed_by: &str) -> RunRow {
+    let asked = plan("t", IncidentId(1), EpisodeId(1));
+    let proposed_by = proposed_by.to_owned();
+    let plan = Plan { mode: Mode::Approve, approvals, proposed_by, ..asked };
+    let run = create(store, &plan).await;
+    let claim = store.claim_run("worker", LEASE).await.unwrap().unwrap();
+    store.release_run(&claim, None).await.unwrap();
+    store.run(run).await.unwrap().unwrap()
+}
+
+async fn g11_n_minus_one_approvals_wait_and_the_nth_begins(db: Database) {
+    let store = db.store().await;
+    let waits = proposal_for(&store, 3, "").await;
+    for (by, more) in [("ada", "2 more people"), ("bob", "one more person")] {
+        let row = say(&store, waits.id, speaker(by), approve(&waits)).await.unwrap();
+        assert_eq!(row.state, RunState::AwaitingApproval);
+        assert!(row.outcome.contains(&format!("needs {more} of tier 2")), "{}", row.outcome);
+        // the worker looks at it, and lets go of it again
+        let claim = store.claim_run("worker", LEASE).await.unwrap().unwrap();
+        store.release_run(&claim, None).await.unwrap();
+    }
+    let row = say(&store, waits.id, speaker("cem"), approve(&waits)).await.unwrap();
+    assert_eq!(row.state, RunState::Running);
+    assert_eq!(store.audit(None).await.unwrap().broken, []);
+}
+
+async fn g11_the_same_person_the_one_who_asked_and_a_lower_tier_do_not_count(db: Database) {
+    let store = db.store().await;
+    let waits = proposal_for(&store, 2, "dan").await;
+    say(&store, waits.id, speaker("ada"), approve(&waits)).await.unwrap();
+    assert_conflict(
+        say(&store, waits.id, speaker("ada"), approve(&waits)).await,
+        "ada has approved already; it needs one more person of tier 2",
+    );
+    for (who, tier, words) in [
+        ("dan", 4, "dan asked for r-1, so it needs one more person of tier 2 who did not"),
+        ("eve", 1, "r-1 needs one more person of tier 2, and eve has tier 1"),
+        ("eve", 0, "r-1 needs one more person of tier 2, and eve is no operator"),
+    ] {
+        let speaker = Speaker { name: who, tier, link: None };
+        match say(&store, waits.id, speaker, approve(&waits)).await {
+            Err(StoreError::Forbidden(found)) => assert_eq!(found, words),
+            other => panic!("{other:?} is not forbidden: {words}"),
+        }
+    }
+    assert_eq!(store.journal(waits.id).await.unwrap().len(), 2, "nothing else was written");
+}
+
+async fn g11_of_two_who_approve_at_once_both_count(db: Database) {
+    let stores = [db.store().await, db.store().await];
+    let waits = proposal_for(&stores[0], 2, "").await;
+    let people = ["ada", "bob"];
+    let all = stores.iter().zip(people);
+    let all = all.map(|(store, by)| say(store, waits.id, speaker(by), approve(&waits)));
+    for said in join_all(all).await {
+        said.unwrap();
+    }
+    let row = stores[0].run(waits.id).await.unwrap().unwrap();
+    assert_eq!(row.state, RunState::Running);
+    assert_eq!(stores[0].audit(None).await.unwrap().broken, []);
+}
+
+async fn g11_one_person_who_approves_from_many_places_counts_once(db: Database) {
+    let stores = [db.store().await, db.store().await];
+    let waits = proposal_for(&stores[0], 2, "").await;
+    let all = (0..6).map(|number| {
+        say(&stores[number % 2], waits.id, speaker("ada"), approve(&waits))
+    });
+    let said = join_all(all).await;
+    assert_eq!(said.iter().filter(|it| it.is_ok()).count(), 1, "{said:?}");
+    let row = stores[0].run(waits.id).await.unwrap().unwrap();
+    assert_eq!(row.state, RunState::AwaitingApproval);
+    assert_eq!(stores[0].journal(waits.id).await.unwrap().len(), 2);
+}
+
+async fn g11_a_link_is_used_up_by_what_it_did_and_by_nothing_else(db: Database) {
+    let store = db.store().await;
+    let waits = proposal_for(&store, 2, "").await;
+    let by_link = |name| Speaker { name, tier: 2, link: Some("digest of a token") };
+    let low = Speaker { tier: 1, ..by_link("eve") };
+    say(&store, waits.id, low, approve(&waits)).await.unwrap_err();
+    assert_eq!(store.link_used("digest of a token").await.unwrap(), None, "nothing was done");
+    say(&store, waits.id, by_link("ada"), approve(&waits)).await.unwrap();
+    assert_conflict(
+        say(&store, waits.id, by_link("bob"), approve(&waits)).await,
+        "this link was used by ada at 2026-01-05T10:00:00Z; each works once",
+    );
+    let row = store.run(waits.id).await.unwrap().unwrap();
+    assert_eq!(row.state, RunState::AwaitingApproval);
+}
+
+async fn g11_a_rejection_needs_a_reason(db: Database) {
+    let store = db.store().await;
+    let waits = proposal_for(&store, 2, "").await;
+    for reason in ["", " \t"] {
+        let word = Word::Reject { reason: reason.into() };
+        match say(&store, waits.id, speaker("ada"), word).await {
+            Err(StoreError::Invalid(words)) => {
+                assert_eq!(words, "say why r-1 is rejected: people are told the reason");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 }
