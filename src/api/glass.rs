@@ -51,10 +51,11 @@ pub(super) async fn smash(
     }
     let by = (operator.name.as_str(), operator.tier);
     let asked = Asked { scope: &scope, by, reason: &reason, lasts };
-    let new = glass::ask(&library.config, asked, api.clock.now()).map_err(|refused| match refused {
-        Refused::Forbidden(words) => Problem::new(problem::FORBIDDEN, words),
-        Refused::Invalid(words) => Problem::new(problem::BAD_REQUEST, words),
-    })?;
+    let new =
+        glass::ask(&library.config, asked, api.clock.now()).map_err(|refused| match refused {
+            Refused::Forbidden(words) => Problem::new(problem::FORBIDDEN, words),
+            Refused::Invalid(words) => Problem::new(problem::BAD_REQUEST, words),
+        })?;
     let make = |it: &_| (glass::incident(it), glass::told(&library.config, it));
     let broken = api.store.break_glass(&new, make).await?;
     tracing::warn!(scope, by = operator.name, reason, until = %broken.until, "the glass is broken");
@@ -64,7 +65,8 @@ pub(super) async fn smash(
 
 fn lasts(text: Option<&str>) -> Result<Duration, Problem> {
     let Some(text) = text else { return Ok(glass::SILENT) };
-    parse_duration(text).map_err(|words| Problem::new(problem::BAD_REQUEST, format!("for: {words}")))
+    parse_duration(text)
+        .map_err(|words| Problem::new(problem::BAD_REQUEST, format!("for: {words}")))
 }
 
 /// `GET /api/v1/break-glass`: the newest first, those that are over too.

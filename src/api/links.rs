@@ -132,15 +132,13 @@ async fn shown(api: &State, token: &str, json: bool) -> Result<Response, Problem
                 let Proposal { run, plan, state, .. } = proposal.as_ref();
                 return Ok(Json(json!({
                     "act": "decide", "channel": channel, "operator": link.operator, "run": run,
-                    "proposes": tell::plan_lines(plan), "needs": approval::needs(plan, state),
+                    "proposes": tell::plan_in_full(plan, &run.id.to_string()), "needs": approval::needs(plan, state),
                     "approved_by": state.approved_by, "until": plan.approve_until,
                 }))
                 .into_response());
             }
             match (used, run_over(&proposal.run)) {
-                (Some((by, at)), _) => {
-                    Page::about(&proposal.incident, &used_by(&by, at), now)
-                }
+                (Some((by, at)), _) => Page::about(&proposal.incident, &used_by(&by, at), now),
                 (None, Some(words)) => Page::about(&proposal.incident, &words, now),
                 (None, None) => Page::ask_to_decide(proposal, &link, token, now),
             }
@@ -192,7 +190,9 @@ async fn perform(api: &State, token: &str, request: Request) -> Result<Done, Pro
         (Act::Decide { digest, .. }, About::Plan(proposal)) => {
             decide(api, &opened, proposal, digest, &form).await
         }
-        (Act::Ack(_), About::Incident(incident)) => acknowledge(api, &opened, incident, &form).await,
+        (Act::Ack(_), About::Incident(incident)) => {
+            acknowledge(api, &opened, incident, &form).await
+        }
         (Act::Take(_), About::Incident(incident)) => take(api, &opened, incident, &form).await,
         (Act::Ack(_) | Act::Take(_), About::Plan(_)) | (Act::Decide { .. }, About::Incident(_)) => {
             Err(Problem::internal("a link that is about something else than its act"))
@@ -210,8 +210,7 @@ async fn acknowledge(
     if let Some((by, at)) = api.store.link_used(&opened.digest).await? {
         return Err(Problem::new(problem::CONFLICT, acknowledged(&by, at)));
     }
-    let (incident, done) =
-        acknowledge_as(api, incident.id, &by, Some(&opened.digest)).await?;
+    let (incident, done) = acknowledge_as(api, incident.id, &by, Some(&opened.digest)).await?;
     if done {
         let words = format!("acknowledged by {by}");
         return Ok(Done::Incident { incident, words });
@@ -252,12 +251,12 @@ async fn decide(
         Some("approve") => Word::Approve { digest: digest.to_owned() },
         Some("reject") => Word::Reject { reason: field(form, "reason").unwrap_or_default() },
         Some(_) | None => {
-            let detail = "expected say=approve, or say=reject and a reason, as the page's forms send";
+            let detail =
+                "expected say=approve, or say=reject and a reason, as the page's forms send";
             return Err(Problem::new(problem::BAD_REQUEST, detail));
         }
     };
-    let speaker =
-        Speaker { name: &operator.name, tier: operator.tier, link: Some(&opened.digest) };
+    let speaker = Speaker { name: &operator.name, tier: operator.tier, link: Some(&opened.digest) };
     let row = say_as(api, proposal.run.id, speaker, word).await?;
     let words = if row.outcome.is_empty() {
         format!("approved by {}: it begins", operator.name)
@@ -317,9 +316,10 @@ async fn open(api: &State, token: &str) -> Result<Opened, Problem> {
 }
 
 async fn incident(api: &State, id: IncidentId) -> Result<Incident, Problem> {
-    api.store.incident(id).await?.ok_or_else(|| {
-        Problem::new(problem::NO_SUCH, format!("there is no incident {id}"))
-    })
+    api.store
+        .incident(id)
+        .await?
+        .ok_or_else(|| Problem::new(problem::NO_SUCH, format!("there is no incident {id}")))
 }
 
 async fn proposal(api: &State, run: RunId, digest: &str) -> Result<Proposal, Problem> {
@@ -331,8 +331,8 @@ async fn proposal(api: &State, run: RunId, digest: &str) -> Result<Proposal, Pro
         return Err(Problem::new(problem::CONFLICT, detail));
     }
     let journal = api.store.journal(run).await?;
-    let state = machine::fold(&plan, &journal)
-        .map_err(|illegal| Problem::internal(illegal.to_string()))?;
+    let state =
+        machine::fold(&plan, &journal).map_err(|illegal| Problem::internal(illegal.to_string()))?;
     let incident = incident(api, row.incident).await?;
     Ok(Proposal { incident, run: row, plan, state })
 }

@@ -143,7 +143,10 @@ const GROUPS: &[(&str, &[Shown])] = &[
             ("ack", &[("quell ack i-12", "told to all channels; nobody else is called")]),
             (
                 "take",
-                &[("quell take i-12 --by dana", "its runs stop before their next step, and none begins")],
+                &[(
+                    "quell take i-12 --by dana",
+                    "its runs stop before their next step, and none begins",
+                )],
             ),
             ("give-back", &[("quell give-back i-12 --by dana", "quell judges it again")]),
             (

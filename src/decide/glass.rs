@@ -118,11 +118,7 @@ pub fn in_force(
         _ => false,
     };
     let longest = broken.iter().filter(|it| it.holds(now)).filter(covers).max_by_key(|it| it.until);
-    longest.map(|it| Glass {
-        by: it.by.clone(),
-        reason: it.reason.clone(),
-        until: it.until,
-    })
+    longest.map(|it| Glass { by: it.by.clone(), reason: it.reason.clone(), until: it.until })
 }
 
 /// Every channel that pages; every channel when none does.
@@ -135,8 +131,9 @@ pub fn channels(config: &Config) -> Vec<String> {
 
 /// The incident that it is told by.
 pub fn incident(broken: &Broken) -> Incident {
-    let labels: Labels =
-        [("alertname", ALERT), ("scope", &*broken.scope), ("by", &*broken.by)].into_iter().collect();
+    let labels: Labels = [("alertname", ALERT), ("scope", &*broken.scope), ("by", &*broken.by)]
+        .into_iter()
+        .collect();
     Incident {
         id: broken.incident,
         rule: String::new(),
@@ -182,8 +179,7 @@ pub fn told_over(config: &Config, broken: &Broken, now: Timestamp) -> Vec<Owed> 
         "" => "its time is over".to_owned(),
         by => format!("{by} ended it"),
     };
-    let headline =
-        format!("break-glass for {} by {} is over: {how}", broken.scope, broken.by);
+    let headline = format!("break-glass for {} by {} is over: {how}", broken.scope, broken.by);
     let notice = notice(broken, NoticeKind::Resolved, headline, now);
     audience::to_channels(config, &notice, &channels(config))
 }

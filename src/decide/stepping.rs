@@ -33,6 +33,7 @@ use crate::model::incident::Owed;
 use crate::model::playbook::Probe;
 use crate::model::playbook::Step;
 use crate::model::playbook::What;
+use crate::model::rule::Set;
 use crate::model::rule::is_schedule;
 use crate::model::run::Event;
 use crate::model::run::Health;
@@ -137,7 +138,9 @@ pub fn still_true(subject: &Subject, facts: &Facts, now: Timestamp) -> StillTrue
     match ruling.verdict {
         Verdict::Proceed => StillTrue::Go,
         // nobody has approved it: it is given up and judged anew, which proposes it
-        Verdict::Ask => StillTrue::Stop(Stop::Refused { guard: ruling.guard, reason: ruling.reason }),
+        Verdict::Ask => {
+            StillTrue::Stop(Stop::Refused { guard: ruling.guard, reason: ruling.reason })
+        }
         Verdict::Hold { until } => match &facts.precheck {
             Some(seen) if seen.health == Health::Healthy && ruling.guard == guard::EVIDENCE => {
                 StillTrue::Stop(Stop::AlreadyHealthy { measured: seen.measured.clone() })
@@ -219,9 +222,16 @@ pub enum Begin {
     },
 }
 
-/// Renders a step, or an item of one; a `for_each` without an item lists its items. `None` when the plan has no such step: a
-/// damaged journal.
-pub fn begin(plan: &Plan, run: &str, state: &State, spot: Spot, attempt: u32) -> Option<Begin> {
+/// Renders a step, or an item of one; a `for_each` without an item lists its items, of which there may be `most`. `None` when
+/// the plan has no such step: a damaged journal.
+pub fn begin(
+    plan: &Plan,
+    run: &str,
+    state: &State,
+    spot: Spot,
+    attempt: u32,
+    most: &Set<u32>,
+) -> Option<Begin> {
     let Spot { step, item } = spot;
     let definition = plan.playbook.steps.get(step)?;
     let context = plan::spot_context(plan, run, state, spot);
@@ -242,6 +252,14 @@ pub fn begin(plan: &Plan, run: &str, state: &State, spot: Spot, attempt: u32) ->
         let approved = plan.lists.get(&step).cloned();
         let items = approved.map_or_else(|| items::resolve(&each.items, &context), Ok);
         return Some(Begin::Write(match items {
+            // nobody knew how many there are when it was approved
+            Ok(items) if items.len() > most.value as usize => {
+                let (count, most, place) = (items.len(), most.value, &most.place);
+                let reason = format!(
+                    "for_each: the list has {count} items, more than {most} (max_targets, {place})"
+                );
+                failed(spot, reason)
+            }
             Ok(items) => Event::Listed { step, items },
             Err(reason) => failed(spot, format!("for_each: {reason}")),
         }));

@@ -13,6 +13,7 @@ use crate::decide::machine::Spot;
 use crate::decide::machine::State;
 use crate::decide::machine::item_words;
 use crate::decide::machine::wave_ends;
+use crate::decide::plan;
 use crate::model::incident::Episode;
 use crate::model::incident::Incident;
 use crate::model::incident::Notice;
@@ -374,6 +375,21 @@ pub fn plan_lines(plan: &Plan) -> Vec<String> {
                 _ => step_line(step),
             };
             format!("step {} {}: {kind}", index + 1, step.name)
+        })
+        .collect()
+}
+
+/// The same with every action as it would be done, where no step before it has to say so first.
+pub fn plan_in_full(plan: &Plan, run: &str) -> Vec<String> {
+    let context = plan::step_context(plan, run, &State::empty(plan));
+    let steps = plan.playbook.steps.iter().enumerate().zip(plan_lines(plan));
+    steps
+        .map(|((index, step), line)| match (&step.what, &step.each) {
+            (What::Action(action), None) => match plan::render_action(action, &context) {
+                Ok(action) => format!("step {} {}: {}", index + 1, step.name, action_line(&action)),
+                Err(_) => line,
+            },
+            _ => line,
         })
         .collect()
 }

@@ -72,7 +72,9 @@ pub async fn begin(
 ) -> Result<()> {
     let Spot { step, item } = spot;
     let run = claim.run.to_string();
-    let Some(begin) = stepping::begin(&claim.plan, &run, state, spot, attempt) else {
+    let library = engine.library.load_full();
+    let most = &library.config.limits.max_targets;
+    let Some(begin) = stepping::begin(&claim.plan, &run, state, spot, attempt, most) else {
         return Err(StoreError::Corrupt(format!("{run} has no step {}", step + 1)));
     };
     let started =

@@ -139,9 +139,9 @@ async fn links(engine: &Engine, library: &Library, notification: &Notification) 
         format!("{}/act/{}", config.external_url, link::sign(&link, &engine.link_key))
     };
     let decide = match notification.notice.proposes {
-        Some(run) if offers => proposal(engine, run).await?.map(|(digest, until)| {
-            sign(Act::Decide { run, digest }, until)
-        }),
+        Some(run) if offers => proposal(engine, run)
+            .await?
+            .map(|(digest, until)| sign(Act::Decide { run, digest }, until)),
         Some(_) | None => None,
     };
     Ok(Links {

@@ -25,7 +25,12 @@ async fn end(engine: &Engine) -> Result<()> {
         let library = engine.library.load_full();
         let owed = glass::told_over(&library.config, &ended, now);
         if engine.store.end_glass(&ended, owed).await? {
-            tracing::warn!(id = ended.id, scope = ended.scope, by = ended.by, "break-glass is over");
+            tracing::warn!(
+                id = ended.id,
+                scope = ended.scope,
+                by = ended.by,
+                "break-glass is over"
+            );
             engine.wake.deliver.notify_one();
         }
     }

@@ -252,7 +252,8 @@ mod tests {
         ] {
             let labels: Vec<&str> =
                 ways(&notice(kind), &links()).into_iter().map(|(label, _)| label).collect();
-            let expected = if can { vec!["Look", "Acknowledge", "Take over"] } else { vec!["Look"] };
+            let expected =
+                if can { vec!["Look", "Acknowledge", "Take over"] } else { vec!["Look"] };
             assert_eq!(labels, expected, "{kind:?}");
             assert_eq!(ways(&notice(kind), &Links::default()), [], "{kind:?}");
         }

@@ -303,7 +303,8 @@ impl World<'_> {
                 return None;
             }
         }
-        match stepping::begin(&plan, &id.to_string(), state, spot, attempt)? {
+        let most = &self.config.limits.max_targets;
+        match stepping::begin(&plan, &id.to_string(), state, spot, attempt, most)? {
             Begin::Write(event) => self.write(id, event),
             Begin::Act(intent) => {
                 let timeout = intent.timeout;

@@ -592,12 +592,8 @@ async fn g11_a_run_planned_behind_broken_glass_needs_nobody() {
 
 #[tokio::test]
 async fn g15_a_person_takes_over_between_two_steps_and_gives_back() {
-    let script = [
-        (7, Say::Fire("api")),
-        (50, Say::Take),
-        (200, Say::GiveBack),
-        (400, Say::Resolve("api")),
-    ];
+    let script =
+        [(7, Say::Fire("api")), (50, Say::Take), (200, Say::GiveBack), (400, Say::Resolve("api"))];
     agree(&script, 500).await;
 }
 

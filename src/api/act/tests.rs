@@ -127,7 +127,10 @@ async fn g15_an_incident_is_taken_over_once_and_given_back() {
     assert_eq!((&taken["taken"], &taken["incident"]["taken_by"]), (&json!(true), &json!("dana")));
     assert_eq!(taken["incident"]["acked_by"], "dana", "it is acknowledged, too");
     let second = erin(&quell, &path("take"), "").await.json();
-    assert_eq!((&second["taken"], &second["incident"]["taken_by"]), (&json!(false), &json!("dana")));
+    assert_eq!(
+        (&second["taken"], &second["incident"]["taken_by"]),
+        (&json!(false), &json!("dana"))
+    );
     assert_eq!(quell.get("/api/v1/runs/r-1").await.json()["cancelled_by"], "dana");
     let back = erin(&quell, &path("give-back"), "").await.json();
     assert_eq!(back["incident"]["taken_by"], "");

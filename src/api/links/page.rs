@@ -55,7 +55,12 @@ impl Page {
     }
 
     /// The same to take it over.
-    pub(super) fn ask_to_take(incident: &Incident, link: &Link, token: &str, now: Timestamp) -> Self {
+    pub(super) fn ask_to_take(
+        incident: &Incident,
+        link: &Link,
+        token: &str,
+        now: Timestamp,
+    ) -> Self {
         let what = format!(
             "Taking over stops quell: what is at work for {0} ends its step and stops, what was done is left as it is, \
              and nothing new begins until <code>quell give-back {0}</code>. It acknowledges {0}, too.",
@@ -101,8 +106,10 @@ impl Page {
             name => format!("<p>You are {}: this link was sent to you alone.</p>", escape(name)),
         };
         let known = match link.operator.as_str() {
-            "" => "Others can read the message with this link, so your token says who you are: it counts once, and \
-                   with your tier.",
+            "" => {
+                "Others can read the message with this link, so your token says who you are: it counts once, and \
+                   with your tier."
+            }
             _ => "Whoever has this link speaks as you, so do not pass it on.",
         };
         let action = format!("<form method=\"post\" action=\"/act/{}\">", escape(token));
@@ -180,7 +187,7 @@ fn planned(run: &RunRow, plan: &Plan, state: &State) -> String {
         rows.push_str(&escape(value));
     };
     row("proposes", &format!("{} on {} ({})", plan.playbook.name, plan.target, run.id));
-    for line in tell::plan_lines(plan) {
+    for line in tell::plan_in_full(plan, &run.id.to_string()) {
         row("", &line);
     }
     for (name, value) in &plan.parameters {

@@ -374,7 +374,9 @@ async fn g11_the_page_shows_the_plan_who_must_approve_and_how_the_link_knows_the
 async fn g11_no_link_lets_one_person_count_twice_or_choose_a_tier() {
     let (quell, digest) = proposed(2).await;
     let shared = |message| to_decide(&quell, &digest, "", message);
-    let say = async |path: &str, form: &str| words(&quell.send("POST", path, &[FORM], form.to_owned()).await);
+    let say = async |path: &str, form: &str| {
+        words(&quell.send("POST", path, &[FORM], form.to_owned()).await)
+    };
     let first = shared(1);
     insta::assert_snapshot!(say(&first, "say=approve").await, @"403 This is the token of no operator; nothing was done, and the link still works Q0506");
     insta::assert_snapshot!(say(&first, "say=approve&token=wrong").await, @"403 This is the token of no operator; nothing was done, and the link still works Q0506");

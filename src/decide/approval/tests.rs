@@ -243,15 +243,9 @@ fn g11_a_plan_that_would_be_made_otherwise_now_is_void() {
             Some("the target is host/shop now"),
         ),
         (|it| it.rules[0].verify = None, Some("its verification was changed")),
-        (
-            |it| it.rules[0].response[0].tier = Some(4),
-            Some("it needs 2 people of tier 4 now"),
-        ),
+        (|it| it.rules[0].response[0].tier = Some(4), Some("it needs 2 people of tier 4 now")),
         (|it| "other".clone_into(&mut it.rules[0].name), Some("there is no rule shop any more")),
-        (
-            |it| it.rules[0].response.clear(),
-            Some("remedy 1 of rule shop is no longer restart"),
-        ),
+        (|it| it.rules[0].response.clear(), Some("remedy 1 of rule shop is no longer restart")),
         (
             |it| it.config.mode = Set::default_of(Mode::Observe),
             Some("mode (default) is observe now"),
@@ -311,12 +305,8 @@ fn glass() -> Glass {
 fn g11_glass_that_is_over_before_the_first_act_lifted_nothing() {
     let world = World::new();
     let rules = Index::new(world.rules.iter().cloned().map(Arc::new).collect());
-    let files = Files {
-        config: &world.config,
-        rules: &rules,
-        playbooks: &world.playbooks,
-        schedules: &[],
-    };
+    let files =
+        Files { config: &world.config, rules: &rules, playbooks: &world.playbooks, schedules: &[] };
     let glass = glass();
     let plan = in_mode(world.plan(), Mode::Auto, now());
     let plan = lifted(plan, &world.subject(), Some(&glass));

@@ -37,7 +37,10 @@ async fn g11_a_plan_that_was_changed_is_superseded_and_proposed_anew() {
     site.until_logged("are in force", 1).await;
     let old = site.until_run(1, "superseded").await;
     let outcome = old["run"]["outcome"].as_str().unwrap();
-    assert!(outcome.ends_with("no longer what was proposed: playbook flush-cache was changed"), "{outcome}");
+    assert!(
+        outcome.ends_with("no longer what was proposed: playbook flush-cache was changed"),
+        "{outcome}"
+    );
     site.told(SLACK, "no longer what was proposed: playbook flush-cache was changed").await;
     let said = site.quell.cli(&["approve", "r-1", "--by", "dana", "--digest", &digest]).await;
     assert_eq!(said.code, 1, "{said:?}");

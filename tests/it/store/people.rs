@@ -198,7 +198,8 @@ async fn a_doubt_is_settled_either_way(db: Database) {
     assert_eq!((row.state, row.ended_at), (RunState::Fixed, Some(at(0))));
 
     let waits = in_doubt(&store, 2).await;
-    let row = say(&store, waits.id, speaker("ada"), Word::Settle { happened: false }).await.unwrap();
+    let row =
+        say(&store, waits.id, speaker("ada"), Word::Settle { happened: false }).await.unwrap();
     assert_eq!((row.state, row.ended_at), (RunState::Running, None));
     assert!(store.claim_run("worker", LEASE).await.unwrap().is_some());
 }
@@ -356,9 +357,8 @@ async fn g11_of_two_who_approve_at_once_both_count(db: Database) {
 async fn g11_one_person_who_approves_from_many_places_counts_once(db: Database) {
     let stores = [db.store().await, db.store().await];
     let waits = proposal_for(&stores[0], 2, "").await;
-    let all = (0..6).map(|number| {
-        say(&stores[number % 2], waits.id, speaker("ada"), approve(&waits))
-    });
+    let all =
+        (0..6).map(|number| say(&stores[number % 2], waits.id, speaker("ada"), approve(&waits)));
     let said = join_all(all).await;
     assert_eq!(said.iter().filter(|it| it.is_ok()).count(), 1, "{said:?}");
     let row = stores[0].run(waits.id).await.unwrap().unwrap();

@@ -543,7 +543,8 @@ fn promises_hold_from_every_state_in_the_other_modes() {
 fn promises_hold_from_every_state_of_several_approvals() {
     for (approvals, proposed_by) in [(2, ""), (2, "bob"), (3, "")] {
         let plan = in_mode(Mode::Approve, plan(vec![action("a")]));
-        let ends = explore(&Plan { approvals, proposed_by: proposed_by.into(), ..unverified(plan) });
+        let ends =
+            explore(&Plan { approvals, proposed_by: proposed_by.into(), ..unverified(plan) });
         for end in ["fixed", "rejected", "expired", "superseded", "cancelled"] {
             assert!(ends.contains(end), "{end} of {approvals} approvals");
         }

@@ -113,7 +113,9 @@ fn nothing_stops_what_is_in_flight_or_being_undone() {
         Run::planned(plan(vec![action("a"), action("b")])).step(0, done()).step(1, failed());
     let undo_in_flight = undoing.clone().then(undo_started(0));
     for run in [in_flight, undoing, undo_in_flight] {
-        for why in [Stop::Resolved, already_healthy(), refused(), cancelled(), taken_over(), changed()] {
+        for why in
+            [Stop::Resolved, already_healthy(), refused(), cancelled(), taken_over(), changed()]
+        {
             run.refuses(&stopped(why));
         }
     }

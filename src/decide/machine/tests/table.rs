@@ -75,12 +75,20 @@ fn mode_observe_only_says_that_it_would_have_run() {
 #[test]
 fn a_proposal_is_approved_rejected_expired_or_stopped() {
     let run = Run::planned(in_mode(Mode::Approve, two()));
-    let legal =
-        vec![("approved", "ready 0 try 1"), ("lifted", "ready 0 try 1"), ("rejected", "rejected"), ("expired", "expired")];
+    let legal = vec![
+        ("approved", "ready 0 try 1"),
+        ("lifted", "ready 0 try 1"),
+        ("rejected", "rejected"),
+        ("expired", "expired"),
+    ];
     check("awaiting approval", &run, &with(legal, FREE_STOPS));
     let run = Run::planned(Plan { approvals: 2, ..in_mode(Mode::Approve, two()) });
-    let legal =
-        vec![("approved", "awaiting approval"), ("lifted", "ready 0 try 1"), ("rejected", "rejected"), ("expired", "expired")];
+    let legal = vec![
+        ("approved", "awaiting approval"),
+        ("lifted", "ready 0 try 1"),
+        ("rejected", "rejected"),
+        ("expired", "expired"),
+    ];
     check("awaiting approval", &run, &with(legal.clone(), FREE_STOPS));
     let legal = vec![("approved", "ready 0 try 1"), legal[1], legal[2], legal[3]];
     check("awaiting approval", &run.then(approved_by("bob")), &with(legal, FREE_STOPS));
