@@ -85,7 +85,7 @@ struct Opened {
 /// What it is about.
 enum About {
     /// An incident, to acknowledge or to take over.
-    Incident(Incident),
+    Incident(Box<Incident>),
     /// A plan, to approve or to reject.
     Plan(Box<Proposal>),
 }
@@ -308,7 +308,7 @@ async fn open(api: &State, token: &str) -> Result<Opened, Problem> {
             ),
         })?;
     let about = match &link.act {
-        Act::Ack(id) | Act::Take(id) => About::Incident(incident(api, *id).await?),
+        Act::Ack(id) | Act::Take(id) => About::Incident(Box::new(incident(api, *id).await?)),
         Act::Decide { run, digest } => About::Plan(Box::new(proposal(api, *run, digest).await?)),
     };
     let digest = URL_SAFE_NO_PAD.encode(Sha256::digest(token));

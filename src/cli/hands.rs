@@ -137,7 +137,8 @@ pub(super) async fn break_glass(at: &Place, options: &BreakGlass) -> Result<(), 
     if let Some(id) = options.revoke {
         let by = by(options.by.as_ref());
         let ended = store.revoke_glass(id, &by).await.map_err(store_error)?;
-        return Ok(output::line(&format!("{id}: break-glass for {} is over", ended.scope)));
+        output::line(&format!("{id}: break-glass for {} is over", ended.scope));
+        return Ok(());
     }
     let Some(scope) = options.scope() else {
         let all = store.glass(LISTED).await.map_err(store_error)?;

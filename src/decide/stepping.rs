@@ -137,10 +137,6 @@ pub fn still_true(subject: &Subject, facts: &Facts, now: Timestamp) -> StillTrue
     let Some(ruling) = deciding else { return StillTrue::Go };
     match ruling.verdict {
         Verdict::Proceed => StillTrue::Go,
-        // nobody has approved it: it is given up and judged anew, which proposes it
-        Verdict::Ask => {
-            StillTrue::Stop(Stop::Refused { guard: ruling.guard, reason: ruling.reason })
-        }
         Verdict::Hold { until } => match &facts.precheck {
             Some(seen) if seen.health == Health::Healthy && ruling.guard == guard::EVIDENCE => {
                 StillTrue::Stop(Stop::AlreadyHealthy { measured: seen.measured.clone() })
@@ -148,7 +144,8 @@ pub fn still_true(subject: &Subject, facts: &Facts, now: Timestamp) -> StillTrue
             _ => StillTrue::Hold { until, guard: ruling.guard, reason: ruling.reason },
         },
         Verdict::Refuse if ruling.guard == guard::FIRING => StillTrue::Stop(Stop::Resolved),
-        Verdict::Refuse => {
+        // one that nobody has approved is given up and judged anew, which proposes it
+        Verdict::Refuse | Verdict::Ask => {
             StillTrue::Stop(Stop::Refused { guard: ruling.guard, reason: ruling.reason })
         }
     }

@@ -238,15 +238,17 @@ impl Real {
                 let told = store.channels_told(incident).await.unwrap();
                 let take = matches!(say, Say::Take);
                 let owed = |it: &quell::model::incident::Incident| {
-                    let notice = match take {
-                        true => tell::taken(it, "dana", now),
-                        false => tell::given_back(it, "dana", now),
+                    let notice = if take {
+                        tell::taken(it, "dana", now)
+                    } else {
+                        tell::given_back(it, "dana", now)
                     };
                     quell::decide::audience::to_channels(&library.config, &notice, &told)
                 };
-                let (_, done) = match take {
-                    true => store.take_incident(incident, "dana", None, owed).await.unwrap(),
-                    false => store.give_back_incident(incident, owed).await.unwrap(),
+                let (_, done) = if take {
+                    store.take_incident(incident, "dana", None, owed).await.unwrap()
+                } else {
+                    store.give_back_incident(incident, owed).await.unwrap()
                 };
                 assert!(done);
             }

@@ -318,7 +318,7 @@ async fn g11_the_page_shows_the_plan_who_must_approve_and_how_the_link_knows_the
     <td>restart on kubernetes/prod/deployment/api (r-1)
     <tr>
     <th>
-    <td>step 1 restart: command
+    <td>step 1 restart: command systemctl restart api
     <tr>
     <th>needs
     <td>2 people of tier 3

@@ -25,8 +25,7 @@ steps:
   - { name: second, command: { argv: [/bin/sh, note.sh, second, "{{ service }}"] } }
 "#;
 
-async fn slow(site: Site) -> Site {
-    let mut site = site;
+fn slow(mut site: Site) -> Site {
     site.quell.write("playbooks/slow.yml", SLOW);
     let with = json!({ "service": "{{ labels.service }}" });
     site.rule()["response"] = json!([{ "playbook": "slow", "with": with }]);
@@ -137,7 +136,7 @@ async fn g11_who_asks_for_it_does_not_approve_it() {
 /// what is at work for another incident goes on.
 #[tokio::test]
 async fn g15_a_take_over_between_two_steps_stops_one_incident_and_no_other() {
-    let mut site = slow(Site::new().await).await;
+    let mut site = slow(Site::new().await);
     site.serve().await;
     site.posts("firing").await;
     site.until("the first step is done", |_| site.notes() == ["first shop"]).await;
@@ -190,7 +189,7 @@ async fn g15_what_was_taken_over_is_left_until_it_is_given_back() {
 /// Given a run between two steps, when a person silences its alert, then it stops there.
 #[tokio::test]
 async fn g15_a_silence_between_two_steps_stops_the_run() {
-    let mut site = slow(Site::new().await).await.with_alertmanager().await;
+    let mut site = slow(Site::new().await).with_alertmanager().await;
     let labels = json!({ "alertname": "HighErrorRate", "service": "shop", "severity": "critical" });
     site.alertmanager().post(&json!([{ "labels": labels }])).await;
     site.serve().await;

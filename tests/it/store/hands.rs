@@ -72,13 +72,14 @@ async fn g15_what_is_given_back_is_judged_again_and_its_acknowledgement_is_forgo
     let due = store.claim_episode(LEASE).await.unwrap().unwrap();
     store.episode_due(&due, None).await.unwrap();
     take(&store, incident.id, "ada").await;
-    let due = store.claim_episode(LEASE).await.unwrap().expect("it is judged: nothing begins");
+    // it is judged, so that it says who has it
+    let due = store.claim_episode(LEASE).await.unwrap().unwrap();
     store.episode_due(&due, None).await.unwrap();
     db.advance(60);
     let (back, done) = store.give_back_incident(incident.id, |_| Vec::new()).await.unwrap();
     assert!(done && back.taken_by.is_empty());
     assert_eq!(quell::decide::hands::at_incident(&back), None, "as if nobody were at it");
-    let due = store.claim_episode(LEASE).await.unwrap().expect("it is judged again");
+    let due = store.claim_episode(LEASE).await.unwrap().unwrap();
     assert_eq!(due.episode.id, episode);
     let again = store.give_back_incident(incident.id, |_| Vec::new()).await.unwrap();
     assert!(!again.1, "nobody had it");

@@ -176,7 +176,7 @@ async fn of_two_who_answer_at_once_neither_answers_the_next_question(db: Databas
         step: Some(step.into()),
         answers: BTreeMap::from([("answer".into(), true.into())]),
     };
-    let all = stores.iter().map(|store| say(&store, run, speaker("ada"), yes("first")));
+    let all = stores.iter().map(|store| say(store, run, speaker("ada"), yes("first")));
     let said = join_all(all).await;
     assert_eq!(said.iter().filter(|it| it.is_ok()).count(), 1, "{said:?}");
     assert_eq!(stores[0].journal(run).await.unwrap().len(), 3);
