@@ -53,6 +53,9 @@ CREATE TABLE incidents (
   resolved_at BIGINT NOT NULL,
   acked_by TEXT NOT NULL,
   acked_at BIGINT NOT NULL,
+  taken_by TEXT NOT NULL DEFAULT '',
+  taken_at BIGINT NOT NULL DEFAULT 0,
+  given_back_at BIGINT NOT NULL DEFAULT 0,
   held_until BIGINT NOT NULL DEFAULT 0,
   ack_within BIGINT NOT NULL DEFAULT 0,
   due_at BIGINT NOT NULL,
@@ -298,3 +301,18 @@ CREATE TABLE trust (
 CREATE INDEX trust_rule ON trust (rule, id);
 INSERT INTO counters (name, value) VALUES ('trust', 0);
 CREATE INDEX runs_rule ON runs (rule, started_at);
+-- Break-glass: who lifted what, why and until when. Kept for ever; `over` is 1 once people were told that it ended.
+CREATE TABLE glass (
+  id BIGINT PRIMARY KEY NOT NULL,
+  scope TEXT NOT NULL,
+  by_whom TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  at BIGINT NOT NULL,
+  until_at BIGINT NOT NULL,
+  incident BIGINT NOT NULL,
+  ended_at BIGINT NOT NULL DEFAULT 0,
+  ended_by TEXT NOT NULL DEFAULT '',
+  over BIGINT NOT NULL DEFAULT 0
+);
+CREATE INDEX glass_over ON glass (over, until_at);
+INSERT INTO counters (name, value) VALUES ('glass', 0);

@@ -11,6 +11,7 @@ mod credentials;
 mod edge;
 mod errors;
 mod explain;
+mod glass;
 mod health;
 mod links;
 mod problem;
@@ -81,6 +82,10 @@ pub fn router(state: State) -> Router {
         .route("/api/v1/incidents", get(read::incidents))
         .route("/api/v1/incidents/{id}", get(read::incident))
         .route("/api/v1/incidents/{id}/ack", post(act::acknowledge))
+        .route("/api/v1/incidents/{id}/take", post(act::take))
+        .route("/api/v1/incidents/{id}/give-back", post(act::give_back))
+        .route("/api/v1/break-glass", get(glass::list).post(glass::smash))
+        .route("/api/v1/break-glass/{id}/revoke", post(glass::revoke))
         .route("/api/v1/episodes", get(read::episodes))
         .route("/api/v1/runs", get(read::runs))
         .route("/api/v1/runs/{id}", get(read::run))

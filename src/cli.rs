@@ -8,6 +8,7 @@ mod credential;
 mod demo;
 mod explain;
 mod explain_error;
+mod hands;
 mod help;
 mod init;
 mod list;
@@ -90,6 +91,10 @@ enum Command {
     Notifications(list::Notifications),
     /// Acknowledge an incident: "mine".
     Ack(people::Ack),
+    /// Take an incident over: quell stops, and keeps away.
+    Take(hands::Take),
+    /// Give an incident back that was taken over.
+    GiveBack(hands::GiveBack),
     /// Approve the plan of a run that waits for it.
     Approve(people::Approve),
     /// Reject the plan of a run that waits for approval.
@@ -116,6 +121,8 @@ enum Command {
     Changed(changes::Told),
     /// List what people changed.
     Changes(changes::Listing),
+    /// Act without approval for a time, and page everybody.
+    BreakGlass(hands::BreakGlass),
     /// Check what was recorded.
     #[command(subcommand)]
     Audit(list::AuditCommand),
@@ -172,6 +179,9 @@ async fn run(cli: Cli) -> Result<(), Error> {
         Command::Schedules => schedules::list(&at).await,
         Command::Notifications(options) => list::notifications(&at, &options).await,
         Command::Ack(options) => people::ack(&at, &options).await,
+        Command::Take(options) => hands::take(&at, &options).await,
+        Command::GiveBack(options) => hands::give_back(&at, &options).await,
+        Command::BreakGlass(options) => hands::break_glass(&at, &options).await,
         Command::Approve(options) => people::approve(&at, &options).await,
         Command::Reject(options) => people::reject(&at, &options).await,
         Command::Cancel(options) => people::cancel(&at, &options).await,

@@ -2,6 +2,7 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 pub mod answer;
+pub mod approval;
 pub mod audience;
 pub mod changed;
 pub mod channels;
@@ -11,7 +12,9 @@ pub mod condition;
 pub mod credentials;
 pub mod episode;
 pub mod explain;
+pub mod glass;
 pub mod guard;
+pub mod hands;
 pub mod items;
 pub mod link;
 pub mod machine;

@@ -11,6 +11,7 @@ pub mod escalate;
 pub mod explain;
 pub mod facts;
 pub mod fallback;
+pub mod glass;
 pub mod heartbeat;
 pub mod intake;
 pub mod judge;
@@ -81,6 +82,7 @@ impl Engine {
         self.supervise("checks", |engine| async move { checks::run(engine).await });
         self.supervise("schedules", |engine| async move { schedules::run(engine).await });
         self.supervise("trust", |engine| async move { trust::run(engine).await });
+        self.supervise("glass", |engine| async move { glass::run(engine).await });
         self.supervise("escalate", |engine| async move { escalate::run(engine).await });
         self.supervise("watch", |engine| async move { watch::run(engine).await });
         self.tasks.spawn(heartbeat::run(self.clone()));

@@ -5,6 +5,7 @@ pub mod change;
 pub mod config;
 pub mod decision;
 pub mod explain;
+pub mod glass;
 pub mod incident;
 pub mod labels;
 pub mod matcher;

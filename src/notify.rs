@@ -30,14 +30,20 @@ pub struct Links {
     pub incident: String,
     /// `GET` shows, `POST` acknowledges; absent when there is nothing to acknowledge.
     pub ack: Option<String>,
+    /// `GET` shows, `POST` takes the incident over.
+    pub take: Option<String>,
+    /// `GET` shows the plan that waits for approval, `POST` approves or rejects it.
+    pub decide: Option<String>,
 }
 
-/// The acknowledge link is a credential, so it is not shown.
+/// Links that do something are credentials, so they are not shown.
 impl fmt::Debug for Links {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Links")
             .field("incident", &self.incident)
             .field("ack", &self.ack.as_ref().map(|_| "[secret]"))
+            .field("take", &self.take.as_ref().map(|_| "[secret]"))
+            .field("decide", &self.decide.as_ref().map(|_| "[secret]"))
             .finish()
     }
 }
@@ -148,11 +154,17 @@ mod tests {
     }
 
     #[test]
-    fn the_acknowledge_link_is_not_shown() {
-        let links = Links { incident: "https://q/i-1".into(), ack: Some("https://q/act/T".into()) };
+    fn links_that_act_are_not_shown() {
+        let secret = || Some("https://q/act/T".to_owned());
+        let links = Links {
+            incident: "https://q/i-1".into(),
+            ack: secret(),
+            take: secret(),
+            decide: secret(),
+        };
         assert_eq!(
             format!("{links:?}"),
-            r#"Links { incident: "https://q/i-1", ack: Some("[secret]") }"#
+            r#"Links { incident: "https://q/i-1", ack: Some("[secret]"), take: Some("[secret]"), decide: Some("[secret]") }"#
         );
     }
 }

@@ -42,6 +42,8 @@ use jiff::Timestamp;
 
 use crate::decide::check;
 use crate::decide::episode::Change;
+use crate::decide::explain::Files;
+use crate::decide::glass;
 use crate::decide::machine::State;
 use crate::decide::own;
 use crate::decide::respond;
@@ -53,9 +55,11 @@ use crate::model::change::Changed;
 use crate::model::config::Config;
 use crate::model::decision::Decision;
 use crate::model::decision::Denied;
+use crate::model::decision::Glass;
 use crate::model::decision::PastRun;
 use crate::model::decision::Pause;
 use crate::model::decision::Standing;
+use crate::model::glass::Broken;
 use crate::model::incident::Episode;
 use crate::model::incident::EpisodeId;
 use crate::model::incident::Incident;
@@ -68,6 +72,7 @@ use crate::model::run::Entry;
 use crate::model::run::Health;
 use crate::model::run::Observation;
 use crate::model::run::Plan;
+use crate::model::run::Stop;
 use crate::model::time::before;
 use crate::model::trust::Trusts;
 use crate::model::window::Window;
@@ -122,6 +127,7 @@ enum Due {
     Check(usize),
     Schedule(usize),
     Surroundings,
+    Glass(usize),
 }
 
 /// An episode and what is kept with it.
@@ -163,7 +169,8 @@ struct Work {
     round: u32,
     past: PastRun,
     outcome: String,
-    cancelled_by: Option<String>,
+    /// Why a person asked that it stop.
+    stop: Option<Stop>,
     in_flight: Option<runs::InFlight>,
     claim: u32,
 }
@@ -205,6 +212,8 @@ pub struct World<'a> {
     changes: Vec<Changed>,
     /// The last word on how far rules are trusted.
     trust: Trusts,
+    /// Break-glass, ended or not.
+    broken: Vec<Broken>,
     watched: BTreeMap<usize, Watched>,
     /// The next slot of each schedule.
     coming: BTreeMap<usize, schedules::Coming>,
@@ -250,6 +259,7 @@ impl<'a> World<'a> {
             windows: Arc::new(config.windows.clone()),
             changes: Vec::new(),
             trust: Trusts::new(),
+            broken: Vec::new(),
             watched: BTreeMap::new(),
             coming: BTreeMap::new(),
             look_back: look_back(library, config),
@@ -349,6 +359,7 @@ impl<'a> World<'a> {
             Due::Schedule(index) => self.slot_is_due(index),
             Due::Check(index) => self.look(index),
             Due::Surroundings => self.look_around(),
+            Due::Glass(index) => self.glass_ends(index),
         }
     }
 
@@ -387,6 +398,16 @@ impl<'a> World<'a> {
             }
             self.happens(What::Told(Arc::new(owed)));
         }
+    }
+
+    /// The files, with the settings of this world.
+    fn files(&self) -> Files<'a> {
+        Files { config: self.config, ..self.library.in_force() }
+    }
+
+    /// Break-glass that is in force for a plan.
+    fn glass_for(&self, plan: &Plan) -> Option<Glass> {
+        glass::in_force(&self.broken, &plan.rule, &plan.target, plan.incident, self.now)
     }
 
     /// What Alertmanager says of an alert now; alerts of checks and schedules never went through it.

@@ -1,4 +1,4 @@
-//! What people say: acknowledge, approve, reject, cancel, answer, pause, resume. Each is written, then the engine is
+//! What people say: acknowledge, take over, approve, reject, cancel, answer, pause, resume. Each is written, then the engine is
 //! woken; nothing is done here.
 
 use std::collections::BTreeMap;
@@ -26,6 +26,7 @@ use crate::model::incident::IncidentId;
 use crate::model::incident::IncidentStatus;
 use crate::model::incident::RunId;
 use crate::store::people::Speaker;
+use crate::store::people::Spoken;
 use crate::store::people::Word;
 use crate::store::runs::RunRow;
 
@@ -72,6 +73,65 @@ pub(super) async fn acknowledge_as(
     Ok((incident, done))
 }
 
+/// `POST /api/v1/incidents/{id}/take`: automation stops, and does nothing more for it.
+pub(super) async fn take(
+    Acting(operator): Acting,
+    With(api): With<State>,
+    Path(text): Path<String>,
+) -> Answer {
+    let id: IncidentId = read::id(&text)?;
+    let (incident, done) = take_as(&api, id, &operator.name, None).await?;
+    if incident.status == IncidentStatus::Resolved {
+        let detail = format!("{id} is resolved: there is nothing to take over");
+        return Err(Problem::new(problem::CONFLICT, detail));
+    }
+    Ok(Json(json!({ "taken": done, "incident": incident })))
+}
+
+/// Takes an incident over, and owes the news to every channel that was told of it.
+pub(super) async fn take_as(
+    api: &State,
+    id: IncidentId,
+    by: &str,
+    link: Option<&str>,
+) -> Result<(Incident, bool), Problem> {
+    let library = api.library.load_full();
+    let told = api.store.channels_told(id).await?;
+    let now = api.clock.now();
+    let owed = |incident: &Incident| {
+        audience::to_channels(&library.config, &tell::taken(incident, by, now), &told)
+    };
+    let (incident, done) = api.store.take_incident(id, by, link, owed).await?;
+    if done {
+        tracing::warn!(incident = %id, by, "taken over");
+        api.wake.all();
+    }
+    Ok((incident, done))
+}
+
+/// `POST /api/v1/incidents/{id}/give-back`: automation may act for it again.
+pub(super) async fn give_back(
+    Acting(operator): Acting,
+    With(api): With<State>,
+    Path(text): Path<String>,
+) -> Answer {
+    let id: IncidentId = read::id(&text)?;
+    let library = api.library.load_full();
+    let told = api.store.channels_told(id).await?;
+    let (by, now) = (operator.name.as_str(), api.clock.now());
+    let owed = |incident: &Incident| {
+        audience::to_channels(&library.config, &tell::given_back(incident, by, now), &told)
+    };
+    let (incident, done) = api.store.give_back_incident(id, owed).await?;
+    if !done {
+        let detail = format!("nobody has taken {id} over");
+        return Err(Problem::new(problem::CONFLICT, detail));
+    }
+    tracing::warn!(incident = %id, by, "given back");
+    api.wake.all();
+    Ok(Json(json!({ "incident": incident })))
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Approve {
@@ -96,7 +156,7 @@ struct Reject {
     reason: Option<String>,
 }
 
-/// `POST /api/v1/runs/{id}/reject`: no.
+/// `POST /api/v1/runs/{id}/reject`: no, for a reason.
 pub(super) async fn reject(
     Acting(operator): Acting,
     With(api): With<State>,
@@ -105,7 +165,7 @@ pub(super) async fn reject(
 ) -> Answer {
     let id: RunId = read::id(&text)?;
     let Reject { reason } = body::act(request).await?;
-    say(&api, id, &operator, Word::Reject { reason: reason_or_none(reason) }).await
+    say(&api, id, &operator, Word::Reject { reason: reason.unwrap_or_default() }).await
 }
 
 #[derive(Debug, Deserialize)]
@@ -139,11 +199,25 @@ pub(super) async fn answer(
 }
 
 async fn say(api: &State, id: RunId, operator: &Operator, word: Word) -> Answer {
-    let said = format!("{word:?}");
-    let speaker = Speaker { name: &operator.name, tier: operator.tier };
-    let row = api.store.say(id, speaker, word).await?;
-    tracing::info!(run = %id, by = operator.name, said, "a person spoke");
+    let speaker = Speaker { name: &operator.name, tier: operator.tier, link: None };
+    let row = say_as(api, id, speaker, word).await?;
     Ok(run(api, &row))
+}
+
+/// Writes a person's word, and owes what people are told of it.
+pub(super) async fn say_as(
+    api: &State,
+    id: RunId,
+    speaker: Speaker<'_>,
+    word: Word,
+) -> Result<RunRow, Problem> {
+    let said = format!("{word:?}");
+    let library = api.library.load_full();
+    let owed = |spoken: &Spoken<'_>| spoken.owed(&library.config);
+    let row = api.store.say(id, speaker, word, owed).await?;
+    tracing::info!(run = %id, by = speaker.name, said, "a person spoke");
+    api.wake.all();
+    Ok(row)
 }
 
 /// `POST /api/v1/runs/{id}/cancel`: stop before the next step.
@@ -213,7 +287,7 @@ pub(super) async fn resume(
 }
 
 /// A pause of something that does not exist would look like safety and be none.
-fn check_scope(library: &Library, scope: &str) -> Result<(), Problem> {
+pub(super) fn check_scope(library: &Library, scope: &str) -> Result<(), Problem> {
     let bad = |words: String| Err(Problem::new(problem::BAD_REQUEST, words));
     match scope.split_once(':') {
         None if scope == "all" => Ok(()),

@@ -2,7 +2,7 @@
 //!
 //! | | with a token configured | without |
 //! |---|---|---|
-//! | post alerts | senders of `ingest.tokens` | this machine |
+//! | post alerts | senders of `ingest.tokens`, operators | this machine, operators |
 //! | read | operators, and this machine | this machine |
 //! | act | operators | nobody |
 //! | tell of changes | operators, senders of `ingest.tokens` | this machine |
@@ -27,6 +27,7 @@ use url::Url;
 use crate::api::State;
 use crate::api::problem;
 use crate::api::problem::Problem;
+use crate::decide::approval::OPERATOR;
 use crate::model::config::Config;
 use crate::model::config::IngestToken;
 use crate::model::config::Operator;
@@ -118,27 +119,35 @@ fn operator_or_local(parts: &Parts, state: &State, what: &str) -> Result<(), Pro
 /// The operator whose bearer token this is; `None` without credentials.
 fn operator<'a>(config: &'a Config, headers: &HeaderMap) -> Result<Option<&'a Operator>, Problem> {
     let Some(given) = credentials(headers)? else { return Ok(None) };
-    let mut found = None;
-    if let Given::Bearer(token) = given {
-        let token = Sha256::digest(token);
-        // every token is compared, so that time does not tell which one was near
-        for operator in &config.operators {
-            if let Some(known) = &operator.token
-                && bool::from(same(&token, known))
-            {
-                found = Some(operator);
-            }
-        }
-    }
+    let found = match given {
+        Given::Bearer(token) => by_token(config, &token),
+        Given::Basic { .. } => None,
+    };
     found.map(Some).ok_or_else(|| {
         let detail = "the credentials are of no operator: expected `Authorization: Bearer` with the token of one of operators in quell.yml";
         Problem::new(problem::WHO, detail)
     })
 }
 
-/// Who posts alerts: the name of the ingest token, or [`LOCAL`].
+/// The operator with this token.
+pub(super) fn by_token<'a>(config: &'a Config, token: &str) -> Option<&'a Operator> {
+    let token = Sha256::digest(token);
+    // every token is compared, so that time does not tell which one was near
+    config.operators.iter().fold(None, |found, operator| match &operator.token {
+        Some(known) if bool::from(same(&token, known)) => Some(operator),
+        Some(_) | None => found,
+    })
+}
+
+/// Who posts alerts: an operator, the name of the ingest token, or [`LOCAL`].
 pub(super) fn sender(parts: &Parts, config: &Config) -> Result<String, Problem> {
     let tokens = &config.ingest.tokens;
+    // what a person asks for is not theirs to approve, so it is kept who it was
+    if let Ok(Some(Given::Bearer(token))) = credentials(&parts.headers)
+        && let Some(operator) = by_token(config, &token)
+    {
+        return Ok(format!("{OPERATOR}{}", operator.name));
+    }
     if tokens.is_empty() {
         return not_local(parts, config).map_or(Ok(LOCAL.to_owned()), |why| {
             let detail = format!(

@@ -42,6 +42,7 @@ use crate::model::incident::RunId;
 use crate::model::playbook::Parameter;
 use crate::model::run::Entry;
 use crate::model::run::Plan;
+use crate::model::run::Stop;
 use crate::model::time::before;
 use crate::store::audit::Audit;
 use crate::store::outbox::Notification;
@@ -258,7 +259,13 @@ pub(super) async fn run(
         // the journal itself is shown all the same: somebody must look at it
         Err(illegal) => (vec![format!("the journal cannot be followed: {illegal}")], None),
     };
-    let cancelled_by = store.cancel_requested(id).await?;
+    let cancelled_by = store.stop_requested(id).await?.and_then(|why| match why {
+        Stop::Cancelled { by } | Stop::TakenOver { by } => Some(by),
+        Stop::Resolved
+        | Stop::AlreadyHealthy { .. }
+        | Stop::Changed { .. }
+        | Stop::Refused { .. } => None,
+    });
     let proposes = tell::plan_lines(&plan);
     Ok(Json(WholeRun { run, cancelled_by, proposes, did, asks, plan, journal }))
 }

@@ -30,6 +30,7 @@ use crate::model::config::Channel;
 use crate::model::config::Config;
 use crate::model::config::Operator;
 use crate::model::config::Secret;
+use crate::model::config::Severity;
 use crate::model::explain::Asked;
 use crate::model::explain::Question;
 use crate::model::incident::Episode;
@@ -117,11 +118,13 @@ pub(super) fn config() -> Config {
         tier,
         token: Some(Secret::new(token)),
     };
+    let critical = Severity { notify: vec!["slack".into()], ..Severity::default() };
     let slack = |url: &str| Channel::Slack { webhook_url: Secret::new(url) };
     Config {
         external_url: "https://quell.example.com".into(),
         operators: vec![operator("dana", 3, DANA), operator("erin", 1, "erin-token")],
         channels: [("slack".into(), slack("http://127.0.0.1:9/slack"))].into(),
+        severities: [("critical".into(), critical)].into(),
         pause_file: "/nonexistent/quell.pause".into(),
         ..Config::default()
     }
@@ -230,10 +233,16 @@ impl Quell {
 
     /// A run of tier 3 for that incident, which waits for a person's yes. Returns its digest.
     pub(super) async fn awaiting_approval(&self) -> String {
+        self.awaiting(1).await
+    }
+
+    /// The same for the yes of several people.
+    pub(super) async fn awaiting(&self, approvals: u8) -> String {
         let incident = self.incident().await;
         let store = &self.state.store;
         let version = store.facts_version().await.unwrap();
-        let id = store.create_run(version, &plan(&incident), 1, |_| Vec::new()).await.unwrap();
+        let plan = Plan { approvals, ..plan(&incident) };
+        let id = store.create_run(version, &plan, 1, |_| Vec::new()).await.unwrap();
         store.run(id).await.unwrap().unwrap().digest
     }
 
@@ -317,6 +326,9 @@ fn incident(labels: Labels) -> Incident {
         resolved_at: None,
         acked_by: String::new(),
         acked_at: None,
+        taken_by: String::new(),
+        taken_at: None,
+        given_back_at: None,
         held_until: None,
     }
 }
@@ -333,6 +345,7 @@ fn told(incident: &Incident) -> Owed {
             headline: "is firing".into(),
             details: Vec::new(),
             tried: Vec::new(),
+            proposes: None,
             labels: incident.labels.clone(),
             opened_at: incident.opened_at,
             at: incident.opened_at,
@@ -366,11 +379,15 @@ fn plan(incident: &Incident) -> Plan {
         target: "kubernetes/prod/deployment/api".into(),
         mode: Mode::Approve,
         tier: 3,
+        approvals: 1,
+        proposed_by: String::new(),
+        lists: BTreeMap::new(),
         playbook: playbook(vec![restart]),
         parameters: BTreeMap::new(),
         labels: incident.labels.clone(),
         annotations: Labels::default(),
         verify: None,
+        glass: None,
         group: String::new(),
         left_version: String::new(),
         approve_until: Some(at("2026-11-21T03:00:00Z")),
@@ -384,6 +401,8 @@ pub(super) fn playbook(steps: Vec<Step>) -> Playbook {
         description: "Restart the service.".into(),
         parameters: BTreeMap::new(),
         tier: 3,
+        approvals: 1,
+        approve_within: Duration::from_hours(1),
         mode: Mode::Auto,
         limits: PlaybookLimits::default(),
         acts_on: Vec::new(),

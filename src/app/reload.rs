@@ -243,7 +243,10 @@ async fn put_in_force(engine: &Engine, mut library: Library) -> Reloaded {
     let digest = library.digest.clone();
     engine.library.store(Arc::new(library));
     tracing::info!(digest, "{words}");
-    let woken = engine.store.wake_all_episodes().await;
+    let woken = match engine.store.wake_proposals().await {
+        Ok(()) => engine.store.wake_all_episodes().await,
+        error => error,
+    };
     engine.wake.all();
     woken.map_err(|error: StoreError| {
         tracing::error!(%error, "episodes are judged by the new rules when they are due");

@@ -142,6 +142,14 @@ const GROUPS: &[(&str, &[Shown])] = &[
             ),
             ("ack", &[("quell ack i-12", "told to all channels; nobody else is called")]),
             (
+                "take",
+                &[(
+                    "quell take i-12 --by dana",
+                    "its runs stop before their next step, and none begins",
+                )],
+            ),
+            ("give-back", &[("quell give-back i-12 --by dana", "quell judges it again")]),
+            (
                 "runs",
                 &[
                     ("quell runs", "the latest"),
@@ -159,7 +167,7 @@ const GROUPS: &[(&str, &[Shown])] = &[
             ("reject", &[("quell reject r-7 maintenance --by dana", "people take over")]),
             (
                 "cancel",
-                &[("quell cancel r-7", "what was done is undone, before the next step begins")],
+                &[("quell cancel r-7", "it ends before its next step, and what was done stands")],
             ),
             (
                 "answer",
@@ -229,6 +237,17 @@ const GROUPS: &[(&str, &[Shown])] = &[
                     ),
                     ("quell window list", "those of quell.yml and added ones, with the next span"),
                     ("quell window end deploy", "now; what waited is judged again"),
+                ],
+            ),
+            (
+                "break-glass",
+                &[
+                    (
+                        "quell break-glass --rule api-rollback --for 30m --by dana --reason outage",
+                        "nobody has to approve what this rule does",
+                    ),
+                    ("quell break-glass", "those there were"),
+                    ("quell break-glass --revoke 3 --by dana", "end one now"),
                 ],
             ),
             ("notifications", &[("quell notifications", "those that reached nobody")]),

@@ -17,8 +17,10 @@ use crate::error::Error;
 use crate::library::Library;
 use crate::model::incident::IncidentId;
 use crate::model::incident::RunId;
+use crate::model::run::RunState;
 use crate::store::Store;
 use crate::store::people::Speaker;
+use crate::store::people::Spoken;
 use crate::store::people::Word;
 use crate::store::runs::RunRow;
 
@@ -134,7 +136,7 @@ fn scope(text: &str) -> Result<String, String> {
     }
 }
 
-fn by(given: Option<&String>) -> String {
+pub(super) fn by(given: Option<&String>) -> String {
     given.cloned().unwrap_or_else(person)
 }
 
@@ -177,14 +179,15 @@ pub(super) async fn approve(at: &Place, options: &Approve) -> Result<(), Error> 
         .hint(format!("look at it with `quell runs {}`, then name its digest", row.id)));
     }
     let word = Word::Approve { digest: row.digest };
-    show(at, &store.say(options.run, speaker, word).await.map_err(store_error)?);
+    let owed = |spoken: &Spoken<'_>| spoken.owed(&library.config);
+    show(at, &store.say(options.run, speaker, word, owed).await.map_err(store_error)?);
     Ok(())
 }
 
 /// The operator of this name.
-fn operator<'a>(library: &Library, name: &'a str) -> Result<Speaker<'a>, Error> {
+pub(super) fn operator<'a>(library: &Library, name: &'a str) -> Result<Speaker<'a>, Error> {
     match library.config.operators.iter().find(|it| it.name == name) {
-        Some(operator) => Ok(Speaker { name, tier: operator.tier }),
+        Some(operator) => Ok(Speaker { name, tier: operator.tier, link: None }),
         None => Err(Error::problems("Q0410", format!("`{name}` is no operator in quell.yml"))
             .hint("name one with --by, or add one under `operators:`")),
     }
@@ -192,7 +195,7 @@ fn operator<'a>(library: &Library, name: &'a str) -> Result<Speaker<'a>, Error> 
 
 /// Whoever uses the command line: an operator, or a person who is none.
 fn anybody<'a>(library: &Library, name: &'a str) -> Speaker<'a> {
-    operator(library, name).unwrap_or(Speaker { name, tier: 0 })
+    operator(library, name).unwrap_or(Speaker { name, tier: 0, link: None })
 }
 
 async fn find(store: &Store, run: RunId) -> Result<RunRow, Error> {
@@ -208,7 +211,8 @@ pub(super) async fn reject(at: &Place, options: &Reject) -> Result<(), Error> {
     let word = Word::Reject { reason: options.reason.clone() };
     let by = by(options.by.as_ref());
     let speaker = anybody(&library, &by);
-    show(at, &store.say(options.run, speaker, word).await.map_err(store_error)?);
+    let owed = |spoken: &Spoken<'_>| spoken.owed(&library.config);
+    show(at, &store.say(options.run, speaker, word, owed).await.map_err(store_error)?);
     Ok(())
 }
 
@@ -232,13 +236,16 @@ pub(super) async fn answer(at: &Place, options: &Answer) -> Result<(), Error> {
         Word::Answer { .. } => operator(&library, &by)?,
         Word::Settle { .. } | Word::Approve { .. } | Word::Reject { .. } => anybody(&library, &by),
     };
-    show(at, &store.say(options.run, speaker, word).await.map_err(store_error)?);
+    let owed = |spoken: &Spoken<'_>| spoken.owed(&library.config);
+    show(at, &store.say(options.run, speaker, word, owed).await.map_err(store_error)?);
     Ok(())
 }
 
 fn show(at: &Place, row: &RunRow) {
     if at.json {
         output::json(row);
+    } else if row.state == RunState::AwaitingApproval && !row.outcome.is_empty() {
+        output::line(&format!("{}: {}", row.id, row.outcome));
     } else {
         output::line(&format!(
             "{}: {} on {} is {}",

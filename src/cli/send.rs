@@ -10,11 +10,13 @@ use crate::cli::Place;
 use crate::cli::explain;
 use crate::cli::explain::pair;
 use crate::cli::output;
+use crate::cli::person;
 use crate::cli::server;
 use crate::cli::server::call;
 use crate::cli::server::text;
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::library::Library;
 use crate::model::explain::Explanation;
 use crate::model::labels::Labels;
 
@@ -35,6 +37,10 @@ pub(super) struct Options {
     /// The server; where quell.yml listens when silent.
     #[arg(long, env = "QUELL_URL", hide_env_values = true)]
     server: Option<String>,
+    /// Who asks for it: an operator with a token in quell.yml, whose own approval will not count. The logged-in user when
+    /// silent, if there is such an operator.
+    #[arg(long)]
+    by: Option<String>,
     /// Ingest token; the first of quell.yml when silent.
     #[arg(long, env = "QUELL_TOKEN", hide_env_values = true)]
     token: Option<String>,
@@ -44,7 +50,8 @@ pub(super) async fn run(at: &Place, options: &Options) -> Result<(), Error> {
     let library = at.library()?;
     let server =
         options.server.clone().unwrap_or_else(|| format!("http://{}", library.config.listen));
-    let token = options.token.clone().or_else(|| {
+    let by = proposer(&library, options.by.as_deref())?;
+    let token = options.token.clone().or(by).or_else(|| {
         let first = library.config.ingest.tokens.iter().find(|it| it.user.is_none())?;
         Some(first.token.reveal().to_owned())
     });
@@ -77,6 +84,21 @@ pub(super) async fn run(at: &Place, options: &Options) -> Result<(), Error> {
     }
     output::line("");
     decided(at, &server, &fingerprint).await
+}
+
+/// The token of the operator who asks for it; one who is named must have one.
+fn proposer(library: &Library, by: Option<&str>) -> Result<Option<String>, Error> {
+    let named = by.map_or_else(person, str::to_owned);
+    let operator = library.config.operators.iter().find(|it| it.name == named);
+    let token = operator.and_then(|it| it.token.as_ref()).map(|it| it.reveal().to_owned());
+    match (token, by) {
+        (None, Some(name)) => Err(Error::problems(
+            "Q0410",
+            format!("`{name}` is no operator with a token in quell.yml"),
+        )
+        .hint("leave --by out, or name one of `operators:` that has a token")),
+        (token, _) => Ok(token),
+    }
 }
 
 /// Waits for the decision on the episode, and explains it.

@@ -1,7 +1,9 @@
 //! Who is told what: from a notice and the severities of quell.yml to rows of the outbox.
 
 use crate::decide::own;
+use crate::model::config::Channel;
 use crate::model::config::Config;
+use crate::model::config::Operator;
 use crate::model::config::Severity;
 use crate::model::incident::Notice;
 use crate::model::incident::Owed;
@@ -73,4 +75,15 @@ pub fn to_channels(config: &Config, notice: &Notice, channels: &[String]) -> Vec
         }));
     }
     owed
+}
+
+/// The operator who alone reads what is sent to this recipient of a channel: a mail goes to one address, and one operator
+/// has it. Messages of other channels are read by whoever is in the room.
+pub fn only<'a>(config: &'a Config, channel: &Channel, recipient: &str) -> Option<&'a Operator> {
+    let Channel::Email { .. } = channel else { return None };
+    let mut found = config.operators.iter().filter(|operator| {
+        operator.email.as_ref().is_some_and(|email| email.eq_ignore_ascii_case(recipient))
+    });
+    let one = found.next()?;
+    found.next().is_none().then_some(one)
 }

@@ -76,7 +76,7 @@ pub struct Files<'a> {
 
 impl<'a> Files<'a> {
     /// The rule of this name, that of a schedule included.
-    fn rule(&self, name: &str) -> Option<&'a Arc<Rule>> {
+    pub fn rule(&self, name: &str) -> Option<&'a Arc<Rule>> {
         let of_schedules = self.schedules.iter().map(|it| &it.rule);
         self.rules.rules().iter().chain(of_schedules).find(|it| it.name == name)
     }

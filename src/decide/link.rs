@@ -1,9 +1,8 @@
-//! Signed links: bound to one incident and one act, expiring.
+//! Signed links: bound to one act, expiring, each used once.
 //!
-//! A token is `base64url(payload).base64url(hmac-sha256)`; the payload is
-//! `1:ack:381:1767600000:slack`: version, act, incident, expiry in Unix seconds, channel. The channel
-//! comes last because its name may hold a colon. The tag covers the payload's text exactly as it
-//! stands in the token, and base64 is read strictly, so that one link has one token.
+//! A token is `base64url(payload).base64url(hmac-sha256)`. The payload is a JSON list: version, act, id of the incident or
+//! run, digest of the plan, expiry in Unix seconds, number of the message, operator, channel. The tag covers the payload's
+//! text exactly as it stands in the token, and base64 is read strictly, so that one link has one token.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,27 +13,25 @@ use jiff::Timestamp;
 use sha2::Sha256;
 
 use crate::model::incident::IncidentId;
+use crate::model::incident::RunId;
 
 /// Format of the payload; another version is not ours to read.
-const VERSION: &str = "1";
+const VERSION: u8 = 2;
 
 /// What a link does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Act {
-    /// Acknowledge the incident.
-    Ack,
-}
-
-impl Act {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Ack => "ack",
-        }
-    }
-
-    fn from_str(text: &str) -> Option<Self> {
-        (text == Self::Ack.as_str()).then_some(Self::Ack)
-    }
+    /// Acknowledges the incident.
+    Ack(IncidentId),
+    /// Takes the incident over.
+    Take(IncidentId),
+    /// Approves or rejects the plan of a run.
+    Decide {
+        /// The run.
+        run: RunId,
+        /// Digest of its plan.
+        digest: String,
+    },
 }
 
 /// What a valid token says.
@@ -42,13 +39,17 @@ impl Act {
 pub struct Link {
     /// The act.
     pub act: Act,
-    /// On this incident.
-    pub incident: IncidentId,
-    /// Name of the channel whose message carries it: a bearer link proves no more than that.
+    /// The operator whose address alone it was sent to; empty when others could read the message.
+    pub operator: String,
+    /// Name of the channel whose message carries it: without an operator, it proves no more than that.
     pub channel: String,
+    /// Number of that message: each has links of its own.
+    pub message: i64,
     /// Not after; kept to the second.
     pub expires_at: Timestamp,
 }
+
+type Payload = (u8, String, i64, String, i64, i64, String, String);
 
 /// Why a token is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,13 +62,24 @@ pub enum Invalid {
 
 /// The token for a link: URL-safe text. Fractions of a second of its expiry are dropped.
 pub fn sign(link: &Link, key: &[u8]) -> String {
-    let Link { act, incident, channel, expires_at } = link;
-    let payload = URL_SAFE_NO_PAD.encode(format!(
-        "{VERSION}:{}:{}:{}:{channel}",
-        act.as_str(),
-        incident.0,
-        expires_at.as_second()
-    ));
+    let Link { act, operator, channel, message, expires_at } = link;
+    let (word, id, digest) = match act {
+        Act::Ack(incident) => ("ack", incident.0, ""),
+        Act::Take(incident) => ("take", incident.0, ""),
+        Act::Decide { run, digest } => ("decide", run.0, digest.as_str()),
+    };
+    let payload: Payload = (
+        VERSION,
+        word.to_owned(),
+        id,
+        digest.to_owned(),
+        expires_at.as_second(),
+        *message,
+        operator.clone(),
+        channel.clone(),
+    );
+    // numbers and texts cannot fail to be written
+    let payload = URL_SAFE_NO_PAD.encode(serde_json::to_string(&payload).unwrap_or_default());
     let tag = URL_SAFE_NO_PAD.encode(mac(&payload, key).finalize().into_bytes());
     format!("{payload}.{tag}")
 }
@@ -89,15 +101,16 @@ fn signed_payload(token: &str, key: &[u8]) -> Option<String> {
 }
 
 fn parse(payload: &str) -> Option<Link> {
-    let mut parts = payload.splitn(5, ':');
-    let version = parts.next()?;
-    let link = Link {
-        act: Act::from_str(parts.next()?)?,
-        incident: IncidentId(parts.next()?.parse().ok()?),
-        expires_at: Timestamp::from_second(parts.next()?.parse().ok()?).ok()?,
-        channel: parts.next()?.to_owned(),
+    let (version, word, id, digest, expires, message, operator, channel): Payload =
+        serde_json::from_str(payload).ok()?;
+    let act = match word.as_str() {
+        "ack" => Act::Ack(IncidentId(id)),
+        "take" => Act::Take(IncidentId(id)),
+        "decide" => Act::Decide { run: RunId(id), digest },
+        _ => return None,
     };
-    (version == VERSION).then_some(link)
+    let expires_at = Timestamp::from_second(expires).ok()?;
+    (version == VERSION).then_some(Link { act, operator, channel, message, expires_at })
 }
 
 pub(super) fn mac(payload: impl AsRef<[u8]>, key: &[u8]) -> Hmac<Sha256> {
@@ -120,9 +133,10 @@ mod tests {
 
     fn link() -> Link {
         Link {
-            act: Act::Ack,
-            incident: IncidentId(381),
+            act: Act::Ack(IncidentId(381)),
+            operator: String::new(),
             channel: "slack".into(),
+            message: 7,
             expires_at: at(1_767_600_000),
         }
     }
@@ -136,7 +150,13 @@ mod tests {
 
     #[test]
     fn a_token_is_short_url_safe_and_the_same_in_every_release() {
-        insta::assert_snapshot!(sign(&link(), KEY), @"MTphY2s6MzgxOjE3Njc2MDAwMDA6c2xhY2s.iiMWaHFPtTSlMIcSc-EIQevioiyCbbrhpToU2aMo2E4");
+        insta::assert_snapshot!(sign(&link(), KEY), @"WzIsImFjayIsMzgxLCIiLDE3Njc2MDAwMDAsNywiIiwic2xhY2siXQ.ySwsEMoRiF0qVwZoImA4mXrRyeXu-l4tgUlO38uOacE");
+    }
+
+    #[test]
+    fn two_messages_have_two_links() {
+        let other = Link { message: 8, ..link() };
+        assert_ne!(sign(&link(), KEY), sign(&other, KEY));
     }
 
     #[test]
@@ -176,28 +196,41 @@ mod tests {
 
     #[test]
     fn a_signed_payload_of_another_version_or_shape_is_not_read() {
-        assert!(verify(&signed("1:ack:381:1767600000:slack"), KEY, at(0)).is_ok());
+        let ack = r#"[2,"ack",381,"",1767600000,7,"","slack"]"#;
+        assert_eq!(verify(&signed(ack), KEY, at(0)), Ok(link()));
         for payload in [
             "",
-            "1",
-            "2:ack:381:1767600000:slack",
-            "1:approve:381:1767600000:slack",
-            "1:ack:x:1767600000:slack",
-            "1:ack:381:soon:slack",
-            "1:ack:381:99999999999999999:slack",
-            "1:ack:381:1767600000",
+            "2",
+            "1:ack:381:1767600000:slack",
+            r#"[1,"ack",381,"",1767600000,7,"","slack"]"#,
+            r#"[2,"forget",381,"",1767600000,7,"","slack"]"#,
+            r#"[2,"ack","x","",1767600000,7,"","slack"]"#,
+            r#"[2,"ack",381,"",99999999999999999,7,"","slack"]"#,
+            r#"[2,"ack",381,"",1767600000,7,""]"#,
+            r#"[2,"ack",381,"",1767600000,7,"","slack",0]"#,
         ] {
             assert_eq!(verify(&signed(payload), KEY, at(0)), Err(Invalid::Forged), "{payload}");
         }
     }
 
+    fn any_act() -> impl Strategy<Value = Act> {
+        prop_oneof![
+            (1..=i64::MAX).prop_map(|id| Act::Ack(IncidentId(id))),
+            (1..=i64::MAX).prop_map(|id| Act::Take(IncidentId(id))),
+            (1..=i64::MAX, "[0-9a-f]{64}")
+                .prop_map(|(run, digest)| Act::Decide { run: RunId(run), digest }),
+        ]
+    }
+
     prop_compose! {
         fn any_link()(
-            incident in 1..=i64::MAX,
+            act in any_act(),
+            operator in any::<String>(),
             channel in any::<String>(),
+            message in any::<i64>(),
             second in -1_000_000_000_i64..100_000_000_000,
         ) -> Link {
-            Link { act: Act::Ack, incident: IncidentId(incident), channel, expires_at: at(second) }
+            Link { act, operator, channel, message, expires_at: at(second) }
         }
     }
 

@@ -101,8 +101,20 @@ pub fn apply(plan: &Plan, mut state: State, entry: &Entry) -> Result<State, Box<
             "mode observe: it would have run".clone_into(&mut state.reason);
             Phase::Final(RunState::Observed)
         }
-        (Phase::AwaitingApproval, Event::Approved { by, digest }) if *digest == state.digest => {
-            state.approved_by = Some(by.clone());
+        (Phase::AwaitingApproval, Event::Approved { by, digest })
+            if *digest == state.digest
+                && *by != plan.proposed_by
+                && !state.approved_by.contains(by) =>
+        {
+            state.approved_by.push(by.clone());
+            if state.approved_by.len() < usize::from(plan.approvals) {
+                Phase::AwaitingApproval
+            } else {
+                ready(plan, 0, at)
+            }
+        }
+        (Phase::AwaitingApproval, Event::Lifted { by, .. }) => {
+            state.lifted_by = Some(by.clone());
             ready(plan, 0, at)
         }
         (Phase::AwaitingApproval, Event::Rejected { by, reason }) => {
@@ -110,7 +122,10 @@ pub fn apply(plan: &Plan, mut state: State, entry: &Entry) -> Result<State, Box<
             Phase::Final(RunState::Rejected)
         }
         (Phase::AwaitingApproval, Event::Expired) => {
-            "nobody approved in time".clone_into(&mut state.reason);
+            state.reason = match (state.approved_by.len(), plan.approvals) {
+                (0, _) => "nobody approved in time".to_owned(),
+                (some, of) => format!("only {some} of {of} people approved in time"),
+            };
             Phase::Final(RunState::Expired)
         }
         (Phase::Ready { step, item: None, .. }, Event::Listed { step: listed, items })
@@ -456,6 +471,11 @@ fn in_doubt(
 
 fn stopped(plan: &Plan, state: &mut State, phase: &Phase, why: &Stop) -> Phase {
     let free = !state.acted;
+    state.withdrawn = free
+        && match why {
+            Stop::AlreadyHealthy { .. } | Stop::Changed { .. } | Stop::Refused { .. } => true,
+            Stop::Resolved | Stop::TakenOver { .. } | Stop::Cancelled { .. } => false,
+        };
     match why {
         Stop::Resolved => {
             "the alert resolved".clone_into(&mut state.reason);
@@ -487,6 +507,14 @@ fn stopped(plan: &Plan, state: &mut State, phase: &Phase, why: &Stop) -> Phase {
         }
         Stop::AlreadyHealthy { measured } => {
             state.reason = format!("nothing to remedy: {measured}");
+            Phase::Final(if free { RunState::Superseded } else { RunState::Cancelled })
+        }
+        Stop::Changed { what } => {
+            state.reason = format!("no longer what was proposed: {what}");
+            Phase::Final(if free { RunState::Superseded } else { RunState::Cancelled })
+        }
+        Stop::TakenOver { by } => {
+            state.reason = format!("taken over by {by}");
             Phase::Final(if free { RunState::Superseded } else { RunState::Cancelled })
         }
         Stop::Refused { guard, reason } => {

@@ -113,6 +113,9 @@ mod tests {
             resolved_at: None,
             acked_by: String::new(),
             acked_at: None,
+            taken_by: String::new(),
+            taken_at: None,
+            given_back_at: None,
             held_until,
         }
     }
@@ -130,6 +133,7 @@ mod tests {
                 headline: String::new(),
                 details: Vec::new(),
                 tried: Vec::new(),
+                proposes: None,
                 labels: Labels::default(),
                 opened_at: at(0),
                 at: at(0),

@@ -267,6 +267,8 @@ mod tests {
                 ("count".into(), of(ParameterKind::Integer)),
             ]),
             tier: 1,
+            approvals: 1,
+            approve_within: Duration::from_hours(1),
             mode: Mode::Auto,
             limits: PlaybookLimits::default(),
             acts_on: Vec::new(),

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::decide::approval;
 use crate::decide::credentials;
 use crate::decide::guard::Limits;
 use crate::decide::guard::Rollback;
@@ -39,7 +40,6 @@ use crate::model::rule::Rule;
 use crate::model::rule::Set;
 use crate::model::rule::is_schedule;
 use crate::model::run::Plan;
-use crate::model::time::after;
 
 /// Variables that rules see: `labels` and `annotations`.
 pub fn alert_context(episode: &Episode) -> Value {
@@ -240,9 +240,6 @@ fn proofs(playbook: &Playbook, rollback: bool) -> Vec<(ProofOf, &'static str, &P
     proofs
 }
 
-/// An approval is of use this long: the plan was made for what was seen then.
-const APPROVAL_LASTS: Duration = Duration::from_hours(1);
-
 /// The plan of one remedy. Errors are sentences that name the parameter or template.
 pub fn plan(
     rule: &Rule,
@@ -266,7 +263,7 @@ pub fn plan(
             render(&proof.from, &context, Escape::None).map_err(|it| vec![it])?
         }
     };
-    Ok(Plan {
+    let plan = Plan {
         incident: subject.incident,
         episode: episode.id,
         fingerprint: episode.fingerprint.clone(),
@@ -276,17 +273,22 @@ pub fn plan(
         target: subject.target.clone(),
         mode,
         tier: remedy.tier.unwrap_or(1).max(playbook.tier),
+        approvals: remedy.approvals.unwrap_or(1).max(playbook.approvals).max(1),
+        proposed_by: approval::proposer(episode),
+        lists: BTreeMap::new(),
         playbook: playbook.clone(),
         parameters,
         labels: episode.labels.clone(),
         annotations: episode.annotations.clone(),
         // a schedule without verification has run when its steps are done
         verify: (rule.verify.is_some() || !is_schedule(&rule.name)).then_some(verify),
+        glass: None,
         group: subject.group.clone(),
         left_version,
-        approve_until: (mode == Mode::Approve).then(|| after(now, APPROVAL_LASTS)),
+        approve_until: None,
         rules_digest: String::new(),
-    })
+    };
+    Ok(approval::in_mode(plan, mode, now))
 }
 
 /// The plan that takes temporary measures back: the playbook's `on_resolve` steps, as remedy 0, at once and
@@ -301,6 +303,8 @@ pub fn take_back(plan: &Plan) -> Option<Plan> {
         mode: Mode::Auto,
         playbook: Playbook { steps, on_resolve: Vec::new(), ..plan.playbook.clone() },
         verify: None,
+        lists: BTreeMap::new(),
+        glass: None,
         left_version: String::new(),
         approve_until: None,
         ..plan.clone()

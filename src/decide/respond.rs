@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::decide::approval;
 use crate::decide::audience;
 use crate::decide::guard;
 use crate::decide::guard::Subject;
@@ -143,6 +144,9 @@ fn new_incident(
         resolved_at: None,
         acked_by: String::new(),
         acked_at: None,
+        taken_by: String::new(),
+        taken_at: None,
+        given_back_at: None,
         held_until: None,
     }
 }
@@ -425,7 +429,10 @@ pub fn conclude(
         Verdict::Proceed | Verdict::Ask => {
             let mode = mode(subject, &verdict);
             match plan::plan(rule, subject, &candidate.playbook, episode, mode, now) {
-                Ok(plan) => Then::Create(Box::new(plan)),
+                Ok(plan) => {
+                    let glass = facts.around.glass.as_ref();
+                    Then::Create(Box::new(approval::lifted(plan, subject, glass)))
+                }
                 Err(errors) => Then::People(errors.join("; ")),
             }
         }
@@ -615,6 +622,8 @@ mod tests {
             description: String::new(),
             parameters: BTreeMap::new(),
             tier: 1,
+            approvals: 1,
+            approve_within: Duration::from_hours(1),
             mode: Mode::Auto,
             limits: crate::model::playbook::PlaybookLimits::default(),
             acts_on: Vec::new(),

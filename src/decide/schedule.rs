@@ -81,6 +81,9 @@ pub fn incident(schedule: &Schedule, episode: &Episode, now: Timestamp) -> Incid
         resolved_at: None,
         acked_by: String::new(),
         acked_at: None,
+        taken_by: String::new(),
+        taken_at: None,
+        given_back_at: None,
         // nobody is told that it runs; what needs a person ends this
         held_until: Some(now),
     }

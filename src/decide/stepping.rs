@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::decide::audience;
 use crate::decide::condition;
 use crate::decide::guard;
 use crate::decide::guard::Subject;
@@ -12,12 +13,14 @@ use crate::decide::items;
 use crate::decide::machine::Phase;
 use crate::decide::machine::Spot;
 use crate::decide::machine::State;
+use crate::decide::page;
 use crate::decide::plan;
 use crate::decide::plan::Wanted;
 use crate::decide::render::Escape;
 use crate::decide::render::render;
 use crate::decide::respond;
 use crate::decide::tell;
+use crate::model::config::Config;
 use crate::model::decision::Circumstances;
 use crate::model::decision::Facts;
 use crate::model::decision::HandKind;
@@ -26,6 +29,7 @@ use crate::model::decision::Verdict;
 use crate::model::incident::Episode;
 use crate::model::incident::Incident;
 use crate::model::incident::Notice;
+use crate::model::incident::Owed;
 use crate::model::playbook::Probe;
 use crate::model::playbook::Step;
 use crate::model::playbook::What;
@@ -133,7 +137,7 @@ pub fn still_true(subject: &Subject, facts: &Facts, now: Timestamp) -> StillTrue
     let deciding = rulings.into_iter().find(|it| it.verdict.caution() == verdict.caution());
     let Some(ruling) = deciding else { return StillTrue::Go };
     match ruling.verdict {
-        Verdict::Proceed | Verdict::Ask => StillTrue::Go,
+        Verdict::Proceed => StillTrue::Go,
         // nobody can say when a person mends it; what takes a temporary measure back waits for that
         Verdict::Hold { .. } if ruling.guard == guard::CREDENTIAL && subject.remedy > 0 => {
             StillTrue::Stop(Stop::Refused { guard: ruling.guard, reason: ruling.reason })
@@ -150,7 +154,8 @@ pub fn still_true(subject: &Subject, facts: &Facts, now: Timestamp) -> StillTrue
             },
         },
         Verdict::Refuse if ruling.guard == guard::FIRING => StillTrue::Stop(Stop::Resolved),
-        Verdict::Refuse => {
+        // one that nobody has approved is given up and judged anew, which proposes it
+        Verdict::Refuse | Verdict::Ask => {
             StillTrue::Stop(Stop::Refused { guard: ruling.guard, reason: ruling.reason })
         }
     }
@@ -225,8 +230,8 @@ pub enum Begin {
     },
 }
 
-/// Renders a step, or an item of one; a `for_each` without an item lists its items, at most `most` of them. `None` when the plan has no such step: a
-/// damaged journal.
+/// Renders a step, or an item of one; a `for_each` without an item lists its items, of which there may be `most`. `None` when
+/// the plan has no such step: a damaged journal.
 pub fn begin(
     plan: &Plan,
     run: &str,
@@ -252,7 +257,8 @@ pub fn begin(
         }
     }
     if let (Some(each), None) = (&definition.each, item) {
-        let items = items::resolve(&each.items, &context);
+        let approved = plan.lists.get(&step).cloned();
+        let items = approved.map_or_else(|| items::resolve(&each.items, &context), Ok);
         return Some(Begin::Write(match items.and_then(|items| items::at_most(items, most)) {
             Ok(items) => Event::Listed { step, items },
             Err(reason) => failed(spot, format!("for_each: {reason}")),
@@ -380,13 +386,52 @@ pub fn news(
     // a schedule that does what it should is silent
     let done = matches!(state.summary(), RunState::Fixed | RunState::Observed);
     let routine = done && is_schedule(&plan.rule);
-    (is_news(before, state) && !routine).then(|| tell::run_ended(incident, run, plan, state, now))
+    if !is_news(before, state) || routine {
+        return None;
+    }
+    Some(match state.summary() {
+        RunState::AwaitingApproval => tell::approved_in_part(incident, run, plan, state, now),
+        RunState::Planned
+        | RunState::Running
+        | RunState::AwaitingAnswer
+        | RunState::InDoubt
+        | RunState::Verifying
+        | RunState::Undoing
+        | RunState::Fixed
+        | RunState::Failed
+        | RunState::Stuck
+        | RunState::Cancelled
+        | RunState::Expired
+        | RunState::Rejected
+        | RunState::Observed
+        | RunState::Superseded => tell::run_ended(incident, run, plan, state, now),
+    })
+}
+
+/// What is owed for a person's word on a run, to those who may be told.
+pub fn said(
+    config: &Config,
+    incident: &Incident,
+    run: &str,
+    plan: &Plan,
+    (before, state): (&State, &State),
+    now: Timestamp,
+) -> Vec<Owed> {
+    let notice = news(incident, run, plan, before, state, now);
+    let owed = notice.map(|notice| audience::owed(config, &notice, false)).unwrap_or_default();
+    page::held(config, incident, owed)
 }
 
 /// Whether people are told of what a run has come to.
 pub fn is_news(before: &State, state: &State) -> bool {
     let summary = state.summary();
+    if summary == RunState::AwaitingApproval {
+        return state.approved_by.len() > before.approved_by.len();
+    }
+    // what was proposed to people is taken back before them; a resolution says so itself
+    let proposed = before.phase == Phase::AwaitingApproval || before.is_approved();
     let tells = match summary {
+        RunState::Superseded => proposed && state.withdrawn,
         RunState::InDoubt
         | RunState::AwaitingAnswer
         | RunState::Fixed
@@ -400,8 +445,7 @@ pub fn is_news(before: &State, state: &State) -> bool {
         | RunState::AwaitingApproval
         | RunState::Running
         | RunState::Verifying
-        | RunState::Undoing
-        | RunState::Superseded => false,
+        | RunState::Undoing => false,
     };
     tells && summary != before.summary()
 }

@@ -1,37 +1,40 @@
 //! What people are told: the same facts in the same words on every channel. Pure; channels escape.
 
+mod journal;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::decide::answer;
+use crate::decide::approval;
 use crate::decide::machine::List;
 use crate::decide::machine::Phase;
 use crate::decide::machine::Record;
 use crate::decide::machine::Spot;
 use crate::decide::machine::State;
 use crate::decide::machine::item_words;
-use crate::decide::machine::wave_ends;
 use crate::decide::own;
+use crate::decide::plan;
 use crate::model::incident::Episode;
 use crate::model::incident::Incident;
 use crate::model::incident::Notice;
 use crate::model::incident::NoticeKind;
 use crate::model::incident::RunId;
-use crate::model::playbook::Action;
 use crate::model::playbook::Each;
 use crate::model::playbook::Items;
+use crate::model::playbook::Mode;
 use crate::model::playbook::Step;
 use crate::model::playbook::What;
 use crate::model::rule::is_schedule;
-use crate::model::run::Event;
-use crate::model::run::Outcome;
 use crate::model::run::Plan;
 use crate::model::run::RunState;
-use crate::model::run::Stop;
 use crate::model::time::show_duration;
 use crate::model::time::since;
 use crate::model::trust::Trust;
+
+pub use journal::action_line;
+pub use journal::event_line;
 
 /// Annotation texts are cut to this many characters in notices.
 const MAX_TEXT: usize = 500;
@@ -47,6 +50,7 @@ fn notice(incident: &Incident, kind: NoticeKind, headline: String, now: Timestam
         headline,
         details: Vec::new(),
         tried: Vec::new(),
+        proposes: None,
         labels: incident.labels.clone(),
         opened_at: incident.opened_at,
         at: now,
@@ -82,12 +86,51 @@ pub fn asks_approval(incident: &Incident, run: &str, plan: &Plan, now: Timestamp
         .approve_until
         .map_or_else(String::new, |at| format!(" within {}", show_duration(since(at, now))));
     let headline = format!(
-        "proposes {} on {} (remedy {} of {}): needs one person of tier {}{until}: quell approve {run}",
-        plan.playbook.name, plan.target, plan.remedy, plan.remedies, plan.tier
+        "proposes {} on {} (remedy {} of {}): needs {}{until}: quell approve {run}",
+        plan.playbook.name,
+        plan.target,
+        plan.remedy,
+        plan.remedies,
+        approval::needs(plan, &State::empty(plan)),
     );
     let mut notice = notice(incident, NoticeKind::NeedsYou, headline, now);
     notice.details = plan_lines(plan);
+    notice.proposes = run.parse().ok();
     notice
+}
+
+/// Some have said yes to a plan that needs more of them.
+pub fn approved_in_part(
+    incident: &Incident,
+    run: &str,
+    plan: &Plan,
+    state: &State,
+    now: Timestamp,
+) -> Notice {
+    let until = plan
+        .approve_until
+        .map_or_else(String::new, |at| format!(" within {}", show_duration(since(at, now))));
+    let headline = format!("{}{until}: quell approve {run}", outcome_line(plan, state));
+    let mut notice = notice(incident, NoticeKind::NeedsYou, headline, now);
+    notice.details = plan_lines(plan);
+    notice.proposes = run.parse().ok();
+    notice
+}
+
+/// A person took it over.
+pub fn taken(incident: &Incident, by: &str, now: Timestamp) -> Notice {
+    let after = show_duration(since(now, incident.opened_at));
+    let id = incident.id;
+    let headline = format!(
+        "taken over by {by} after {after}: quell does nothing more for it until `quell give-back {id}`"
+    );
+    notice(incident, NoticeKind::Acknowledged, headline, now)
+}
+
+/// A person gave it back.
+pub fn given_back(incident: &Incident, by: &str, now: Timestamp) -> Notice {
+    let headline = format!("given back by {by}: quell judges it again");
+    notice(incident, NoticeKind::Progress, headline, now)
 }
 
 /// A run ended, or waits for a person.
@@ -239,6 +282,11 @@ pub fn outcome_line(plan: &Plan, state: &State) -> String {
         | RunState::Expired
         | RunState::Rejected
         | RunState::Observed => format!("{what}: {reason}"),
+        RunState::AwaitingApproval if state.is_approved() => format!(
+            "{what}: approved by {}; needs {}",
+            state.approved_by.join(" and "),
+            approval::needs(plan, state)
+        ),
         RunState::Planned
         | RunState::AwaitingApproval
         | RunState::Running
@@ -332,8 +380,32 @@ pub fn plan_lines(plan: &Plan) -> Vec<String> {
         .iter()
         .enumerate()
         .map(|(index, step)| {
-            let kind = step_line(step);
+            let kind = match (&step.each, plan.lists.get(&index)) {
+                (Some(each), Some(items)) => {
+                    let items: Vec<String> = items.iter().map(item_words).collect();
+                    format!("{}{}", kind_line(&step.what), waves_words(each, &named(&items)))
+                }
+                (Some(_), None) if plan.mode == Mode::Approve => {
+                    format!("{}, which is found when it runs", step_line(step))
+                }
+                _ => step_line(step),
+            };
             format!("step {} {}: {kind}", index + 1, step.name)
+        })
+        .collect()
+}
+
+/// The same with every action as it would be done, where no step before it has to say so first.
+pub fn plan_in_full(plan: &Plan, run: &str) -> Vec<String> {
+    let context = plan::step_context(plan, run, &State::empty(plan));
+    let steps = plan.playbook.steps.iter().enumerate().zip(plan_lines(plan));
+    steps
+        .map(|((index, step), line)| match (&step.what, &step.each) {
+            (What::Action(action), None) => match plan::render_action(action, &context) {
+                Ok(action) => format!("step {} {}: {}", index + 1, step.name, action_line(&action)),
+                Err(_) => line,
+            },
+            _ => line,
         })
         .collect()
 }
@@ -366,6 +438,10 @@ pub fn each_words(each: &Each) -> String {
         Items::Listed(items) => named(items),
         Items::Expression(source) => source.clone(),
     };
+    waves_words(each, &items)
+}
+
+fn waves_words(each: &Each, items: &str) -> String {
     let mut words = format!(" for each of {items}");
     if !each.waves.is_empty() {
         let waves: Vec<String> = each.waves.iter().map(ToString::to_string).collect();
@@ -439,115 +515,4 @@ fn evidence(episode: &Episode) -> Vec<String> {
         ));
     }
     lines
-}
-
-/// One journal entry in words.
-pub fn event_line(plan: &Plan, event: &Event) -> String {
-    let name = |step: &usize, item: &Option<usize>| {
-        let steps = &plan.playbook.steps;
-        let name = steps.get(*step).map_or("?", |step| step.name.as_str());
-        let item = item.map(|item| format!(", item {}", item + 1)).unwrap_or_default();
-        format!("step {}/{} {name}{item}", step + 1, steps.len())
-    };
-    match event {
-        Event::Planned { .. } => format!("planned: {} on {}", plan.playbook.name, plan.target),
-        Event::Approved { by, .. } => format!("approved by {by}"),
-        Event::Rejected { by, reason } => format!("rejected by {by}: {reason}"),
-        Event::Expired => "nobody approved in time".into(),
-        Event::Observed => "mode observe: it would have run".into(),
-        Event::Listed { step, items } => {
-            let each = plan.playbook.steps.get(*step).and_then(|step| step.each.as_ref());
-            let ends = each.map(|each| wave_ends(&each.waves, items.len())).unwrap_or_default();
-            let waves = match ends.as_slice() {
-                [] | [_] => String::new(),
-                ends => {
-                    let ends: Vec<String> = ends.iter().map(ToString::to_string).collect();
-                    format!(" in waves up to {}", ends.join(", "))
-                }
-            };
-            let items: Vec<String> = items.iter().map(item_words).collect();
-            format!("{}: {} items{waves}: {}", name(step, &None), items.len(), named(&items))
-        }
-        Event::StepStarted { step, item, attempt, intent } => {
-            let nth = if *attempt == 1 { String::new() } else { format!(", try {attempt}") };
-            let kind =
-                || plan.playbook.steps.get(*step).map(|it| kind_line(&it.what)).unwrap_or_default();
-            let what = intent.action.as_ref().map_or_else(kind, action_line);
-            format!("{}: {what}{nth}", name(step, item))
-        }
-        Event::StepEnded { step, item, outcome, .. } => {
-            format!("{}: {}", name(step, item), outcome_words(outcome))
-        }
-        Event::StepSkipped { step, item, reason } => {
-            format!("{}: skipped: {reason}", name(step, item))
-        }
-        Event::Looked { step, item, outcome } => {
-            format!("{}, after {item} items: {}", name(step, &None), outcome_words(outcome))
-        }
-        Event::Asked { step, question } => {
-            format!("{}: asks: {}", name(step, &None), short(question))
-        }
-        Event::Answered { by, answers } => {
-            let pairs = answers.iter().map(|(name, it)| format!("{name}={}", item_words(it)));
-            format!("{by} answered {}", pairs.collect::<Vec<_>>().join(" "))
-        }
-        Event::Interrupted => "quell stopped here and went on".into(),
-        Event::ReadBack { seen } => {
-            format!("read back: {} {}", seen.health.as_str(), seen.measured)
-        }
-        Event::Settled { by, happened: true } => format!("{by} says that it happened"),
-        Event::Settled { by, happened: false } => format!("{by} says that it did not happen"),
-        Event::Stopped { why } => format!("stopped: {}", stop_words(why)),
-        Event::VerifyStarted => "verifying".into(),
-        Event::Verified { seen } => format!("{}: {}", seen.health.as_str(), seen.measured),
-        Event::UndoStarted { step, item, intent } => {
-            let what = intent.action.as_ref().map(action_line).unwrap_or_default();
-            format!("undo {}: {what}", name(step, item))
-        }
-        Event::UndoEnded { step, item, outcome } => {
-            format!("undo {}: {}", name(step, item), outcome_words(outcome))
-        }
-    }
-}
-
-fn outcome_words(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Done { summary, .. } => summary.clone(),
-        Outcome::Failed { reason, .. } => format!("failed: {reason}"),
-        Outcome::Denied { reason, .. } => format!("denied: {reason}"),
-        Outcome::Unknown { reason } => format!("outcome unknown: {reason}"),
-    }
-}
-
-fn stop_words(why: &Stop) -> String {
-    match why {
-        Stop::Resolved => "the alert resolved".into(),
-        Stop::AlreadyHealthy { measured } => format!("already healthy: {measured}"),
-        Stop::Refused { guard, reason } => format!("{guard}: {reason}"),
-        Stop::Cancelled { by } => format!("by {by}"),
-    }
-}
-
-/// A rendered action in one line: `http DELETE http://127.0.0.1:8000/cache`.
-pub fn action_line(action: &Action) -> String {
-    let what = match action {
-        Action::Command(command) => match &command.shell {
-            Some(shell) => format!("sh: {shell}"),
-            None => command.argv.join(" "),
-        },
-        Action::Http(call) => {
-            let server = call.server.as_ref().map(|name| format!("{name} ")).unwrap_or_default();
-            format!("{} {server}{}", call.method, call.url)
-        }
-        Action::RedisFlush(flush) => {
-            let database = flush.database.map(|it| format!(" database {it}")).unwrap_or_default();
-            format!("{}{database}", flush.server)
-        }
-        Action::RedisDelete(delete) => {
-            let which = delete.pattern.clone().unwrap_or_else(|| delete.keys.join(" "));
-            format!("{} {which}", delete.server)
-        }
-    };
-    let line: String = what.chars().take(MAX_TEXT).collect();
-    format!("{} {line}", action.kind())
 }

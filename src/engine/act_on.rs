@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::act;
+use crate::decide::approval;
 use crate::decide::credentials;
 use crate::decide::guard;
 use crate::decide::machine::Spot;
@@ -50,6 +51,10 @@ pub async fn still_true(engine: &Engine, claim: &Claim, state: &State) -> Result
     let subject = plan::subject_of(plan, &library.config, rule.map(|it| &**it), episode.opened_at);
     let about = About { rule: &plan.rule, target: &plan.target, incident: plan.incident };
     let around = facts::circumstances(engine, &library, about, now).await?;
+    let files = library.in_force();
+    if let Some(why) = approval::void(files, plan, state, &episode, around.glass.as_ref(), now) {
+        return Ok(StillTrue::Stop(why));
+    }
     let pauses = facts::pauses(engine, &library).await?;
     let windows = &facts::windows(engine, &library).await?;
     let known = Known { windows, pauses, around };

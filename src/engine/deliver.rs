@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
+use crate::decide::audience;
 use crate::decide::channels::Why;
 use crate::decide::link;
 use crate::decide::link::Act;
@@ -14,12 +16,15 @@ use crate::engine::Engine;
 use crate::engine::fallback;
 use crate::library::Library;
 use crate::model::incident::NoticeKind;
+use crate::model::incident::RunId;
+use crate::model::run::RunState;
 use crate::model::time::after;
 use crate::notify;
 use crate::notify::Links;
 use crate::notify::Sent;
 use crate::store::Result;
 use crate::store::outbox::Notification;
+use crate::store::runs::RunRow;
 
 /// A claim outlives the longest delivery.
 const LEASE: Duration = Duration::from_secs(90);
@@ -31,7 +36,7 @@ const AT_ONCE: usize = 16;
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 /// Tries before a notification is dead: about ten minutes.
 const MAX_TRIES: u32 = 10;
-/// An acknowledge link works this long.
+/// Links work this long, and those to a plan no longer than it waits.
 const LINK_LASTS: Duration = Duration::from_hours(24);
 
 /// The loop.
@@ -66,7 +71,7 @@ async fn deliver(engine: &Engine, notification: &Notification) -> Result<()> {
         let error = format!("quell.yml no longer has a channel {name}");
         return dead(engine, &library, notification, &error).await;
     };
-    let links = links(engine, &library, notification);
+    let links = links(engine, &library, notification).await?;
     let instance = instance(&library);
     let sending =
         notify::send(channel, &notification.recipient, &notification.notice, &links, &instance);
@@ -117,24 +122,48 @@ async fn dead(
     Ok(())
 }
 
-fn links(engine: &Engine, library: &Library, notification: &Notification) -> Links {
-    let base = &library.config.external_url;
+async fn links(engine: &Engine, library: &Library, notification: &Notification) -> Result<Links> {
+    let config = &library.config;
     let incident = notification.notice.incident;
-    let kind = notification.notice.kind;
-    let offers = match kind {
+    let offers = match notification.notice.kind {
         NoticeKind::Opened | NoticeKind::NeedsYou | NoticeKind::Progress => true,
         NoticeKind::Acknowledged | NoticeKind::Resolved => false,
     };
-    let link = Link {
-        act: Act::Ack,
-        incident,
-        channel: notification.channel.clone(),
-        expires_at: after(engine.clock.now(), LINK_LASTS),
+    let channel = config.channels.get(&notification.channel);
+    let operator = channel
+        .and_then(|channel| audience::only(config, channel, &notification.recipient))
+        .map_or_else(String::new, |operator| operator.name.clone());
+    let lasts = after(engine.clock.now(), LINK_LASTS);
+    let sign = |act: Act, until: Timestamp| {
+        let link = Link {
+            act,
+            operator: operator.clone(),
+            channel: notification.channel.clone(),
+            message: notification.id,
+            expires_at: until.min(lasts),
+        };
+        format!("{}/act/{}", config.external_url, link::sign(&link, &engine.link_key))
     };
-    Links {
-        incident: format!("{base}/api/v1/incidents/{incident}"),
-        ack: offers.then(|| format!("{base}/act/{}", link::sign(&link, &engine.link_key))),
-    }
+    let decide = match notification.notice.proposes {
+        Some(run) if offers => proposal(engine, run)
+            .await?
+            .map(|(digest, until)| sign(Act::Decide { run, digest }, until)),
+        Some(_) | None => None,
+    };
+    Ok(Links {
+        incident: format!("{}/api/v1/incidents/{incident}", config.external_url),
+        ack: offers.then(|| sign(Act::Ack(incident), lasts)),
+        take: offers.then(|| sign(Act::Take(incident), lasts)),
+        decide,
+    })
+}
+
+/// Digest of a plan that still waits for approval, and until when.
+async fn proposal(engine: &Engine, run: RunId) -> Result<Option<(String, Timestamp)>> {
+    let waits = |row: &RunRow| row.state == RunState::AwaitingApproval;
+    let Some(row) = engine.store.run(run).await?.filter(waits) else { return Ok(None) };
+    let until = engine.store.plan(run).await?.and_then(|plan| plan.approve_until);
+    Ok(until.map(|until| (row.digest, until)))
 }
 
 /// Names this quell in keys that other systems keep: the host of `external_url`.

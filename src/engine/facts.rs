@@ -5,6 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::decide::changed;
+use crate::decide::glass;
+use crate::decide::hands;
 use crate::decide::own;
 use crate::decide::plan::Wanted;
 use crate::decide::respond;
@@ -16,6 +18,7 @@ use crate::library::Library;
 use crate::model::decision::Circumstances;
 use crate::model::decision::Denied;
 use crate::model::decision::Facts;
+use crate::model::decision::Glass;
 use crate::model::decision::Pause;
 use crate::model::decision::Proof;
 use crate::model::decision::Standing;
@@ -85,6 +88,9 @@ pub async fn circumstances(
     let rule = library.all_rules().find(|rule| rule.name == about.rule);
     let quiet = changed::quiet(&library.config, rule.map(|it| &**it));
     let changes = engine.store.changes_since(before(now, quiet)).await?;
+    let incident = engine.store.incident(about.incident).await?;
+    let mut hands = changed::hands(&changes, about.target);
+    hands.extend(incident.as_ref().and_then(hands::at_incident));
     Ok(Circumstances {
         storm: Storm {
             targets: engine.store.troubled_targets(before(now, limits.within)).await?,
@@ -98,8 +104,8 @@ pub async fn circumstances(
         },
         jumps: engine.store.jumps(before(now, JUMPS_KEPT)).await?,
         denied: denied(engine).await?,
-        hands: changed::hands(&changes, about.target),
-        ..Circumstances::default()
+        hands,
+        glass: glass(engine, about, now).await?,
     })
 }
 
@@ -149,6 +155,13 @@ pub async fn windows(engine: &Engine, library: &Library) -> Result<Vec<Window>> 
     let added = engine.store.windows().await?;
     let config = library.config.windows.iter().cloned();
     Ok(config.chain(added.iter().map(OneOff::window)).collect())
+}
+
+/// Break-glass that is in force for a rule, a target or an incident.
+pub async fn glass(engine: &Engine, about: About<'_>, now: Timestamp) -> Result<Option<Glass>> {
+    let About { rule, target, incident } = about;
+    let broken = engine.store.glass_in_force().await?;
+    Ok(glass::in_force(&broken, rule, target, incident, now))
 }
 
 /// What Alertmanager says of the alert now. Alerts of checks, those of quell itself and slots of schedules never went

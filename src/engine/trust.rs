@@ -82,7 +82,7 @@ pub(super) async fn end(
         owed(config, &incident, trust)
     };
     let ending = Ending { policy: &policy, told: &told };
-    let follows = Follows { refusals, ending: Some(ending) };
+    let follows = Follows::of(refusals, Some(ending));
     engine.store.append_with(claim, entry, row, tells, follows).await
 }
 

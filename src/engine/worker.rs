@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
+use crate::decide::approval;
 use crate::decide::audience;
 use crate::decide::guard;
 use crate::decide::machine;
@@ -23,6 +24,7 @@ use crate::engine::WORKERS;
 use crate::engine::act_on;
 use crate::engine::credentials;
 use crate::engine::facts;
+use crate::engine::facts::About;
 use crate::engine::people;
 use crate::engine::trust;
 use crate::model::incident::Owed;
@@ -89,9 +91,8 @@ async fn advance(engine: &Engine, claim: &mut Claim) -> Result<()> {
         let now = engine.clock.now();
         let effect = machine::next(&claim.plan, &state, now);
         if stepping::may_stop(&state)
-            && let Some(by) = engine.store.cancel_requested(claim.run).await?
+            && let Some(why) = engine.store.stop_requested(claim.run).await?
         {
-            let why = Stop::Cancelled { by };
             write(engine, claim, &mut state, Event::Stopped { why }, LEASE).await?;
             continue;
         }
@@ -151,18 +152,27 @@ async fn advance(engine: &Engine, claim: &mut Claim) -> Result<()> {
     }
 }
 
-/// A run that waits for a person or a time stops waiting when its alert has resolved; says whether it did.
+/// A run that waits for a person or a time stops waiting when its alert has resolved, when what it proposes is no longer
+/// what would be done, or when nobody has to approve it any more; says whether it did.
 async fn waits_on(engine: &Engine, claim: &mut Claim, state: &mut State) -> Result<bool> {
     if !stepping::waits_for_alert(&claim.plan, state) {
         return Ok(false);
     }
-    let resolved =
-        engine.store.episode(claim.plan.episode).await?.is_some_and(|episode| !episode.open);
-    if resolved {
-        let why = Stop::Resolved;
-        write(engine, claim, state, Event::Stopped { why }, LEASE).await?;
-    }
-    Ok(resolved)
+    let Some(episode) = engine.store.episode(claim.plan.episode).await? else { return Ok(false) };
+    let event = if !episode.open {
+        Some(Event::Stopped { why: Stop::Resolved })
+    } else if state.phase == Phase::AwaitingApproval {
+        let (plan, now) = (&claim.plan, engine.clock.now());
+        let about = About { rule: &plan.rule, target: &plan.target, incident: plan.incident };
+        let glass = facts::glass(engine, about, now).await?;
+        let library = engine.library.load_full();
+        approval::while_waiting(library.in_force(), plan, &episode, glass.as_ref(), now)
+    } else {
+        None
+    };
+    let Some(event) = event else { return Ok(false) };
+    write(engine, claim, state, event, LEASE).await?;
+    Ok(true)
 }
 
 /// One observation of the verification, and the time until the next. False when the server stops.

@@ -216,6 +216,12 @@ pub enum Spoken {
     },
     /// Stop.
     Cancel,
+    /// Takes the incident over.
+    Take,
+    /// Gives it back.
+    GiveBack,
+    /// Breaks the glass for the rule or the target, for this reason.
+    BreakGlass(String),
 }
 
 /// The word for a verdict.

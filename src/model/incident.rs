@@ -154,6 +154,12 @@ pub struct Incident {
     pub acked_by: String,
     /// When.
     pub acked_at: Option<Timestamp>,
+    /// Who has taken it over, so that automation stays away; empty when nobody has, or it was given back.
+    pub taken_by: String,
+    /// When.
+    pub taken_at: Option<Timestamp>,
+    /// When it was given back last: an acknowledgement before it holds automation back no longer.
+    pub given_back_at: Option<Timestamp>,
     /// Channels that page are told nothing before this; `None`: they are told, or were. Once it has passed, it was
     /// verified fixed in time, and they are told only when that does not last.
     pub held_until: Option<Timestamp>,
@@ -192,6 +198,9 @@ pub struct Notice {
     pub details: Vec<String>,
     /// What was tried, one line each.
     pub tried: Vec<String>,
+    /// The run that waits for approval, which messages link to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposes: Option<RunId>,
     /// Labels of the alert that began it.
     pub labels: Labels,
     /// When the incident began.

@@ -20,6 +20,10 @@ pub struct Playbook {
     pub parameters: BTreeMap<String, Parameter>,
     /// The tier (1–4) an operator needs to approve it.
     pub tier: u8,
+    /// How many operators of that tier must approve it, from 1 to 5.
+    pub approvals: u8,
+    /// An approval is of use this long: the plan was made for what was seen then.
+    pub approve_within: Duration,
     /// The most any rule may do with it.
     pub mode: Mode,
     /// Its own limits.

@@ -107,6 +107,8 @@ pub struct Remedy {
     pub mode: Option<Set<Mode>>,
     /// The tier an operator needs to approve it, above the playbook's own.
     pub tier: Option<u8>,
+    /// How many operators must approve it, above the playbook's own number.
+    pub approvals: Option<u8>,
     /// Where it stands.
     pub place: Place,
 }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::model::decision::Glass;
 use crate::model::incident::EpisodeId;
 use crate::model::incident::IncidentId;
 use crate::model::labels::Labels;
@@ -36,6 +37,13 @@ pub struct Plan {
     pub mode: Mode,
     /// The tier an operator needs to approve it.
     pub tier: u8,
+    /// How many operators of that tier must approve it, from 1.
+    pub approvals: u8,
+    /// The operator who asked for it, whose own approval does not count; empty when no person did.
+    pub proposed_by: String,
+    /// The items of each `for_each` that are known before it begins, by step: part of what is approved. Those of other
+    /// lists are known when an earlier step has found them.
+    pub lists: BTreeMap<usize, Vec<serde_json::Value>>,
     /// The playbook as it was.
     pub playbook: Playbook,
     /// Its parameters, rendered and checked.
@@ -46,6 +54,9 @@ pub struct Plan {
     pub annotations: Labels,
     /// How it is verified, rendered.
     pub verify: Option<Verification>,
+    /// Break-glass that was in force when it was planned, so that nobody has to approve it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub glass: Option<Glass>,
     /// Redundancy group of the target; empty when the rule names none.
     #[serde(default)]
     pub group: String,
@@ -159,6 +170,16 @@ pub enum Stop {
         /// What was measured.
         measured: String,
     },
+    /// What was approved, or proposed, is no longer what would be done.
+    Changed {
+        /// What is different.
+        what: String,
+    },
+    /// A person took the incident over.
+    TakenOver {
+        /// Who.
+        by: String,
+    },
     /// A guard says that it may no longer act.
     Refused {
         /// The guard.
@@ -188,6 +209,13 @@ pub enum Event {
         by: String,
         /// To what.
         digest: String,
+    },
+    /// Break-glass is in force, so nobody has to approve it.
+    Lifted {
+        /// Who broke the glass.
+        by: String,
+        /// Why.
+        reason: String,
     },
     /// A person said no.
     Rejected {
@@ -321,6 +349,7 @@ impl Event {
             | Self::UndoEnded { outcome, .. } => Some(outcome),
             Self::Planned { .. }
             | Self::Approved { .. }
+            | Self::Lifted { .. }
             | Self::Rejected { .. }
             | Self::Expired
             | Self::Observed

@@ -84,12 +84,24 @@ pub(super) fn paragraphs(notice: &Notice) -> Vec<String> {
     paragraphs
 }
 
-/// The link that acknowledges, where there is something to acknowledge.
-pub(super) fn ack_link<'a>(notice: &Notice, links: &'a Links) -> Option<&'a str> {
-    match notice.kind {
-        NoticeKind::Opened | NoticeKind::Progress | NoticeKind::NeedsYou => links.ack.as_deref(),
-        NoticeKind::Acknowledged | NoticeKind::Resolved => None,
-    }
+/// What a person may do from a message, in order: what the link is called, and where it leads.
+pub(super) fn ways<'a>(notice: &Notice, links: &'a Links) -> Vec<(&'static str, &'a str)> {
+    let incident = Some(links.incident.as_str()).filter(|url| !url.is_empty());
+    // the plan that is decided on says more than the incident does
+    let look = match links.decide.as_deref() {
+        Some(decide) => ("Look and approve", Some(decide)),
+        None => ("Look", incident),
+    };
+    let acting = match notice.kind {
+        NoticeKind::Opened | NoticeKind::Progress | NoticeKind::NeedsYou => {
+            [("Acknowledge", links.ack.as_deref()), ("Take over", links.take.as_deref())]
+        }
+        NoticeKind::Acknowledged | NoticeKind::Resolved => {
+            return incident.map(|url| ("Look", url)).into_iter().collect();
+        }
+    };
+    let all = std::iter::once(look).chain(acting);
+    all.filter_map(|(label, url)| Some((label, url?))).collect()
 }
 
 /// A list made fit to show: one line each, neither too long nor too many.
@@ -221,6 +233,15 @@ mod tests {
     }
 
     #[test]
+    fn a_plan_that_waits_is_looked_at_and_decided_on_in_one_place() {
+        let decide = Some("https://quell.example.com/act/DECIDE".to_owned());
+        let notice = notice(NoticeKind::NeedsYou);
+        let links = Links { decide, ..links() };
+        let labels: Vec<&str> = ways(&notice, &links).into_iter().map(|(label, _)| label).collect();
+        assert_eq!(labels, ["Look and approve", "Acknowledge", "Take over"]);
+    }
+
+    #[test]
     fn only_an_open_incident_can_be_acknowledged() {
         for (kind, can) in [
             (NoticeKind::Opened, true),
@@ -229,8 +250,12 @@ mod tests {
             (NoticeKind::Acknowledged, false),
             (NoticeKind::Resolved, false),
         ] {
-            assert_eq!(ack_link(&notice(kind), &links()).is_some(), can, "{kind:?}");
-            assert_eq!(ack_link(&notice(kind), &Links::default()), None, "{kind:?}");
+            let labels: Vec<&str> =
+                ways(&notice(kind), &links()).into_iter().map(|(label, _)| label).collect();
+            let expected =
+                if can { vec!["Look", "Acknowledge", "Take over"] } else { vec!["Look"] };
+            assert_eq!(labels, expected, "{kind:?}");
+            assert_eq!(ways(&notice(kind), &Links::default()), [], "{kind:?}");
         }
     }
 

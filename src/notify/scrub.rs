@@ -19,7 +19,8 @@ const SHORTEST_PART: usize = 8;
 /// A reason on one line, without the credentials of its channel and the acknowledge link.
 pub(super) fn scrub(reason: &str, channel: &Channel, links: &Links) -> String {
     let mut secrets = secrets(channel);
-    secrets.extend(links.ack.iter().flat_map(|ack| of_url(ack)));
+    let acting = [&links.ack, &links.take, &links.decide];
+    secrets.extend(acting.into_iter().flatten().flat_map(|link| of_url(link)));
     secrets.retain(|secret| secret.len() >= SHORTEST);
     // the longest first, so that no rest of a longer one stays
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));

@@ -66,16 +66,14 @@ fn payload(notice: &Notice, links: &Links) -> Value {
         let text = json!({ "type": "mrkdwn", "text": text, "verbatim": true });
         blocks.push(json!({ "type": "section", "text": text }));
     }
-    let buttons: Vec<Value> = [
-        ("Look", Some(links.incident.as_str()).filter(|url| !url.is_empty())),
-        ("Acknowledge", message::ack_link(notice, links)),
-    ]
-    .into_iter()
-    .filter_map(|(label, url)| Some((label, url.filter(|url| url.len() <= MAX_URL)?)))
-    .map(|(label, url)| {
-        json!({ "type": "button", "text": { "type": "plain_text", "text": label }, "url": url })
-    })
-    .collect();
+    let ways = message::ways(notice, links);
+    let buttons: Vec<Value> = ways
+        .into_iter()
+        .filter(|(_, url)| url.len() <= MAX_URL)
+        .map(|(label, url)| {
+            json!({ "type": "button", "text": { "type": "plain_text", "text": label }, "url": url })
+        })
+        .collect();
     if !buttons.is_empty() {
         blocks.push(json!({ "type": "actions", "elements": buttons }));
     }
@@ -136,7 +134,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_is_needed_reads_the_facts_and_has_two_buttons() {
+    async fn who_is_needed_reads_the_facts_and_has_three_buttons() {
         let server = Server::answering(200, &[], "ok").await;
         assert_eq!(sent(&server).await, Sent::Delivered);
         let got = server.only();
@@ -200,6 +198,14 @@ mod tests {
                   },
                   "type": "button",
                   "url": "https://quell.example.com/act/TOKEN"
+                },
+                {
+                  "text": {
+                    "text": "Take over",
+                    "type": "plain_text"
+                  },
+                  "type": "button",
+                  "url": "https://quell.example.com/act/TAKE"
                 }
               ],
               "type": "actions"

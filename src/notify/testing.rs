@@ -36,6 +36,7 @@ pub(super) fn notice(kind: NoticeKind) -> Notice {
             "Needs one person of tier 3 by 10:25.".into(),
         ],
         tried: vec!["restart at 10:02, did not help (11.8 % after 5 min)".into()],
+        proposes: None,
         labels: Labels::from_iter([
             ("alertname", "HighErrorRate"),
             ("service", "api"),
@@ -51,6 +52,8 @@ pub(super) fn links() -> Links {
     Links {
         incident: "https://quell.example.com/incidents/i-381".into(),
         ack: Some("https://quell.example.com/act/TOKEN".into()),
+        take: Some("https://quell.example.com/act/TAKE".into()),
+        decide: None,
     }
 }
 

@@ -26,6 +26,8 @@ struct Body<'a> {
 struct LinksBody<'a> {
     incident: &'a str,
     ack: Option<&'a str>,
+    take: Option<&'a str>,
+    decide: Option<&'a str>,
 }
 
 /// Posts one notice; any 2xx is success. `Idempotency-Key` is the same at every attempt, so that a
@@ -40,8 +42,10 @@ pub(super) async fn send(
     let key = idempotency_key(notice, instance);
     let configured = headers.iter().map(|(name, value)| (name.as_str(), value.reveal()));
     let headers = std::iter::once(("idempotency-key", key.as_str())).chain(configured).collect();
-    let ack = message::ack_link(notice, links);
-    let links = LinksBody { incident: &links.incident, ack };
+    let ways = message::ways(notice, links);
+    let way = |label: &str| ways.iter().find(|it| it.0 == label).map(|it| it.1);
+    let (ack, take) = (way("Acknowledge"), way("Take over"));
+    let links = LinksBody { incident: &links.incident, ack, take, decide: way("Look and approve") };
     let body = match serde_json::to_vec(&Body { version: 1, instance, notice, links }) {
         Ok(body) => body,
         Err(error) => return Sent::refused(format!("the notice is not JSON: {error}")),
@@ -93,7 +97,9 @@ mod tests {
           "instance": "quell.example.com",
           "links": {
             "ack": "https://quell.example.com/act/TOKEN",
-            "incident": "https://quell.example.com/incidents/i-381"
+            "decide": null,
+            "incident": "https://quell.example.com/incidents/i-381",
+            "take": "https://quell.example.com/act/TAKE"
           },
           "notice": {
             "at": "2026-01-05T10:12:00.25Z",

@@ -11,6 +11,7 @@ use super::World;
 use super::happening::What;
 use super::script::Seen;
 use super::script::Tried;
+use crate::decide::approval;
 use crate::decide::audience;
 use crate::decide::credentials;
 use crate::decide::guard;
@@ -108,7 +109,7 @@ impl World<'_> {
             round,
             past,
             outcome: String::new(),
-            cancelled_by: None,
+            stop: None,
             in_flight: None,
             claim: 0,
         };
@@ -137,20 +138,20 @@ impl World<'_> {
             let Some(work) = self.runs.get(&id) else { return };
             let plan = Arc::clone(&work.plan);
             if stepping::may_stop(&work.state)
-                && let Some(by) = work.cancelled_by.clone()
+                && let Some(why) = work.stop.clone()
             {
-                self.write(id, Event::Stopped { why: Stop::Cancelled { by } });
+                self.write(id, Event::Stopped { why });
                 continue;
             }
             match machine::next(&plan, &work.state, now) {
                 Effect::Over => return,
                 Effect::AskPerson => {
-                    if !self.learns_of_resolution(id) {
+                    if !self.waits_no_longer(id) {
                         return;
                     }
                 }
                 Effect::Sleep { until } => {
-                    if !self.learns_of_resolution(id) {
+                    if !self.waits_no_longer(id) {
                         return self.wake_run(id, until);
                     }
                 }
@@ -242,15 +243,25 @@ impl World<'_> {
         }
     }
 
-    /// A run that waits for approval or an answer stops when its alert has resolved; says whether it did.
-    fn learns_of_resolution(&mut self, id: RunId) -> bool {
+    /// A run that waits for approval or an answer stops waiting when its alert has resolved, when what it proposes is no
+    /// longer what would be done, or when nobody has to approve it any more; says whether it did.
+    fn waits_no_longer(&mut self, id: RunId) -> bool {
         let Some(work) = self.runs.get(&id) else { return false };
-        let open = self.episode_of(&work.plan).is_none_or(|episode| episode.open);
-        let stops = !open && stepping::waits_for_alert(&work.plan, &work.state);
-        if stops {
-            self.write(id, Event::Stopped { why: Stop::Resolved });
+        if !stepping::waits_for_alert(&work.plan, &work.state) {
+            return false;
         }
-        stops
+        let Some(episode) = self.episode_of(&work.plan) else { return false };
+        let event = if !episode.open {
+            Some(Event::Stopped { why: Stop::Resolved })
+        } else if work.state.phase == Phase::AwaitingApproval {
+            let glass = self.glass_for(&work.plan);
+            approval::while_waiting(self.files(), &work.plan, &episode, glass.as_ref(), self.now)
+        } else {
+            None
+        };
+        let Some(event) = event else { return false };
+        self.write(id, event);
+        true
     }
 
     /// Begins a step; `Some` when it has to wait until then.
@@ -265,6 +276,11 @@ impl World<'_> {
         let subject = plan::subject_of(&plan, self.config, rule.as_deref(), episode.opened_at);
         let pauses = self.pauses.clone();
         let around = self.circumstances(&plan.rule, &plan.target, plan.incident);
+        let glass = around.glass.as_ref();
+        if let Some(why) = approval::void(self.files(), &plan, state, &episode, glass, now) {
+            self.write(id, Event::Stopped { why });
+            return None;
+        }
         let known = Known { windows: &self.windows, pauses, around };
         let Recheck { mut facts, standing, precheck, proofs, population } =
             stepping::recheck(&plan, &subject, state, &episode, known, now);
@@ -436,8 +452,7 @@ impl World<'_> {
             work.entries.push(entry.clone());
         }
         let incident = self.incidents.get(&plan.incident).map(|trouble| &trouble.incident);
-        let told = matches!(entry.event, Event::Rejected { .. });
-        let notice = incident.filter(|_| !told).and_then(|incident| {
+        let notice = incident.and_then(|incident| {
             stepping::news(incident, &id.to_string(), &plan, &before, &work.state, now)
         });
         let event = Box::new(entry.event);

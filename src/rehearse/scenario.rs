@@ -21,6 +21,7 @@ use super::script::Seen;
 use super::script::Tried;
 use super::script::Which;
 use super::script::contains;
+use crate::decide::glass;
 use crate::decide::tell;
 use crate::library::Library;
 use crate::library::Span;
@@ -269,6 +270,14 @@ fn deed(world: &mut World<'_>, began: Timestamp, deed: &Deed) -> Result<(), Stri
             let about = About { rule: rule.clone(), target: target.clone() };
             let word = match word {
                 Spoken::Acknowledge => return world.acknowledge(by, &about),
+                Spoken::Take => return world.take_over(by, &about),
+                Spoken::GiveBack => return world.give_back(by, &about),
+                Spoken::BreakGlass(reason) => {
+                    let target = target.as_ref().map(|name| format!("target:{name}"));
+                    let rule = rule.as_ref().map(|name| format!("rule:{name}"));
+                    let scope = rule.or(target).unwrap_or_default();
+                    return world.break_glass(by, &scope, reason, glass::SILENT);
+                }
                 Spoken::Approve => Word::Approve,
                 Spoken::Reject(reason) => Word::Reject(reason.clone()),
                 Spoken::Answer(happened) => Word::Answer(*happened),

@@ -10,7 +10,9 @@ use jiff::Timestamp;
 use super::Due;
 use super::World;
 use crate::decide::changed;
+use crate::decide::glass;
 use crate::decide::guard::Limits;
+use crate::decide::hands;
 use crate::decide::own;
 use crate::decide::page;
 use crate::decide::plan;
@@ -269,10 +271,14 @@ impl World<'_> {
     /// What holds around a case.
     pub(super) fn circumstances(
         &mut self,
-        _rule: &str,
+        rule: &str,
         target: &str,
-        _incident: IncidentId,
+        incident: IncidentId,
     ) -> Circumstances {
+        let glass = glass::in_force(&self.broken, rule, target, incident, self.now);
+        let at_it = self.incidents.get(&incident);
+        let mut hands = changed::hands(&self.changes, target);
+        hands.extend(at_it.and_then(|trouble| hands::at_incident(&trouble.incident)));
         let watchdog = match (&self.config.watchdog, self.script.watchdog_gone) {
             (None, _) => Watchdog::NotWatched,
             (Some(_), None) => Watchdog::Seen(Duration::ZERO),
@@ -283,8 +289,8 @@ impl World<'_> {
             watchdog,
             jumps: self.around.jumps.clone(),
             denied: self.denied.clone(),
-            hands: changed::hands(&self.changes, target),
-            ..Circumstances::default()
+            hands,
+            glass,
         }
     }
 

@@ -23,6 +23,8 @@ use crate::store::flag;
 use crate::store::instant;
 use crate::store::instant_or_none;
 use crate::store::json;
+use crate::store::links::UsedLink;
+use crate::store::links::use_up;
 use crate::store::micros;
 use crate::store::micros_or_none;
 use crate::store::next_ids;
@@ -79,26 +81,7 @@ impl Store {
                 Some(_) => NEVER,
                 None => ack_within.map_or(NEVER, |within| micros(after(new.opened_at, within))),
             };
-            let ack_within = ack_within.map_or(0, |within| within.as_micros());
-            sqlx::query(
-                "INSERT INTO incidents (id, rule, group_key, title, severity, labels, status, escalated,
-                   opened_at, resolved_at, acked_by, acked_at, held_until, ack_within, due_at, attempt)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9, '', 0, $10, $11, $12, 0)",
-            )
-            .bind(id)
-            .bind(new.rule.as_str())
-            .bind(plain(&new.group_key))
-            .bind(plain(&new.title))
-            .bind(plain(&new.severity))
-            .bind(to_json(&new.labels)?)
-            .bind(new.status.as_str())
-            .bind(micros(new.opened_at))
-            .bind(micros_or_none(new.resolved_at))
-            .bind(micros_or_none(new.held_until))
-            .bind(i64::try_from(ack_within).unwrap_or(i64::MAX))
-            .bind(due)
-            .execute(&mut *tx)
-            .await?;
+            insert_incident(&mut tx, &found, ack_within, due).await?;
             owe(&mut tx, owed(&found), self.now()).await?;
         } else if let Some(until) = new.held_until.filter(|until| *until > new.opened_at) {
             sqlx::query(
@@ -257,26 +240,12 @@ impl Store {
         let acked = done.rows_affected() == 1;
         if acked {
             if let Some(digest) = link {
-                sqlx::query("INSERT INTO used_links (digest, by_whom, at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
-                    .bind(digest)
-                    .bind(by)
-                    .bind(micros(now))
-                    .execute(&mut *tx)
-                    .await?;
+                use_up(&mut tx, UsedLink { digest, by }, now).await?;
             }
             owe(&mut tx, owed(&incident), now).await?;
         }
         commit(tx).await?;
         Ok((incident, acked))
-    }
-
-    /// Who used a link, and when.
-    pub async fn link_used(&self, digest: &str) -> Result<Option<(String, Timestamp)>> {
-        let row = sqlx::query("SELECT by_whom, at FROM used_links WHERE digest = $1")
-            .bind(digest)
-            .fetch_optional(&self.reader)
-            .await?;
-        row.map(|row| Ok((text(&row, "by_whom")?, instant(&row, "at")?))).transpose()
     }
 
     /// Claims an open incident that nobody has acknowledged in time, or whose held page is to be sent.
@@ -371,6 +340,36 @@ impl Store {
     }
 }
 
+/// Writes a new incident, which is due then.
+pub(super) async fn insert_incident(
+    tx: &mut Transaction,
+    new: &Incident,
+    ack_within: Option<Duration>,
+    due: i64,
+) -> Result<()> {
+    let ack_within = ack_within.map_or(0, |within| within.as_micros());
+    sqlx::query(
+        "INSERT INTO incidents (id, rule, group_key, title, severity, labels, status, escalated,
+           opened_at, resolved_at, acked_by, acked_at, held_until, ack_within, due_at, attempt)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $9, '', 0, $10, $11, $12, 0)",
+    )
+    .bind(new.id.0)
+    .bind(new.rule.as_str())
+    .bind(plain(&new.group_key))
+    .bind(plain(&new.title))
+    .bind(plain(&new.severity))
+    .bind(to_json(&new.labels)?)
+    .bind(new.status.as_str())
+    .bind(micros(new.opened_at))
+    .bind(micros_or_none(new.resolved_at))
+    .bind(micros_or_none(new.held_until))
+    .bind(i64::try_from(ack_within).unwrap_or(i64::MAX))
+    .bind(due)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
 /// Ends the hold of a page, if there is one: from now on somebody must acknowledge within the time of the severity. Called
 /// with everything that needs a person, in the transaction that says so.
 pub(super) async fn release_page(
@@ -391,7 +390,7 @@ pub(super) async fn release_page(
     Ok(done.rows_affected() == 1)
 }
 
-fn incident(row: &AnyRow) -> Result<Incident> {
+pub(super) fn incident(row: &AnyRow) -> Result<Incident> {
     let status = match text(row, "status")?.as_str() {
         "open" => IncidentStatus::Open,
         "acknowledged" => IncidentStatus::Acknowledged,
@@ -411,6 +410,9 @@ fn incident(row: &AnyRow) -> Result<Incident> {
         resolved_at: instant_or_none(row, "resolved_at")?,
         acked_by: text(row, "acked_by")?,
         acked_at: instant_or_none(row, "acked_at")?,
+        taken_by: text(row, "taken_by")?,
+        taken_at: instant_or_none(row, "taken_at")?,
+        given_back_at: instant_or_none(row, "given_back_at")?,
         held_until: instant_or_none(row, "held_until")?,
     })
 }

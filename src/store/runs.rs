@@ -35,6 +35,8 @@ use crate::store::facts::run_state;
 use crate::store::instant;
 use crate::store::instant_or_none;
 use crate::store::json;
+use crate::store::links::UsedLink;
+use crate::store::links::use_up;
 use crate::store::micros;
 use crate::store::next_ids;
 use crate::store::number;
@@ -104,6 +106,15 @@ pub struct Follows<'a> {
     pub refusals: &'a [Refusal],
     /// For an entry that ends the run: how the trust in its rule is judged.
     pub ending: Option<Ending<'a>>,
+    /// The link by which a person's word came, which is used up by it.
+    pub(super) link: Option<UsedLink<'a>>,
+}
+
+impl<'a> Follows<'a> {
+    /// What follows from an entry that no person wrote.
+    pub fn of(refusals: &'a [Refusal], ending: Option<Ending<'a>>) -> Self {
+        Self { refusals, ending, link: None }
+    }
 }
 
 /// What an append leaves in the run's row.
@@ -236,7 +247,7 @@ impl Store {
         owed: Vec<Owed>,
         refusals: &[Refusal],
     ) -> Result<()> {
-        self.append_with(claim, entry, row, owed, Follows { refusals, ending: None }).await
+        self.append_with(claim, entry, row, owed, Follows { refusals, ..Follows::default() }).await
     }
 
     /// As [`Store::append`], with what follows from the entry, in the same transaction.
@@ -248,7 +259,7 @@ impl Store {
         owed: Vec<Owed>,
         follows: Follows<'_>,
     ) -> Result<()> {
-        let Follows { refusals, ending } = follows;
+        let Follows { refusals, ending, link } = follows;
         let (body, head) = chained(claim.run, &claim.head, &entry)?;
         let mut tx = self.begin().await?;
         let ended = row.state.is_final();
@@ -286,6 +297,9 @@ impl Store {
         }
         write_event(&mut tx, claim.run, &entry, &body, &head).await?;
         deny(&mut tx, claim.run, &claim.plan.playbook.name, refusals, entry.at).await?;
+        if let Some(link) = link {
+            use_up(&mut tx, link, entry.at).await?;
+        }
         if ended {
             // whoever waits for the end of this run: the episodes of its incident are judged again
             sqlx::query(
@@ -376,6 +390,19 @@ impl Store {
         )
         .bind(micros(self.now()))
         .bind(episode.0)
+        .execute(&self.writer)
+        .await?;
+        Ok(())
+    }
+
+    /// Makes all runs that wait for approval due now: files were reloaded, so that a plan may no longer be what would be
+    /// done. A worker that is about to let go of one does so without effect.
+    pub async fn wake_proposals(&self) -> Result<()> {
+        sqlx::query(
+            "UPDATE runs SET due_at = $1, attempt = attempt + 1
+             WHERE is_final = 0 AND state = 'awaiting approval'",
+        )
+        .bind(micros(self.now()))
         .execute(&self.writer)
         .await?;
         Ok(())

@@ -6,6 +6,7 @@ mod control;
 mod credentials;
 mod explain;
 mod fixture;
+mod hands;
 mod incident;
 mod measures;
 mod once;

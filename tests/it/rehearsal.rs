@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use quell::app::App;
 use quell::clock::Clock;
 use quell::decide::changed;
+use quell::decide::glass;
 use quell::decide::respond;
 use quell::decide::tell;
 use quell::decide::trust;
@@ -42,7 +43,9 @@ use quell::rehearse::script::Seen;
 use quell::rehearse::script::Tried;
 use quell::rehearse::script::Which;
 use quell::store::people::Speaker;
+use quell::store::people::Spoken;
 use quell::store::people::Word as StoredWord;
+use quell::store::runs::RunRow;
 use tempfile::TempDir;
 
 use crate::support::recorder::Answer;
@@ -63,6 +66,10 @@ rules:
     match: [alertname="Errors", service=~"edge.*"]
     target: service/{{ labels.service }}
     response: [{ playbook: call }]
+  - name: pair
+    match: [alertname="Errors", service="pair"]
+    target: service/pair
+    response: [{ playbook: restart, with: { unit: pair }, mode: approve, approvals: 2 }]
     verify:
       command: { shell: "echo >> FOLDER/looks; exit $(cat FOLDER/probe)" }
       within: 35s
@@ -140,8 +147,12 @@ enum Say {
     /// Steps exit with this.
     Exits(u8),
     Approve,
+    ApproveAs(&'static str),
     Reject,
     Acknowledge,
+    Take,
+    GiveBack,
+    BreakGlass(&'static str, u64),
     Cancel,
     Pause,
     Resume,
@@ -242,27 +253,39 @@ impl Real {
             Say::Resolve(service) => self.deliver(resolved(service, now)).await,
             Say::Sees(code) => write(self.folder.path(), "probe", code),
             Say::Exits(code) => write(self.folder.path(), "step", code),
-            Say::Approve => {
-                let digest = runs[0].digest.clone();
-                store
-                    .say(
-                        runs[0].id,
-                        Speaker { name: "dana", tier: 4 },
-                        StoredWord::Approve { digest },
-                    )
-                    .await
-                    .unwrap();
-            }
+            Say::Approve => self.word(&runs[0], "dana", approve(&runs[0])).await,
+            Say::ApproveAs(who) => self.word(&runs[0], who, approve(&runs[0])).await,
             Say::Reject => {
-                let reason = "no".to_owned();
-                store
-                    .say(
-                        runs[0].id,
-                        Speaker { name: "dana", tier: 4 },
-                        StoredWord::Reject { reason },
-                    )
-                    .await
-                    .unwrap();
+                let word = StoredWord::Reject { reason: "no".to_owned() };
+                self.word(&runs[0], "dana", word).await;
+            }
+            Say::Take | Say::GiveBack => {
+                let incident = store.incidents(None, None, 1).await.unwrap()[0].id;
+                let library = self.app.engine.library.load_full();
+                let told = store.channels_told(incident).await.unwrap();
+                let take = matches!(say, Say::Take);
+                let owed = |it: &quell::model::incident::Incident| {
+                    let notice = if take {
+                        tell::taken(it, "dana", now)
+                    } else {
+                        tell::given_back(it, "dana", now)
+                    };
+                    quell::decide::audience::to_channels(&library.config, &notice, &told)
+                };
+                let (_, done) = if take {
+                    store.take_incident(incident, "dana", None, owed).await.unwrap()
+                } else {
+                    store.give_back_incident(incident, owed).await.unwrap()
+                };
+                assert!(done);
+            }
+            Say::BreakGlass(scope, seconds) => {
+                let config = &self.app.engine.library.load_full().config;
+                let lasts = Duration::from_secs(seconds);
+                let asked = glass::Asked { scope, by: ("dana", 4), reason: "outage", lasts };
+                let new = glass::ask(config, asked, now).unwrap();
+                let make = |it: &_| (glass::incident(it), glass::told(config, it));
+                store.break_glass(&new, make).await.unwrap();
             }
             Say::Acknowledge => {
                 let incident = store.incidents(None, None, 1).await.unwrap()[0].id;
@@ -303,6 +326,13 @@ impl Real {
             }
         }
         self.app.engine.wake.all();
+    }
+
+    async fn word(&self, run: &RunRow, name: &str, word: StoredWord) {
+        let library = self.app.engine.library.load_full();
+        let speaker = Speaker { name, tier: 4, link: None };
+        let owed = |spoken: &Spoken<'_>| spoken.owed(&library.config);
+        self.app.engine.store.say(run.id, speaker, word, owed).await.unwrap();
     }
 
     async fn deliver(&self, alert: Alert) {
@@ -352,6 +382,10 @@ impl Log {
     }
 }
 
+fn approve(run: &RunRow) -> StoredWord {
+    StoredWord::Approve { digest: run.digest.clone() }
+}
+
 fn write(folder: &Path, name: &str, code: u8) {
     // whole or not at all: a process may be reading it
     let new = folder.join(format!("{name}.new"));
@@ -398,7 +432,10 @@ fn rehearse(world: &mut World<'_>, say: Say) {
             let health = [Health::Healthy, Health::Unhealthy, Health::Unknown][usize::from(code)];
             let seen =
                 Observation { health, measured: format!("exit {code} in 3 ms"), denied: false };
-            world.script(now, |script| script.probe(Seen::Rule("api"), seen));
+            for rule in ["api", "pair"] {
+                let seen = seen.clone();
+                world.script(now, |script| script.probe(Seen::Rule(rule), seen));
+            }
         }
         Say::Exits(code) => {
             let which = Which { playbook: None, step: None, nth: None, undo: false };
@@ -409,7 +446,13 @@ fn rehearse(world: &mut World<'_>, say: Say) {
         }
         Say::Approve => world.say("dana", &about, Word::Approve).unwrap(),
         Say::Reject => world.say("dana", &about, Word::Reject("no".into())).unwrap(),
+        Say::ApproveAs(who) => world.say(who, &about, Word::Approve).unwrap(),
         Say::Acknowledge => world.acknowledge("dana", &about).unwrap(),
+        Say::Take => world.take_over("dana", &about).unwrap(),
+        Say::GiveBack => world.give_back("dana", &about).unwrap(),
+        Say::BreakGlass(scope, seconds) => {
+            world.break_glass("dana", scope, "outage", Duration::from_secs(seconds)).unwrap();
+        }
         Say::Cancel => world.say("dana", &about, Word::Cancel).unwrap(),
         Say::Pause => world.pause("all", "dana", ""),
         Say::Resume => world.resume("all").unwrap(),
@@ -684,4 +727,63 @@ async fn what_cannot_be_seen_and_what_no_rule_takes() {
 async fn g19_a_refused_credential_holds_what_uses_it_and_is_told() {
     let script = [(7, Say::Fire("edge-a")), (100, Say::Fire("edge-b"))];
     agree(&script, 300).await;
+}
+
+#[tokio::test]
+async fn g11_two_people_approve_and_the_glass_is_broken() {
+    let script = [
+        (7, Say::Fire("pair")),
+        (60, Say::ApproveAs("dana")),
+        (90, Say::ApproveAs("erin")),
+        (200, Say::Resolve("pair")),
+    ];
+    agree(&script, 300).await;
+    let script = [
+        (7, Say::Fire("pair")),
+        (60, Say::ApproveAs("dana")),
+        (70, Say::BreakGlass("rule:pair", 600)),
+        (90, Say::Sees(0)),
+    ];
+    agree(&script, 800).await;
+}
+
+#[tokio::test]
+async fn g11_a_run_planned_behind_broken_glass_needs_nobody() {
+    let script = [
+        (3, Say::BreakGlass("target:service/pair", 300)),
+        (7, Say::Fire("pair")),
+        (60, Say::Sees(0)),
+    ];
+    agree(&script, 400).await;
+}
+
+#[tokio::test]
+async fn g15_a_person_takes_over_between_two_steps_and_gives_back() {
+    let script =
+        [(7, Say::Fire("api")), (50, Say::Take), (200, Say::GiveBack), (400, Say::Resolve("api"))];
+    agree(&script, 500).await;
+}
+
+#[tokio::test]
+async fn g15_what_a_person_took_over_is_not_begun_until_it_is_given_back() {
+    let script = [
+        (7, Say::Fire("pair")),
+        (20, Say::Take),
+        (100, Say::GiveBack),
+        (130, Say::ApproveAs("erin")),
+        (140, Say::Reject),
+    ];
+    agree(&script, 300).await;
+}
+
+#[tokio::test]
+async fn g15_an_acknowledgement_makes_an_automatic_remedy_a_proposal() {
+    let script = [(7, Say::Fire("api")), (20, Say::Acknowledge), (100, Say::Approve)];
+    agree(&script, 400).await;
+}
+
+#[tokio::test]
+async fn g15_an_acknowledgement_while_a_remedy_is_at_work_lets_it_end_and_proposes_the_next() {
+    let script = [(7, Say::Fire("api")), (50, Say::Acknowledge), (250, Say::Approve)];
+    agree(&script, 500).await;
 }

@@ -7,6 +7,7 @@ mod claims;
 mod credentials;
 mod decisions;
 mod durability;
+mod hands;
 mod incidents;
 mod ingest;
 mod leases;
@@ -196,6 +197,9 @@ fn incident(rule: &str, group: &str) -> Incident {
         resolved_at: None,
         acked_by: String::new(),
         acked_at: None,
+        taken_by: String::new(),
+        taken_at: None,
+        given_back_at: None,
         held_until: None,
     }
 }
@@ -221,6 +225,7 @@ fn owed(incident: IncidentId, channel: &str, headline: &str) -> Owed {
             headline: headline.into(),
             details: Vec::new(),
             tried: Vec::new(),
+            proposes: None,
             labels: Labels::default(),
             opened_at: at(0),
             at: at(0),
@@ -255,11 +260,16 @@ fn plan(target: &str, incident: IncidentId, episode: EpisodeId) -> Plan {
         target: target.into(),
         mode: Mode::Auto,
         tier: 2,
+        approvals: 1,
+        proposed_by: String::new(),
+        lists: BTreeMap::new(),
         playbook: Playbook {
             name: "restart".into(),
             description: "it's “restarted” \\ at once".into(),
             parameters: BTreeMap::new(),
             tier: 2,
+            approvals: 1,
+            approve_within: Duration::from_hours(1),
             mode: Mode::Auto,
             limits: PlaybookLimits::default(),
             acts_on: Vec::new(),
@@ -274,6 +284,7 @@ fn plan(target: &str, incident: IncidentId, episode: EpisodeId) -> Plan {
         labels: Labels::default(),
         annotations: Labels::default(),
         verify: None,
+        glass: None,
         group: String::new(),
         left_version: String::new(),
         approve_until: None,

@@ -5,9 +5,11 @@ use serde_json::json;
 
 use crate::api::testing::Quell;
 use crate::api::testing::Reply;
+use crate::api::testing::WEBHOOK;
 use crate::api::testing::config;
 use crate::api::testing::playbook;
 use crate::library::Library;
+use crate::model::incident::EpisodeId;
 use crate::model::incident::IncidentId;
 use crate::model::incident::NoticeKind;
 use crate::model::incident::RunId;
@@ -77,16 +79,103 @@ async fn an_approval_needs_the_tier_and_the_digest_of_what_was_looked_at() {
 
 #[tokio::test]
 async fn a_rejection_keeps_its_reason_and_ends_the_run() {
-    for (body, reason) in
-        [(r#"{"reason":"deploy first"}"#, "deploy first"), ("", "no reason given")]
-    {
-        let quell = plain().await;
-        quell.awaiting_approval().await;
+    let quell = plain().await;
+    quell.awaiting_approval().await;
+    for body in ["", r#"{"reason":" "}"#] {
         let reply = erin(&quell, "/api/v1/runs/r-1/reject", body).await;
-        assert_eq!(reply.json()["run"]["state"], "rejected", "{}", reply.text);
-        let outcome = reply.json()["run"]["outcome"].as_str().unwrap().to_owned();
-        assert!(outcome.contains("erin") && outcome.contains(reason), "{outcome}");
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(reply.problem(), @"400 /errors/Q0513 request not understood: say why r-1 is rejected: people are told the reason");
+        }
     }
+    let reply = erin(&quell, "/api/v1/runs/r-1/reject", r#"{"reason":"deploy first"}"#).await;
+    assert_eq!(reply.json()["run"]["state"], "rejected", "{}", reply.text);
+    let outcome = reply.json()["run"]["outcome"].as_str().unwrap().to_owned();
+    assert!(outcome.contains("rejected by erin: deploy first"), "{outcome}");
+    let told = quell.state.store.notifications_of(IncidentId(1)).await.unwrap();
+    assert!(told.last().unwrap().notice.headline.ends_with("rejected by erin: deploy first"));
+}
+
+#[tokio::test]
+async fn g11_two_people_approve_and_one_of_them_twice_does_not() {
+    let quell = plain().await;
+    let digest = quell.awaiting(2).await;
+    let body = json!({ "digest": digest }).to_string();
+    let path = "/api/v1/runs/r-1/approve";
+    let first = quell.post(path, &body).await;
+    assert_eq!(first.json()["run"]["state"], "awaiting approval", "{}", first.text);
+    insta::assert_snapshot!(first.json()["run"]["outcome"].as_str().unwrap(), @"restart on kubernetes/prod/deployment/api: approved by dana; needs one more person of tier 3");
+    insta::assert_snapshot!(quell.post(path, &body).await.problem(), @"409 /errors/Q0509 not possible now: dana has approved already; it needs one more person of tier 3");
+    assert_eq!(quell.state.store.journal(RunId(1)).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn g11_what_an_operator_posts_is_asked_for_by_them() {
+    let quell = plain().await;
+    let alert = r#"{"alerts":[{"status":"firing","labels":{"alertname":"Down"}}]}"#;
+    let headers = [("authorization", "Bearer dana-token"), ("content-type", "application/json")];
+    assert_eq!(quell.send("POST", WEBHOOK, &headers, alert).await.status, 200);
+    let episode = quell.state.store.episode(EpisodeId(1)).await.unwrap().unwrap();
+    assert_eq!(episode.source, "operator:dana");
+}
+
+#[tokio::test]
+async fn g15_an_incident_is_taken_over_once_and_given_back() {
+    let quell = plain().await;
+    quell.awaiting_approval().await;
+    let path = |what: &str| format!("/api/v1/incidents/i-1/{what}");
+    let taken = quell.post(&path("take"), "").await.json();
+    assert_eq!((&taken["taken"], &taken["incident"]["taken_by"]), (&json!(true), &json!("dana")));
+    assert_eq!(taken["incident"]["acked_by"], "dana", "it is acknowledged, too");
+    let second = erin(&quell, &path("take"), "").await.json();
+    assert_eq!(
+        (&second["taken"], &second["incident"]["taken_by"]),
+        (&json!(false), &json!("dana"))
+    );
+    assert_eq!(quell.get("/api/v1/runs/r-1").await.json()["cancelled_by"], "dana");
+    let back = erin(&quell, &path("give-back"), "").await.json();
+    assert_eq!(back["incident"]["taken_by"], "");
+    let told = quell.state.store.notifications_of(IncidentId(1)).await.unwrap();
+    let told: Vec<&str> = told.iter().map(|it| it.notice.headline.as_str()).collect();
+    insta::assert_debug_snapshot!(told, @r#"
+    [
+        "is firing",
+        "taken over by dana after 12m: quell does nothing more for it until `quell give-back i-1`",
+        "given back by erin: quell judges it again",
+    ]
+    "#);
+    insta::assert_snapshot!(quell.post(&path("give-back"), "").await.problem(), @"409 /errors/Q0509 not possible now: nobody has taken i-1 over");
+    insta::assert_snapshot!(quell.post("/api/v1/incidents/i-9/take", "").await.problem(), @"404 /errors/Q0507 no such thing: there is no incident i-9");
+}
+
+#[tokio::test]
+async fn g11_the_glass_is_broken_for_a_reason_by_tier_4_for_a_time_and_with_a_page() {
+    let mut config = config();
+    config.operators[0].tier = 4;
+    let quell = Quell::configured(config.clone()).await;
+    let path = "/api/v1/break-glass";
+    let body = |lasts: &str, reason: &str| {
+        json!({ "scope": "target:db/main", "for": lasts, "reason": reason }).to_string()
+    };
+    insta::assert_snapshot!(erin(&quell, path, &body("30m", "outage")).await.problem(), @"403 /errors/Q0506 not allowed: breaking the glass needs an operator of tier 4, and erin has tier 1");
+    insta::assert_snapshot!(quell.post(path, &body("61m", "outage")).await.problem(), @"400 /errors/Q0513 request not understood: break-glass lasts from 1s to 1h, got 1h1m");
+    insta::assert_snapshot!(quell.post(path, &body("0s", "outage")).await.problem(), @"400 /errors/Q0513 request not understood: break-glass lasts from 1s to 1h, got 0s");
+    insta::assert_snapshot!(quell.post(path, &body("30m", "  ")).await.problem(), @"400 /errors/Q0513 request not understood: say why the glass is broken: everybody is told the reason");
+    insta::assert_snapshot!(quell.post(path, r#"{"scope":"all","reason":"x"}"#).await.problem(), @"400 /errors/Q0513 request not understood: expected rule:NAME, target:NAME or incident:i-12, got `all`");
+    insta::assert_snapshot!(quell.post(path, r#"{"scope":"rule:none","reason":"x"}"#).await.problem(), @"400 /errors/Q0513 request not understood: there is no rule `none`; GET /api/v1/rules lists them");
+    assert_eq!(quell.get(path).await.json()["items"], json!([]));
+    let broken = quell.post(path, &body("1h", "outage")).await;
+    insta::assert_snapshot!(broken.text, @r#"{"glass":{"at":"2026-11-21T02:40:00Z","by":"dana","ended_at":null,"ended_by":"","id":1,"incident":"i-1","reason":"outage","scope":"target:db/main","until":"2026-11-21T03:40:00Z"}}"#);
+    let told = quell.state.store.notifications_of(IncidentId(1)).await.unwrap();
+    insta::assert_snapshot!(told[0].notice.headline, @"dana broke the glass for target:db/main for 1h: outage");
+    assert_eq!(told[0].notice.kind, NoticeKind::NeedsYou);
+    assert_eq!(quell.get(path).await.json()["items"][0]["in_force"], true);
+    let revoked = erin(&quell, "/api/v1/break-glass/1/revoke", "").await;
+    assert_eq!(revoked.json()["glass"]["ended_by"], "erin", "anybody may end it");
+    assert_eq!(quell.get(path).await.json()["items"][0]["in_force"], false);
+    insta::assert_snapshot!(quell.post("/api/v1/break-glass/1/revoke", "").await.problem(), @"409 /errors/Q0509 not possible now: break-glass 1 is over since 2026-11-21T02:40:00Z");
+    config.channels.clear();
+    let silent = Quell::configured(config).await;
+    insta::assert_snapshot!(silent.post(path, &body("30m", "outage")).await.problem(), @"400 /errors/Q0513 request not understood: breaking the glass pages people, and quell.yml has no channel: add one under `channels:`");
 }
 
 #[tokio::test]
@@ -108,7 +197,8 @@ async fn a_cancellation_is_asked_for_and_shown() {
     quell.awaiting_approval().await;
     assert_eq!(erin(&quell, "/api/v1/runs/r-1/cancel", "").await.status, 200);
     assert_eq!(quell.get("/api/v1/runs/r-1").await.json()["cancelled_by"], "erin");
-    assert_eq!(quell.post("/api/v1/runs/r-1/reject", "").await.status, 200);
+    let reason = r#"{"reason":"no"}"#;
+    assert_eq!(quell.post("/api/v1/runs/r-1/reject", reason).await.status, 200);
     insta::assert_snapshot!(quell.post("/api/v1/runs/r-1/cancel", "").await.problem(), @"409 /errors/Q0509 not possible now: r-1 has ended: rejected");
 }
 

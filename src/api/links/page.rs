@@ -5,10 +5,15 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 
 use crate::api::problem::Problem;
+use crate::decide::approval;
 use crate::decide::link::Link;
+use crate::decide::machine::State;
+use crate::decide::tell;
 use crate::model::incident::Incident;
+use crate::model::run::Plan;
 use crate::model::time::show_duration;
 use crate::model::time::since;
+use crate::store::runs::RunRow;
 
 const STYLE: &str = "\
 :root{color-scheme:light dark}\
@@ -23,6 +28,14 @@ input{display:block;box-sizing:border-box;width:100%;max-width:20rem;margin:.2re
 button{font-weight:bold;cursor:pointer}\
 small{opacity:.7}";
 
+/// A plan that somebody may decide on.
+pub(super) struct Proposal {
+    pub(super) incident: Incident,
+    pub(super) run: RunRow,
+    pub(super) plan: Plan,
+    pub(super) state: State,
+}
+
 /// A page, before it is text.
 pub(super) struct Page {
     title: String,
@@ -32,20 +45,86 @@ pub(super) struct Page {
 impl Page {
     /// Shows an open incident, says what the button does, and offers it.
     pub(super) fn ask(incident: &Incident, link: &Link, token: &str, now: Timestamp) -> Self {
+        let what = format!(
+            "Acknowledging says that a person has it: the channels that were told of {0} are told so, and nobody is \
+             reminded that it waits for an answer. A remedy that is at work goes on to its end; what has not begun \
+             waits for a yes.",
+            incident.id
+        );
+        Self::offer(incident, link, token, &what, "Acknowledge", now)
+    }
+
+    /// The same to take it over.
+    pub(super) fn ask_to_take(
+        incident: &Incident,
+        link: &Link,
+        token: &str,
+        now: Timestamp,
+    ) -> Self {
+        let what = format!(
+            "Taking over stops quell: what is at work for {0} ends its step and stops, what was done is left as it is, \
+             and nothing new begins until <code>quell give-back {0}</code>. It acknowledges {0}, too.",
+            incident.id
+        );
+        Self::offer(incident, link, token, &what, "Take over", now)
+    }
+
+    fn offer(
+        incident: &Incident,
+        link: &Link,
+        token: &str,
+        what: &str,
+        verb: &str,
+        now: Timestamp,
+    ) -> Self {
+        let name = match link.operator.as_str() {
+            "" => "<label>Your name, if you like<input name=\"name\" maxlength=\"80\" autocomplete=\"name\"></label>"
+                .to_owned(),
+            name => format!("<p>You are {}: this link was sent to you alone.</p>", escape(name)),
+        };
         let form = format!(
-            "<form method=\"post\" action=\"/act/{}\">\
-             <p>Acknowledging says that a person has it: the channels that were told of {} are told so, and nobody is \
-             reminded that it waits for an answer. It stops no remedy that is at work.</p>\
-             <label>Your name, if you like<input name=\"name\" maxlength=\"80\" autocomplete=\"name\"></label>\
-             <button>Acknowledge {}</button></form>\
-             <p><small>Recorded as coming by the link in {}, which works until {}.</small></p>",
+            "<form method=\"post\" action=\"/act/{}\"><p>{what}</p>{name}<button>{verb} {}</button></form>{}",
             escape(token),
             incident.id,
-            incident.id,
-            escape(&link.channel),
-            clock(link.expires_at),
+            by_link(link),
         );
         Self { title: incident.title.clone(), body: facts(incident, now) + &form }
+    }
+
+    /// Shows a plan that waits for approval, and offers to approve or to reject it.
+    pub(super) fn ask_to_decide(
+        proposal: &Proposal,
+        link: &Link,
+        token: &str,
+        now: Timestamp,
+    ) -> Self {
+        let Proposal { incident, run, plan, state } = proposal;
+        let who = match link.operator.as_str() {
+            "" => "<label>Your operator token<input name=\"token\" type=\"password\" required \
+                   autocomplete=\"off\"></label>"
+                .to_owned(),
+            name => format!("<p>You are {}: this link was sent to you alone.</p>", escape(name)),
+        };
+        let known = match link.operator.as_str() {
+            "" => {
+                "Others can read the message with this link, so your token says who you are: it counts once, and \
+                   with your tier."
+            }
+            _ => "Whoever has this link speaks as you, so do not pass it on.",
+        };
+        let action = format!("<form method=\"post\" action=\"/act/{}\">", escape(token));
+        let forms = format!(
+            "{action}<input type=\"hidden\" name=\"say\" value=\"approve\"><p>Approving says yes to exactly this \
+             plan. When it needs no more people, it begins at once, if it is still true.</p>{who}\
+             <button>Approve {id}</button></form>\
+             {action}<input type=\"hidden\" name=\"say\" value=\"reject\"><p>Rejecting ends it, and people take \
+             over.</p>{who}<label>Why<input name=\"reason\" maxlength=\"500\" required></label>\
+             <button>Reject {id}</button></form><p><small>{known}</small></p>{}",
+            by_link(link),
+            id = run.id,
+        );
+        let body = facts(incident, now) + &planned(run, plan, state) + &forms;
+        Self { title: incident.title.clone(), body }
     }
 
     /// Shows an incident and one sentence on why there is nothing to do.
@@ -53,12 +132,6 @@ impl Page {
         let body =
             format!("<p><strong>{}</strong></p>{}", escape(&sentence(words)), facts(incident, now));
         Self { title: incident.title.clone(), body }
-    }
-
-    /// Says that it is done.
-    pub(super) fn done(incident: &Incident, by: &str, now: Timestamp) -> Self {
-        let words = format!("acknowledged by {by}");
-        Self::about(incident, &words, now)
     }
 
     /// A refusal in words.
@@ -102,6 +175,42 @@ fn facts(incident: &Incident, now: Timestamp) -> String {
         rows.push_str(&escape(value));
     }
     format!("<table>{rows}</table>")
+}
+
+/// What would be done, and who must say yes.
+fn planned(run: &RunRow, plan: &Plan, state: &State) -> String {
+    let mut rows = String::new();
+    let mut row = |name: &str, value: &str| {
+        rows.push_str("<tr><th>");
+        rows.push_str(&escape(name));
+        rows.push_str("<td>");
+        rows.push_str(&escape(value));
+    };
+    row("proposes", &format!("{} on {} ({})", plan.playbook.name, plan.target, run.id));
+    for line in tell::plan_in_full(plan, &run.id.to_string()) {
+        row("", &line);
+    }
+    for (name, value) in &plan.parameters {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        row(name, &value);
+    }
+    row("needs", &approval::needs(plan, state));
+    if !state.approved_by.is_empty() {
+        row("approved by", &state.approved_by.join(", "));
+    }
+    if let Some(until) = plan.approve_until {
+        row("until", &clock(until));
+    }
+    row("digest", run.digest.get(..16).unwrap_or_default());
+    format!("<table>{rows}</table>")
+}
+
+fn by_link(link: &Link) -> String {
+    format!(
+        "<p><small>Recorded as coming by the link in {}, which works once, until {}.</small></p>",
+        escape(&link.channel),
+        clock(link.expires_at),
+    )
 }
 
 /// An instant for people: whole seconds, UTC.

@@ -179,6 +179,7 @@ pub(in crate::api) fn rule() -> Rule {
             with: [("namespace".to_owned(), "shop".into())].into(),
             mode: Some(Set::default_of(Mode::Approve)),
             tier: Some(3),
+            approvals: None,
             place: Place::default(),
         }],
         verify: Some(Verification {

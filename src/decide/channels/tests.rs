@@ -48,6 +48,7 @@ fn notice(kind: NoticeKind) -> Notice {
         headline: "help".into(),
         details: vec!["first".into()],
         tried: Vec::new(),
+        proposes: None,
         labels: Labels::default(),
         opened_at: at(0),
         at: at(0),

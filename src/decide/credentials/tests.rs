@@ -74,6 +74,8 @@ fn playbook(steps: Vec<Step>, on_resolve: Vec<Step>) -> Playbook {
         description: String::new(),
         parameters: [("token".to_owned(), token), ("where".to_owned(), plain)].into(),
         tier: 1,
+        approvals: 1,
+        approve_within: Duration::from_hours(1),
         mode: Mode::Auto,
         acts_on: Vec::new(),
         cache: None,

@@ -43,9 +43,9 @@ pub(super) fn judge(subject: &Subject, facts: &Facts, now: Timestamp) -> Ruling 
     ruling.limit(shown, knob)
 }
 
-/// What was rejected or expired never touched the target.
+/// What was rejected, expired or superseded never touched the target.
 fn counts(run: &PastRun) -> bool {
-    !matches!(run.state, RunState::Rejected | RunState::Expired)
+    !matches!(run.state, RunState::Rejected | RunState::Expired | RunState::Superseded)
 }
 
 fn earlier_remedy(subject: &Subject, run: &PastRun) -> bool {
@@ -76,11 +76,12 @@ mod tests {
     }
 
     #[test]
-    fn what_was_only_observed_has_the_same_cooldown_and_what_nobody_approved_has_none() {
+    fn what_was_only_observed_has_the_same_cooldown_and_what_never_touched_the_target_has_none() {
         let ended = |state| verdict(PastRun { state, ..run(299) });
         assert_eq!(ended(RunState::Observed), "hold");
         assert_eq!(verdict(PastRun { state: RunState::Observed, ..run(300) }), "proceed");
-        for state in [RunState::Rejected, RunState::Expired] {
+        assert_eq!(ended(RunState::Cancelled), "hold");
+        for state in [RunState::Rejected, RunState::Expired, RunState::Superseded] {
             assert_eq!(ended(state), "proceed", "{state:?}");
         }
     }

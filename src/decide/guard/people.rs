@@ -3,7 +3,6 @@
 use jiff::Timestamp;
 
 use crate::decide::guard::Subject;
-use crate::decide::guard::hold_for_now;
 use crate::decide::guard::proceed;
 use crate::decide::guard::refuse;
 use crate::model::decision::Facts;
@@ -50,18 +49,15 @@ pub(super) fn judge(subject: &Subject, facts: &Facts, now: Timestamp) -> Ruling 
     }
 }
 
-/// Before a step: what a person took over stops; a run in mode auto that nobody approved waits while a person is at it. One
-/// that has acted goes on, since half of it would be worse; its caller gives no hands but take-overs then.
+/// Before a step: what a person took over stops; a run in mode auto that nobody approved is given up while a person is at
+/// it, so that it is proposed instead. One that has acted goes on, since half of it would be worse; its caller gives no
+/// hands but take-overs then.
 pub(super) fn before_step(subject: &Subject, facts: &Facts, now: Timestamp) -> Ruling {
     let ruling = judge(subject, facts, now);
-    let is_auto = subject.modes.iter().all(|(_, mode)| *mode == Mode::Auto);
+    let waited = subject.modes.iter().any(|(_, mode)| *mode != Mode::Auto);
     match ruling.verdict {
-        Verdict::Ask if is_auto => {
-            Ruling { ..hold_for_now(NAME, now, ruling.reason, ruling.measured) }
-                .limit(ruling.limit, ruling.knob)
-        }
-        Verdict::Ask => proceed(NAME, ruling.measured).limit(ruling.limit, ruling.knob),
-        Verdict::Proceed | Verdict::Hold { .. } | Verdict::Refuse => ruling,
+        Verdict::Ask if waited => proceed(NAME, ruling.measured).limit(ruling.limit, ruling.knob),
+        Verdict::Proceed | Verdict::Ask | Verdict::Hold { .. } | Verdict::Refuse => ruling,
     }
 }
 
@@ -127,10 +123,10 @@ mod tests {
     }
 
     #[test]
-    fn g15_before_a_step_an_approved_run_goes_on_and_an_automatic_one_waits() {
+    fn g15_before_a_step_an_approved_run_goes_on_and_an_automatic_one_asks() {
         let hands = vec![hand(HandKind::Acknowledged, 1)];
         let facts = around(Circumstances { hands, ..Circumstances::default() });
-        assert_eq!(before_step(&subject(), &facts, now()).verdict.as_str(), "hold");
+        assert_eq!(before_step(&subject(), &facts, now()).verdict, Verdict::Ask);
         let modes = vec![("plan".into(), Mode::Approve)];
         let approved = Subject { modes, ..subject() };
         assert_eq!(before_step(&approved, &facts, now()).verdict, Verdict::Proceed);

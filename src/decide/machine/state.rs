@@ -28,8 +28,12 @@ pub struct State {
     pub reason: String,
     /// Digest of the plan, which an approval must name.
     pub digest: String,
-    /// Who approved it.
-    pub approved_by: Option<String>,
+    /// Who approved it, each once, in order.
+    pub approved_by: Vec<String>,
+    /// Who broke the glass, when nobody had to approve it.
+    pub lifted_by: Option<String>,
+    /// It was given up before it did anything, for a reason that nothing else tells people.
+    pub withdrawn: bool,
     /// The verification could not see: nobody knows whether it helped.
     pub inconclusive: bool,
 }
@@ -252,9 +256,16 @@ impl State {
             acted: false,
             reason: String::new(),
             digest: String::new(),
-            approved_by: None,
+            approved_by: Vec::new(),
+            lifted_by: None,
+            withdrawn: false,
             inconclusive: false,
         }
+    }
+
+    /// Whether people said that it may begin, or nobody had to.
+    pub fn is_approved(&self) -> bool {
+        self.lifted_by.is_some() || !self.approved_by.is_empty()
     }
 
     /// As stored and shown.
@@ -263,7 +274,7 @@ impl State {
             Phase::Empty | Phase::Observing => RunState::Planned,
             // nothing has begun yet, and nobody has said that it may
             Phase::Ready { step: 0, item: None | Some(0), attempt: 1, .. }
-                if self.approved_by.is_none() =>
+                if !self.is_approved() =>
             {
                 RunState::Planned
             }

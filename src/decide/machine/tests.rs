@@ -1,5 +1,6 @@
 //! The run machine, by table and by exhaustion.
 
+mod approval;
 mod ask;
 mod each;
 mod exhaustion;
@@ -104,11 +105,16 @@ fn plan(steps: Vec<Step>) -> Plan {
         target: "target".into(),
         mode: Mode::Auto,
         tier: 1,
+        approvals: 1,
+        proposed_by: String::new(),
+        lists: BTreeMap::new(),
         playbook: Playbook {
             name: "playbook".into(),
             description: String::new(),
             parameters: BTreeMap::new(),
             tier: 1,
+            approvals: 1,
+            approve_within: Duration::from_hours(1),
             mode: Mode::Auto,
             limits: PlaybookLimits::default(),
             acts_on: Vec::new(),
@@ -123,6 +129,7 @@ fn plan(steps: Vec<Step>) -> Plan {
         labels: Labels::default(),
         annotations: Labels::default(),
         verify: Some(Verification { probe: Probe::Alert, within: seconds(60), hold: seconds(30) }),
+        glass: None,
         group: String::new(),
         left_version: String::new(),
         approve_until: None,
@@ -234,6 +241,14 @@ fn approved(digest: &str) -> Event {
     Event::Approved { by: "ada".into(), digest: digest.to_owned() }
 }
 
+fn approved_by(by: &str) -> Event {
+    Event::Approved { by: by.to_owned(), digest: DIGEST.to_owned() }
+}
+
+fn lifted() -> Event {
+    Event::Lifted { by: "eve".into(), reason: "outage".into() }
+}
+
 fn rejected() -> Event {
     Event::Rejected { by: "ada".into(), reason: "not now".into() }
 }
@@ -332,6 +347,14 @@ fn refused() -> Stop {
     Stop::Refused { guard: "silence".into(), reason: "silenced by bob".into() }
 }
 
+fn changed() -> Stop {
+    Stop::Changed { what: "playbook a was changed".into() }
+}
+
+fn taken_over() -> Stop {
+    Stop::TakenOver { by: "ada".into() }
+}
+
 fn already_healthy() -> Stop {
     Stop::AlreadyHealthy { measured: "0.01".into() }
 }
@@ -406,6 +429,7 @@ fn every_event() -> Vec<(&'static str, Event)> {
         ("planned", planned()),
         ("approved", approved(DIGEST)),
         ("approved another plan", approved("0")),
+        ("lifted", lifted()),
         ("rejected", rejected()),
         ("expired", Event::Expired),
         ("observed", Event::Observed),
@@ -431,6 +455,8 @@ fn every_event() -> Vec<(&'static str, Event)> {
         ("stopped: already healthy", stopped(already_healthy())),
         ("stopped: refused", stopped(refused())),
         ("stopped: cancelled", stopped(cancelled())),
+        ("stopped: changed", stopped(changed())),
+        ("stopped: taken over", stopped(taken_over())),
         ("verify started", Event::VerifyStarted),
         ("verified healthy", verified(Health::Healthy)),
         ("verified unhealthy", verified(Health::Unhealthy)),

@@ -1,6 +1,7 @@
 //! Playbooks.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::parameter;
 use super::parameter::Role;
@@ -24,6 +25,11 @@ use crate::model::playbook::Mode;
 use crate::model::playbook::Playbook;
 use crate::model::playbook::PlaybookLimits;
 use crate::model::playbook::Step;
+
+/// How long an approval is waited for when a playbook says nothing.
+const APPROVE_WITHIN: Duration = Duration::from_hours(1);
+/// What was planned for is old after that, and the target is held all the while.
+const LONGEST_APPROVAL: Duration = Duration::from_hours(24);
 
 /// A playbook, and what is checked when all files are read.
 #[derive(Debug)]
@@ -82,6 +88,17 @@ pub(crate) fn playbook(at: At<'_>, found: Found<RawPlaybook>) -> Option<BuiltPla
     let on_resolve =
         raw.on_resolve.and_then(Field::found).map(|it| all.read(at, it.value)).unwrap_or_default();
     let tier = raw.tier.and_then(Field::found);
+    let approvals = raw.approvals.and_then(Field::found);
+    let approve_within = raw.approve_within.and_then(Field::found);
+    let place = approve_within.as_ref().map(|it| it.span);
+    let approve_within = text::duration_or(at, approve_within, APPROVE_WITHIN);
+    if let Some(place) =
+        place.filter(|_| approve_within.is_zero() || approve_within > LONGEST_APPROVAL)
+    {
+        let message = "people have between 1s and 24h to approve";
+        let label = "the run holds its target all the while";
+        at.report(place, Diagnostic::error(codes::VALUE, message).label(label));
+    }
     let limits = raw.limits.and_then(Field::found).map(|it| limits(at, it.value));
     let acts_on = raw.acts_on.and_then(Field::found).map(|it| it.value).unwrap_or_default();
     let acts_on = acts_on.into_iter().filter_map(Field::found).filter_map(|it| text::name(at, it));
@@ -102,6 +119,8 @@ pub(crate) fn playbook(at: At<'_>, found: Found<RawPlaybook>) -> Option<BuiltPla
                 .unwrap_or_default(),
             parameters,
             tier: text::tier(at, tier.as_ref()).unwrap_or(1),
+            approvals: text::approvals(at, approvals.as_ref()).unwrap_or(1),
+            approve_within,
             mode: raw.mode.and_then(Field::found).map_or(Mode::Auto, |it| it.value),
             limits: limits.unwrap_or_default(),
             acts_on,

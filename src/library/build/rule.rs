@@ -191,12 +191,15 @@ fn remedy(at: At<'_>, found: Found<RawRemedy>) -> Option<BuiltRemedy> {
     let mode = raw.mode.and_then(Field::found);
     let tier = raw.tier.and_then(Field::found);
     let tier = text::tier(at, tier.as_ref());
+    let approvals = raw.approvals.and_then(Field::found);
+    let approvals = text::approvals(at, approvals.as_ref());
     let playbook = raw.playbook.need(at, span, "a remedy", "playbook")?;
     let remedy = Remedy {
         playbook: playbook.value,
         with: BTreeMap::new(),
         mode: mode.map(|mode| Set { value: mode.value, place: place(at, mode.span) }),
         tier,
+        approvals,
         place: place(at, playbook.span),
     };
     Some(BuiltRemedy { remedy, playbook_span: playbook.span, with })

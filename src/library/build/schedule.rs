@@ -69,6 +69,8 @@ pub(crate) fn schedule(at: At<'_>, found: Found<RawSchedule>) -> Option<BuiltSch
     let mode = raw.mode.and_then(Field::found);
     let tier = raw.tier.and_then(Field::found);
     let tier = text::tier(at, tier.as_ref());
+    let approvals = raw.approvals.and_then(Field::found);
+    let approvals = text::approvals(at, approvals.as_ref());
     let verify = raw.verify.and_then(Field::found);
     let verify = verify.and_then(|it| {
         let span = it.span;
@@ -119,6 +121,7 @@ pub(crate) fn schedule(at: At<'_>, found: Found<RawSchedule>) -> Option<BuiltSch
             with: std::collections::BTreeMap::new(),
             mode: None,
             tier,
+            approvals,
             place: place(at, playbook.span),
         },
         playbook_span: playbook.span,

@@ -215,6 +215,16 @@ pub(crate) fn tier(at: At<'_>, found: Option<&Found<u8>>) -> Option<u8> {
     Some(found.value)
 }
 
+/// 1 to 5.
+pub(crate) fn approvals(at: At<'_>, found: Option<&Found<u8>>) -> Option<u8> {
+    let found = found?;
+    if !(1..=5).contains(&found.value) {
+        let message = format!("expected 1 to 5 people who approve, got {}", found.value);
+        at.report(found.span, Diagnostic::error(codes::VALUE, message));
+    }
+    Some(found.value)
+}
+
 /// `40%`, from 0 to 100.
 pub(crate) fn percent(at: At<'_>, found: &Found<PercentText>) -> Option<u8> {
     let text = found.value.0.trim();

@@ -41,6 +41,12 @@ pub(crate) struct RawPlaybook {
     /// The tier an operator needs to approve it: 1 the least, 4 the most.
     #[schemars(range(min = 1, max = 4), extend("default" = 1))]
     pub(crate) tier: Opt<u8>,
+    /// How many operators of that tier must approve it, none of them the one who asked for it.
+    #[schemars(range(min = 1, max = 5), extend("default" = 1))]
+    pub(crate) approvals: Opt<u8>,
+    /// Longest time to wait for approval, from 1s to 24h: the plan was made for what was seen then. `1h` when silent.
+    #[schemars(extend("examples" = ["20m"]))]
+    pub(crate) approve_within: Opt<DurationText>,
     /// The most that this playbook may do, whoever runs it.
     #[schemars(extend("default" = "auto"))]
     pub(crate) mode: Opt<Mode>,

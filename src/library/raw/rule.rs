@@ -111,6 +111,9 @@ pub(crate) struct RawRemedy {
     /// The tier an operator needs to approve it, above that of the playbook.
     #[schemars(range(min = 1, max = 4), extend("examples" = [3]))]
     pub(crate) tier: Opt<u8>,
+    /// How many operators must approve it, above the number of the playbook.
+    #[schemars(range(min = 1, max = 5), extend("examples" = [2]))]
+    pub(crate) approvals: Opt<u8>,
 }
 
 /// When and how often a rule may act.
@@ -252,6 +255,9 @@ pub(crate) struct RawSchedule {
     /// The tier that a person needs to approve a run, from 1 to 4.
     #[schemars(range(min = 1, max = 4), extend("examples" = [2]))]
     pub(crate) tier: Opt<u8>,
+    /// How many operators must approve it, above the number of the playbook.
+    #[schemars(range(min = 1, max = 5), extend("examples" = [2]))]
+    pub(crate) approvals: Opt<u8>,
     /// How its success is verified. When silent, it has succeeded when its steps are done.
     pub(crate) verify: Opt<RawVerify>,
     /// A slot that comes while the last run is at work: `skip` leaves it out (when silent), `queue` lets one wait.

@@ -46,7 +46,7 @@ pub(crate) struct RawTest {
 #[serde(rename = "an event")]
 #[schemars(extend("allOf" = [exactly_one(&[
     "alert", "resolve", "probe", "step", "silence", "unsilence", "alertmanager", "approve", "reject", "ack", "answer", "cancel",
-    "pause", "resume", "window", "window_ends", "changed", "promote", "restart", "population", "clock",
+    "take", "give_back", "break_glass", "pause", "resume", "window", "window_ends", "changed", "promote", "restart", "population", "clock",
 ])]))]
 #[schemars(extend("dependencies" = { "annotations": ["alert"], "truncated": ["alert"], "starts": ["alert"] }))]
 pub(crate) struct RawEvent {
@@ -83,6 +83,12 @@ pub(crate) struct RawEvent {
     pub(crate) answer: Opt<RawWord>,
     /// A person asks that a run stop before its next step.
     pub(crate) cancel: Opt<RawWord>,
+    /// A person takes the incident over: its runs stop, and none begins.
+    pub(crate) take: Opt<RawWord>,
+    /// A person gives the incident back.
+    pub(crate) give_back: Opt<RawWord>,
+    /// An operator of tier 4 lifts approval, windows and the sickness ceiling for the rule or the target, for 30m.
+    pub(crate) break_glass: Opt<RawWord>,
     /// The kill switch is set: all, rule:NAME, playbook:NAME or target:NAME.
     pub(crate) pause: Opt<String>,
     /// The kill switch is cleared for this scope.
@@ -265,7 +271,7 @@ pub(crate) struct RawWord {
     pub(crate) rule: Opt<String>,
     /// Of a run on this target.
     pub(crate) target: Opt<String>,
-    /// Why, of a `reject`.
+    /// Why, of a `reject` or `break_glass`.
     pub(crate) reason: Opt<String>,
     /// Whether the step happened, of an `answer`.
     pub(crate) happened: Opt<bool>,

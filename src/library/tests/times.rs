@@ -330,7 +330,7 @@ schedules:
     6 │   - { name: g, playbook: backup, limits: { cooldown: 5m } }
       │                                  ^^^^^^
       │
-      = a schedule takes: name, description, cron, timezone, playbook, with, target, mode, tier, verify, overlap, missed, jitter, labels
+      = a schedule takes: name, description, cron, timezone, playbook, with, target, mode, tier, approvals, verify, overlap, missed, jitter, labels
 
     3 files, 1 rule, 4 schedules, 1 playbook: 9 errors
     "#);

@@ -97,12 +97,11 @@ fn domain(instance: &str) -> String {
 fn text(notice: &Notice, links: &Links) -> String {
     let mut parts = vec![message::lead(notice)];
     parts.extend(message::paragraphs(notice));
-    let mut ways = Vec::new();
-    if !links.incident.is_empty() {
-        ways.push(format!("Look: {}", links.incident));
-    }
-    if let Some(ack) = message::ack_link(notice, links) {
-        ways.push(format!("Acknowledge: {ack}\n(the page asks before anything happens)"));
+    let found = message::ways(notice, links);
+    let mut ways: Vec<String> =
+        found.iter().map(|(label, url)| format!("{label}: {url}")).collect();
+    if found.iter().any(|(label, _)| *label != "Look") {
+        ways.push("(each page asks before anything happens)".to_owned());
     }
     if !ways.is_empty() {
         parts.push(ways.join("\n"));
@@ -162,7 +161,8 @@ mod tests {
 
         Look: https://quell.example.com/incidents/i-381
         Acknowledge: https://quell.example.com/act/TOKEN
-        (the page asks before anything happens)
+        Take over: https://quell.example.com/act/TAKE
+        (each page asks before anything happens)
         "#);
     }
 

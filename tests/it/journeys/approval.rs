@@ -3,6 +3,7 @@
 use serde_json::Value;
 use serde_json::json;
 
+use crate::journeys::fixture::SLACK;
 use crate::journeys::fixture::Site;
 use crate::journeys::fixture::decided;
 use crate::journeys::fixture::ran;
@@ -24,18 +25,46 @@ async fn approve(site: &Site, digest: &str) {
     assert_eq!(said.code, 0, "{said:?}");
 }
 
+/// Given a plan that waits for approval, when the files would make another plan, then it is void, people are told why, and
+/// the new plan is proposed; a yes to the old one does nothing.
 #[tokio::test]
-async fn a_reload_does_not_change_the_plan_that_is_approved() {
+async fn g11_a_plan_that_was_changed_is_superseded_and_proposed_anew() {
     let mut site = Site::new().await;
     let digest = asking(&mut site).await;
     let other = "playbook: flush-cache\nsteps:\n  - { name: other, command: { argv: [/bin/sh, note.sh, other] } }\n";
     site.quell.write("playbooks/flush-cache.yml", other);
     site.quell.hang_up();
     site.until_logged("are in force", 1).await;
+    let old = site.until_run(1, "superseded").await;
+    let outcome = old["run"]["outcome"].as_str().unwrap();
+    assert!(
+        outcome.ends_with("no longer what was proposed: playbook flush-cache was changed"),
+        "{outcome}"
+    );
+    site.told(SLACK, "no longer what was proposed: playbook flush-cache was changed").await;
+    let said = site.quell.cli(&["approve", "r-1", "--by", "dana", "--digest", &digest]).await;
+    assert_eq!(said.code, 1, "{said:?}");
+    let new = site.until_run(2, "awaiting approval").await;
+    let digest = new["run"]["digest"].as_str().unwrap().to_owned();
+    let said = site.quell.cli(&["approve", "r-2", "--by", "dana", "--digest", &digest]).await;
+    assert_eq!(said.code, 0, "{said:?}");
+    site.until("it runs", |_| site.notes() == ["other"]).await;
+    assert_eq!(site.redis.executed("FLUSHDB").await, 0);
+}
+
+/// A change of something else, and of how the same is written, leaves an approval as it is.
+#[tokio::test]
+async fn g11_a_reload_that_changes_nothing_of_the_plan_leaves_it() {
+    let mut site = Site::new().await;
+    let digest = asking(&mut site).await;
+    let file = site.quell.folder().join("playbooks/flush-cache.yml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("# a comment\n{text}")).unwrap();
+    site.quell.hang_up();
+    site.until_logged("are in force", 1).await;
     approve(&site, &digest).await;
     site.until_run(1, "fixed").await;
     assert_eq!(site.redis.executed("FLUSHDB").await, 1);
-    assert_eq!(site.notes(), Vec::<String>::new());
 }
 
 #[tokio::test]

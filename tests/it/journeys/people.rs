@@ -79,14 +79,15 @@ async fn forged_and_expired_links_are_refused_in_words_and_change_nothing() {
     let path = link(&site).await;
     let key = std::fs::read(site.quell.folder().join("quell.db.link-key")).unwrap();
     let expired = quell::decide::link::Link {
-        act: quell::decide::link::Act::Ack,
-        incident: quell::model::incident::IncidentId(1),
+        act: quell::decide::link::Act::Ack(quell::model::incident::IncidentId(1)),
+        operator: String::new(),
         channel: "slack".into(),
+        message: 1,
         expires_at: quell::clock::Clock::System.now() - jiff::SignedDuration::from_secs(60),
     };
     let expired = format!("/act/{}", quell::decide::link::sign(&expired, &key));
-    let other_incident = path.replacen("MTphY2s6MT", "MTphY2s6Mj", 1);
-    assert_ne!(other_incident, path, "the token begins with `1:ack:1` in base64");
+    let other_incident = path.replacen("ayIsMSwi", "ayIsMiwi", 1);
+    assert_ne!(other_incident, path, "the token begins with `[2,\"ack\",1,` in base64");
 
     for (path, expected) in [
         (format!("{path}x"), "This quell did not make this link"),

@@ -39,7 +39,7 @@ async fn end(store: &Store, mut claim: Claim, state: RunState) -> Result<(), Sto
     let policy = policy();
     let ending = Some(Ending { policy: &policy, told: &told });
     let entry = entry(&claim, store.clock().now(), Event::Stopped { why: Stop::Resolved });
-    let follows = Follows { refusals: &[], ending };
+    let follows = Follows::of(&[], ending);
     store.append_with(&mut claim, entry, &row(state), Vec::new(), follows).await
 }
 

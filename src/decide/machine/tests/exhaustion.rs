@@ -43,6 +43,10 @@ struct Ghost {
     undo_failed: bool,
     /// The first undo was begun.
     undoing: bool,
+    /// Who said yes, each once.
+    yeses: Vec<String>,
+    /// Somebody broke the glass.
+    lifted: bool,
 }
 
 impl Ghost {
@@ -55,6 +59,8 @@ impl Ghost {
                 assert!(!self.in_flight, "two effects in flight");
                 assert!(!self.stopped, "a step after a stop or a refusal");
                 assert!(!self.undoing, "a step after an undo");
+                let enough = self.yeses.len() >= usize::from(plan.approvals) || self.lifted;
+                assert!(plan.mode != Mode::Approve || enough, "n-1 people are not n");
                 assert!(!self.ever_done.contains(&spot), "what was done is begun again");
                 assert!(!matches!(
                     before.phase,
@@ -132,8 +138,15 @@ impl Ghost {
             Event::Rejected { .. } | Event::Expired | Event::Observed => {
                 (self.stopped, self.abandoned) = (true, true);
             }
+            Event::Approved { by, digest } => {
+                assert_eq!(digest, DIGEST, "a yes to another plan");
+                assert!(!self.stopped, "a yes after a stop or a refusal");
+                assert!(!self.yeses.contains(by), "one person counts twice");
+                assert_ne!(*by, plan.proposed_by, "who asks for it approves it");
+                self.yeses.push(by.clone());
+            }
+            Event::Lifted { .. } => self.lifted = true,
             Event::Planned { .. }
-            | Event::Approved { .. }
             | Event::Asked { .. }
             | Event::StepSkipped { .. }
             | Event::ReadBack { .. }
@@ -234,6 +247,8 @@ fn canonical(mut state: State) -> State {
         }
     }
     state.reason.clear();
+    // who said yes first matters to nothing
+    state.approved_by.sort();
     State { seq: 1, last_at: at(0), ..state }
 }
 
@@ -246,7 +261,10 @@ fn every_event_of(state: &State, plan: &Plan) -> Vec<Event> {
     let mut events = vec![
         planned(),
         approved(DIGEST),
+        approved_by("bob"),
+        approved_by("cem"),
         approved("another"),
+        lifted(),
         rejected(),
         Event::Expired,
         Event::Observed,
@@ -259,6 +277,8 @@ fn every_event_of(state: &State, plan: &Plan) -> Vec<Event> {
         stopped(already_healthy()),
         stopped(refused()),
         stopped(cancelled()),
+        stopped(changed()),
+        stopped(taken_over()),
         Event::VerifyStarted,
     ];
     for health in [Health::Healthy, Health::Unhealthy, Health::Unknown] {
@@ -522,5 +542,18 @@ fn promises_hold_from_every_state_of_items_when_a_doubt_asks() {
 fn promises_hold_from_every_state_in_the_other_modes() {
     for mode in [Mode::Observe, Mode::Approve] {
         check(mode, probe("b"), OnUnknown::Ask, OnFailure::Abort, true);
+    }
+}
+
+/// Nothing runs below the number of people, whoever says yes in whatever order, and never by the yes of who asked for it.
+#[test]
+fn promises_hold_from_every_state_of_several_approvals() {
+    for (approvals, proposed_by) in [(2, ""), (2, "bob"), (3, "")] {
+        let plan = in_mode(Mode::Approve, plan(vec![action("a")]));
+        let ends =
+            explore(&Plan { approvals, proposed_by: proposed_by.into(), ..unverified(plan) });
+        for end in ["fixed", "rejected", "expired", "superseded", "cancelled"] {
+            assert!(ends.contains(end), "{end} of {approvals} approvals");
+        }
     }
 }

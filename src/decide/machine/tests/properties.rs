@@ -32,9 +32,10 @@ fn any_plan() -> impl Strategy<Value = Plan> {
             }
         },
     );
-    (prop::collection::vec(step, 0..4), 0..3_usize, any::<bool>()).prop_map(
-        |(steps, mode, verify)| {
+    (prop::collection::vec(step, 0..4), 0..3_usize, any::<bool>(), 1..4_u8).prop_map(
+        |(steps, mode, verify, approvals)| {
             let plan = in_mode([Mode::Observe, Mode::Approve, Mode::Auto][mode], plan(steps));
+            let plan = Plan { approvals, proposed_by: "eve".into(), ..plan };
             if verify { plan } else { unverified(plan) }
         },
     )
@@ -50,6 +51,7 @@ fn any_event() -> impl Strategy<Value = Event> {
     let named: Vec<Event> = every_event().into_iter().map(|(_, event)| event).collect();
     prop_oneof![
         prop::sample::select(named),
+        prop::sample::select(vec!["ada", "bob", "cem", "eve"]).prop_map(approved_by),
         (spot(), 1..6_u32).prop_map(|(spot, attempt)| begun(spot, attempt)),
         (spot(), outcome.clone(), any::<u16>()).prop_map(
             |(Spot { step, item }, outcome, jitter)| Event::StepEnded {
@@ -161,6 +163,27 @@ proptest! {
                     begun.push(this);
                 }
                 Event::Stopped { .. } => stopped = true,
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_begins_before_enough_different_people_said_yes(
+        plan in any_plan(), choices in choices(),
+    ) {
+        let mut yeses = std::collections::BTreeSet::new();
+        let mut lifted = plan.mode == Mode::Auto;
+        for entry in journal(&plan, &choices) {
+            match entry.event {
+                Event::Approved { by, digest } if digest == DIGEST && by != "eve" => {
+                    prop_assert!(yeses.insert(by), "one person twice");
+                }
+                Event::Approved { by, .. } => prop_assert!(false, "a yes of {}", by),
+                Event::Lifted { .. } => lifted = true,
+                Event::StepStarted { .. } | Event::Listed { .. } | Event::Asked { .. } => {
+                    prop_assert!(lifted || yeses.len() == usize::from(plan.approvals));
+                }
                 _ => {}
             }
         }

@@ -14,7 +14,7 @@ fn an_approval_is_bound_to_the_plan_that_was_looked_at() {
         run.refuses(&approved(digest));
     }
     let run = run.then(approved(DIGEST));
-    assert_eq!(run.state.approved_by.as_deref(), Some("ada"));
+    assert_eq!(run.state.approved_by, ["ada"]);
     assert_eq!(run.effect(), Effect::Begin { spot: of_step(0), attempt: 1 });
     run.refuses(&approved(DIGEST));
     run.refuses(&rejected());
@@ -54,6 +54,12 @@ fn before_anything_was_done_every_stop_is_free() {
             (Stop::Resolved, RunState::Superseded, "the alert resolved"),
             (already_healthy(), RunState::Superseded, "nothing to remedy: 0.01"),
             (refused(), RunState::Superseded, "silence: silenced by bob"),
+            (
+                changed(),
+                RunState::Superseded,
+                "no longer what was proposed: playbook a was changed",
+            ),
+            (taken_over(), RunState::Superseded, "taken over by ada"),
             (cancelled(), RunState::Cancelled, "cancelled by ada"),
         ] {
             run.clone().then(stopped(why)).ends(state, reason);
@@ -82,6 +88,7 @@ fn after_acting_every_other_stop_leaves_things_as_they_are() {
             (already_healthy(), "nothing to remedy: 0.01"),
             (refused(), "silence: silenced by bob"),
             (cancelled(), "cancelled by ada"),
+            (taken_over(), "taken over by ada"),
         ] {
             let run = run.clone().then(stopped(why));
             run.ends(RunState::Cancelled, reason);
@@ -106,7 +113,9 @@ fn nothing_stops_what_is_in_flight_or_being_undone() {
         Run::planned(plan(vec![action("a"), action("b")])).step(0, done()).step(1, failed());
     let undo_in_flight = undoing.clone().then(undo_started(0));
     for run in [in_flight, undoing, undo_in_flight] {
-        for why in [Stop::Resolved, already_healthy(), refused(), cancelled()] {
+        for why in
+            [Stop::Resolved, already_healthy(), refused(), cancelled(), taken_over(), changed()]
+        {
             run.refuses(&stopped(why));
         }
     }

@@ -29,24 +29,28 @@ fn check(phase: &str, run: &Run, legal: &[(&str, &str)]) {
 }
 
 /// What a person, a resolution or a guard may do between steps, before anything was done.
-const FREE_STOPS: [(&str, &str); 4] = [
+const FREE_STOPS: [(&str, &str); 6] = [
     ("stopped: resolved", "superseded"),
     ("stopped: already healthy", "superseded"),
     ("stopped: refused", "superseded"),
     ("stopped: cancelled", "cancelled"),
+    ("stopped: changed", "superseded"),
+    ("stopped: taken over", "superseded"),
 ];
 
 /// And after something was done.
-const STOPS_AFTER_ACTING: [(&str, &str); 4] = [
+const STOPS_AFTER_ACTING: [(&str, &str); 6] = [
     ("stopped: resolved", "to verify"),
     ("stopped: already healthy", "cancelled"),
     ("stopped: refused", "cancelled"),
     ("stopped: cancelled", "cancelled"),
+    ("stopped: changed", "cancelled"),
+    ("stopped: taken over", "cancelled"),
 ];
 
 fn with(
     mut legal: Vec<(&'static str, &'static str)>,
-    stops: [(&'static str, &'static str); 4],
+    stops: [(&'static str, &'static str); 6],
 ) -> Vec<(&'static str, &'static str)> {
     legal.extend(stops);
     legal
@@ -71,9 +75,23 @@ fn mode_observe_only_says_that_it_would_have_run() {
 #[test]
 fn a_proposal_is_approved_rejected_expired_or_stopped() {
     let run = Run::planned(in_mode(Mode::Approve, two()));
-    let legal =
-        vec![("approved", "ready 0 try 1"), ("rejected", "rejected"), ("expired", "expired")];
+    let legal = vec![
+        ("approved", "ready 0 try 1"),
+        ("lifted", "ready 0 try 1"),
+        ("rejected", "rejected"),
+        ("expired", "expired"),
+    ];
     check("awaiting approval", &run, &with(legal, FREE_STOPS));
+    let run = Run::planned(Plan { approvals: 2, ..in_mode(Mode::Approve, two()) });
+    let legal = vec![
+        ("approved", "awaiting approval"),
+        ("lifted", "ready 0 try 1"),
+        ("rejected", "rejected"),
+        ("expired", "expired"),
+    ];
+    check("awaiting approval", &run, &with(legal.clone(), FREE_STOPS));
+    let legal = vec![("approved", "ready 0 try 1"), legal[1], legal[2], legal[3]];
+    check("awaiting approval", &run.then(approved_by("bob")), &with(legal, FREE_STOPS));
 }
 
 #[test]
@@ -175,6 +193,8 @@ fn verification_begins_watches_and_ends() {
             ("stopped: already healthy", "cancelled"),
             ("stopped: refused", "cancelled"),
             ("stopped: cancelled", "cancelled"),
+            ("stopped: changed", "cancelled"),
+            ("stopped: taken over", "cancelled"),
             ("verified healthy", healthy),
             ("verified unhealthy", unhealthy),
             ("verified unknown", unknown),

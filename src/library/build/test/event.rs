@@ -31,7 +31,7 @@ use crate::model::labels::Labels;
 
 /// Keys of an event that say what happens.
 const DEEDS: &str = "alert, resolve, probe, step, silence, unsilence, alertmanager, approve, reject, ack, answer, cancel, \
-                     pause, resume, window, window_ends, changed, promote, restart, population or clock";
+                     take, give_back, break_glass, pause, resume, window, window_ends, changed, promote, restart, population or clock";
 
 /// One event; `before` is the time of the one before it.
 pub(super) fn event(
@@ -106,6 +106,9 @@ fn deeds(
         (raw.ack, "ack"),
         (raw.answer, "answer"),
         (raw.cancel, "cancel"),
+        (raw.take, "take"),
+        (raw.give_back, "give_back"),
+        (raw.break_glass, "break_glass"),
     ] {
         if let Some(field) = field {
             deeds.push(field.found().and_then(|it| word(names, it, key)));
@@ -265,8 +268,13 @@ fn word(names: Names<'_>, found: Found<RawWord>, key: &str) -> Option<Deed> {
     let Found { value: raw, span, .. } = found;
     let reason = text(raw.reason);
     let happened = raw.happened.and_then(Field::found).map(|it| it.value);
-    if reason.is_some() && key != "reject" {
-        names.wrong_keys(span, "`reason` goes with `reject`", "remove it");
+    if reason.is_some() && !matches!(key, "reject" | "break_glass") {
+        names.wrong_keys(span, "`reason` goes with `reject` and `break_glass`", "remove it");
+    }
+    if key == "break_glass" && raw.rule.is_some() == raw.target.is_some() {
+        let label = "name a `rule` or a `target`";
+        names.wrong_keys(span, "what is the glass broken for?", label);
+        return None;
     }
     let answers = raw.answers.and_then(Field::found).map(|it| answers(it.value));
     let step = raw.step.and_then(Field::found).map(|it| it.value);
@@ -282,6 +290,9 @@ fn word(names: Names<'_>, found: Found<RawWord>, key: &str) -> Option<Deed> {
         "reject" => Spoken::Reject(reason.unwrap_or_else(|| "no reason given".to_owned())),
         "ack" => Spoken::Acknowledge,
         "cancel" => Spoken::Cancel,
+        "take" => Spoken::Take,
+        "give_back" => Spoken::GiveBack,
+        "break_glass" => Spoken::BreakGlass(reason.unwrap_or_else(|| "no reason given".to_owned())),
         _ => match (happened, answers, step) {
             (Some(happened), None, None) => Spoken::Answer(happened),
             (None, Some(answers), step) => Spoken::Reply { step, answers },

@@ -1,0 +1,135 @@
+//! A journal's entries and its actions in words.
+
+use super::MAX_TEXT;
+use super::kind_line;
+use super::named;
+use super::short;
+use crate::decide::machine::item_words;
+use crate::decide::machine::wave_ends;
+use crate::model::playbook::Action;
+use crate::model::run::Event;
+use crate::model::run::Outcome;
+use crate::model::run::Plan;
+use crate::model::run::Stop;
+
+/// One journal entry in words.
+pub fn event_line(plan: &Plan, event: &Event) -> String {
+    let name = |step: &usize, item: &Option<usize>| {
+        let steps = &plan.playbook.steps;
+        let name = steps.get(*step).map_or("?", |step| step.name.as_str());
+        let item = item.map(|item| format!(", item {}", item + 1)).unwrap_or_default();
+        format!("step {}/{} {name}{item}", step + 1, steps.len())
+    };
+    match event {
+        Event::Planned { .. } => {
+            let lifted = plan.glass.as_ref().map(|glass| {
+                format!(", needs no approval: {} broke the glass: {}", glass.by, glass.reason)
+            });
+            let lifted = lifted.unwrap_or_default();
+            format!("planned: {} on {}{lifted}", plan.playbook.name, plan.target)
+        }
+        Event::Approved { by, .. } => format!("approved by {by}"),
+        Event::Lifted { by, reason } => {
+            format!("needs no approval: {by} broke the glass: {reason}")
+        }
+        Event::Rejected { by, reason } => format!("rejected by {by}: {reason}"),
+        Event::Expired => "nobody approved in time".into(),
+        Event::Observed => "mode observe: it would have run".into(),
+        Event::Listed { step, items } => {
+            let each = plan.playbook.steps.get(*step).and_then(|step| step.each.as_ref());
+            let ends = each.map(|each| wave_ends(&each.waves, items.len())).unwrap_or_default();
+            let waves = match ends.as_slice() {
+                [] | [_] => String::new(),
+                ends => {
+                    let ends: Vec<String> = ends.iter().map(ToString::to_string).collect();
+                    format!(" in waves up to {}", ends.join(", "))
+                }
+            };
+            let items: Vec<String> = items.iter().map(item_words).collect();
+            format!("{}: {} items{waves}: {}", name(step, &None), items.len(), named(&items))
+        }
+        Event::StepStarted { step, item, attempt, intent } => {
+            let nth = if *attempt == 1 { String::new() } else { format!(", try {attempt}") };
+            let kind =
+                || plan.playbook.steps.get(*step).map(|it| kind_line(&it.what)).unwrap_or_default();
+            let what = intent.action.as_ref().map_or_else(kind, action_line);
+            format!("{}: {what}{nth}", name(step, item))
+        }
+        Event::StepEnded { step, item, outcome, .. } => {
+            format!("{}: {}", name(step, item), outcome_words(outcome))
+        }
+        Event::StepSkipped { step, item, reason } => {
+            format!("{}: skipped: {reason}", name(step, item))
+        }
+        Event::Looked { step, item, outcome } => {
+            format!("{}, after {item} items: {}", name(step, &None), outcome_words(outcome))
+        }
+        Event::Asked { step, question } => {
+            format!("{}: asks: {}", name(step, &None), short(question))
+        }
+        Event::Answered { by, answers } => {
+            let pairs = answers.iter().map(|(name, it)| format!("{name}={}", item_words(it)));
+            format!("{by} answered {}", pairs.collect::<Vec<_>>().join(" "))
+        }
+        Event::Interrupted => "quell stopped here and went on".into(),
+        Event::ReadBack { seen } => {
+            format!("read back: {} {}", seen.health.as_str(), seen.measured)
+        }
+        Event::Settled { by, happened: true } => format!("{by} says that it happened"),
+        Event::Settled { by, happened: false } => format!("{by} says that it did not happen"),
+        Event::Stopped { why } => format!("stopped: {}", stop_words(why)),
+        Event::VerifyStarted => "verifying".into(),
+        Event::Verified { seen } => format!("{}: {}", seen.health.as_str(), seen.measured),
+        Event::UndoStarted { step, item, intent } => {
+            let what = intent.action.as_ref().map(action_line).unwrap_or_default();
+            format!("undo {}: {what}", name(step, item))
+        }
+        Event::UndoEnded { step, item, outcome } => {
+            format!("undo {}: {}", name(step, item), outcome_words(outcome))
+        }
+    }
+}
+
+fn outcome_words(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Done { summary, .. } => summary.clone(),
+        Outcome::Failed { reason, .. } => format!("failed: {reason}"),
+        Outcome::Denied { reason, .. } => format!("denied: {reason}"),
+        Outcome::Unknown { reason } => format!("outcome unknown: {reason}"),
+    }
+}
+
+fn stop_words(why: &Stop) -> String {
+    match why {
+        Stop::Resolved => "the alert resolved".into(),
+        Stop::AlreadyHealthy { measured } => format!("already healthy: {measured}"),
+        Stop::Changed { what } => format!("no longer what was proposed: {what}"),
+        Stop::TakenOver { by } => format!("taken over by {by}"),
+        Stop::Refused { guard, reason } => format!("{guard}: {reason}"),
+        Stop::Cancelled { by } => format!("by {by}"),
+    }
+}
+
+/// A rendered action in one line: `http DELETE http://127.0.0.1:8000/cache`.
+pub fn action_line(action: &Action) -> String {
+    let what = match action {
+        Action::Command(command) => match &command.shell {
+            Some(shell) => format!("sh: {shell}"),
+            None => command.argv.join(" "),
+        },
+        Action::Http(call) => {
+            let server = call.server.as_ref().map(|name| format!("{name} ")).unwrap_or_default();
+            format!("{} {server}{}", call.method, call.url)
+        }
+        Action::RedisFlush(flush) => {
+            let database = flush.database.map(|it| format!(" database {it}")).unwrap_or_default();
+            format!("{}{database}", flush.server)
+        }
+        Action::RedisDelete(delete) => {
+            let which = delete.pattern.clone().unwrap_or_else(|| delete.keys.join(" "));
+            format!("{} {which}", delete.server)
+        }
+    };
+    let line: String = what.chars().take(MAX_TEXT).collect();
+    format!("{} {line}", action.kind())
+}
