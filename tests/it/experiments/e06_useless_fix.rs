@@ -53,6 +53,8 @@ async fn e06_useless_fix() {
     let stopped = effects.last().unwrap().at.duration_since(began);
     let stopped = Duration::try_from(stopped).unwrap_or_default();
 
+    rig.report(6, "a fix that does not help", Some(stopped));
+
     // another unit is served all the same
     let mut other = rig::alert("firing", "b", rig::STARTED);
     other["labels"]["unit"] = json!("b");
@@ -60,5 +62,4 @@ async fn e06_useless_fix() {
     quell.post("/api/v1/webhook/alertmanager", &rig::body("firing", &[other])).await;
     let effects = rig.plant.affected(K + 1).await;
     assert_eq!(effects.last().unwrap().unit, "b");
-    rig.report(6, "a fix that does not help", Some(stopped));
 }

@@ -99,7 +99,8 @@ async fn e10_a_body_of_ten_megabytes() {
     assert_eq!(rig.plant.effects().len(), 1);
     let longest = rig.messages().iter().map(String::len).max().unwrap_or_default();
     assert!(longest < 100_000, "a message of {longest} bytes");
-    rig.report(10, "a body of ten megabytes; the next alert was served", Some(served));
+    let name = format!("ten megabytes, the next alert served after {:.1} s", served.as_secs_f64());
+    rig.report(10, &name, None);
 }
 
 /// Everything that `pause` stops is over within a second; `resume` finishes it.

@@ -62,8 +62,8 @@ struct Inner {
     /// What an effect answers instead of 200.
     answers: BTreeMap<String, u16>,
     effects: Vec<Effect>,
-    /// Gauges of any kind, and how often each was looked at.
-    gauges: BTreeMap<String, (f64, usize)>,
+    /// Gauges of any kind.
+    gauges: BTreeMap<String, f64>,
     /// A gauge that each effect sets to a value.
     cools: Option<(String, f64)>,
 }
@@ -116,17 +116,12 @@ impl Plant {
 
     /// `GET /gauge/NAME` says this from now on.
     pub(crate) fn gauge(&self, name: &str, value: f64) {
-        self.lock().gauges.entry(name.to_owned()).or_default().0 = value;
+        self.lock().gauges.insert(name.to_owned(), value);
     }
 
     /// From now on each effect sets this gauge to a value.
     pub(crate) fn cools(&self, name: &str, value: f64) {
         self.lock().cools = Some((name.to_owned(), value));
-    }
-
-    /// How often a gauge was looked at.
-    pub(crate) fn looks(&self, name: &str) -> usize {
-        self.lock().gauges.get(name).map_or(0, |it| it.1)
     }
 
     /// Effects take place at once; their answers wait while the gate is shut.
@@ -171,9 +166,7 @@ async fn metrics(State(shared): State<Arc<Shared>>, Path(unit): Path<String>) ->
 }
 
 async fn gauge(State(shared): State<Arc<Shared>>, Path(name): Path<String>) -> String {
-    let mut inner = shared.inner.lock().unwrap();
-    let (value, looks) = inner.gauges.entry(name).or_default();
-    *looks += 1;
+    let value = shared.inner.lock().unwrap().gauges.get(&name).copied().unwrap_or_default();
     format!("# TYPE gauge gauge\ngauge {value}\n")
 }
 
@@ -190,7 +183,7 @@ async fn effect(
             inner.ill.remove(&unit);
         }
         if let Some((name, value)) = inner.cools.clone() {
-            inner.gauges.entry(name).or_default().0 = value;
+            inner.gauges.insert(name, value);
         }
         inner.effects.push(Effect {
             at: Clock::System.now(),
