@@ -320,7 +320,7 @@ fn what_a_rule_does_step_by_step() {
         ),
         (
             "- { step: { step: take out, is: denied, reason: lb answered 401 } }",
-            "- { at: 1m, rule: none, alert: { alertname: QuellCredentialDenied }, notifications: [{ kind: opened, count: 1 }] }",
+            "- { at: 1m, rule: none, alert: { alertname: QuellCredentialDenied }, notifications: [{ channel: chat, kind: opened, count: 1 }, { channel: pager, kind: opened, count: 1 }] }",
         ),
         // the undo fails too
         (
