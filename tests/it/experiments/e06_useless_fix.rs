@@ -18,6 +18,11 @@ async fn e06_useless_fix() {
     rig.config["limits"] = json!({ "cooldown": "1s", "ineffective": format!("{K} per 6h") });
     rig.rule()["verify"]["within"] = json!("1s");
     rig.rule()["verify"]["hold"] = json!("0s");
+    // a rule of its own, since this one loses the trust to act alone
+    let mut other = rig.rule().clone();
+    other["name"] = json!("another");
+    other["match"] = json!(["alertname=\"UnitSlow\""]);
+    rig.rules["rules"].as_array_mut().unwrap().push(other);
     let quell = rig.serve().await;
     rig.plant.is_beyond_help();
     rig.plant.sicken("a");
@@ -57,7 +62,7 @@ async fn e06_useless_fix() {
 
     // another unit is served all the same
     let mut other = rig::alert("firing", "b", rig::STARTED);
-    other["labels"]["unit"] = json!("b");
+    other["labels"]["alertname"] = json!("UnitSlow");
     rig.plant.sicken("b");
     quell.post("/api/v1/webhook/alertmanager", &rig::body("firing", &[other])).await;
     let effects = rig.plant.affected(K + 1).await;
