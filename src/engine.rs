@@ -67,6 +67,8 @@ pub struct Engine {
     pub intake: crate::store::alerts::Intake,
     /// Whether the loops turn.
     pub turns: Arc<Turns>,
+    /// Notices that the wall clock was set.
+    pub steady: Arc<surroundings::Steady>,
     /// Set when the server stops: nothing new is begun.
     pub stop: CancellationToken,
     /// Everything that runs; awaited at the end.

@@ -199,8 +199,6 @@ fn longer(limit: &mut Set<Duration>, own: Option<&Set<Duration>>) {
     }
 }
 
-pub use crate::decide::guard::available::NAME as MIN_AVAILABLE;
-pub use crate::decide::guard::blast::NAME as BLAST;
 pub use crate::decide::guard::credential::NAME as CREDENTIAL;
 pub use crate::decide::guard::evidence::NAME as EVIDENCE;
 pub use crate::decide::guard::firing::NAME as FIRING;

@@ -240,6 +240,15 @@ impl Candidate {
     }
 }
 
+/// Whether a run of this rule has come to be on the target since the response was asked: another worker has judged the same
+/// episode, so this judgement is void.
+pub fn is_overtaken(case: Case<'_>, facts: &Facts) -> bool {
+    facts.runs.iter().any(|run| {
+        let same = run.incident == case.incident.id && run.rule == case.rule.name;
+        same && run.target == case.target && run.remedy > 0 && !run.state.is_final()
+    })
+}
+
 /// Whose turn it is; `runs` are at least all runs of the incident, in order of start.
 pub fn asks(case: Case<'_>, playbooks: &BTreeMap<String, Arc<Playbook>>, runs: &[PastRun]) -> Asks {
     let Case { rule, episode, incident, target, now, .. } = case;
@@ -340,15 +349,9 @@ pub fn as_shown_now(mut runs: Vec<PastRun>, jumps: &[Jump], now: Timestamp) -> V
 }
 
 /// Whether Alertmanager is worth asking: nothing that is known already is against it. A stale alert may yet be confirmed
-/// by Alertmanager, so a hold of that guard alone does not stop here; nor do those that wait for the population to be
-/// counted.
-pub fn worth_asking(rulings: &[Ruling], facts: &Facts) -> bool {
-    let uncounted = |guard: &str| {
-        facts.population.is_none() && (guard == guard::MIN_AVAILABLE || guard == guard::BLAST)
-    };
-    rulings.iter().all(|ruling| {
-        ruling.verdict.caution() < 2 || ruling.guard == guard::STALE || uncounted(&ruling.guard)
-    })
+/// by Alertmanager, so a hold of that guard alone does not stop here.
+pub fn worth_asking(rulings: &[Ruling]) -> bool {
+    rulings.iter().all(|ruling| ruling.verdict.caution() < 2 || ruling.guard == guard::STALE)
 }
 
 /// Whether the precheck is worth asking, after what Alertmanager said.
@@ -557,7 +560,6 @@ pub fn deciding(decision: &Decision) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::guard::tests::facts as facts_of_tests;
     use crate::decide::guard::tests::subject;
     use crate::model::incident::EpisodeId;
 
@@ -575,17 +577,15 @@ mod tests {
     #[test]
     fn outside_is_asked_only_when_nothing_known_is_against_it() {
         let hold = || Verdict::Hold { until: Timestamp::UNIX_EPOCH };
-        let facts = facts_of_tests();
         for (rulings, expected) in [
             (vec![], true),
             (vec![ruling("mode", Verdict::Ask)], true),
             (vec![ruling(guard::STALE, hold())], true),
             (vec![ruling("cooldown", hold())], false),
-            (vec![ruling(guard::BLAST, hold())], true),
             (vec![ruling(guard::STALE, hold()), ruling("settle", hold())], false),
             (vec![ruling("still firing", Verdict::Refuse)], false),
         ] {
-            assert_eq!(worth_asking(&rulings, &facts), expected, "{rulings:?}");
+            assert_eq!(worth_asking(&rulings), expected, "{rulings:?}");
         }
         assert!(worth_looking(&Standing::NotAsked) && worth_looking(&Standing::Active));
         assert!(!worth_looking(&Standing::Silenced { by: vec![] }));

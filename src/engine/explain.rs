@@ -164,7 +164,7 @@ impl Asking<'_> {
         } else {
             facts::from_store(engine, library, case, candidate).await?
         };
-        if !respond::worth_asking(&guard::judge(&candidate.subject, &facts, at), &facts) {
+        if !respond::worth_asking(&guard::judge(&candidate.subject, &facts, at)) {
             return Ok(facts);
         }
         facts.standing = facts::standing(library, &episode.source, &episode.labels).await;

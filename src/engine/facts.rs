@@ -88,6 +88,8 @@ pub async fn circumstances(
     let rule = library.all_rules().find(|rule| rule.name == about.rule);
     let quiet = changed::quiet(&library.config, rule.map(|it| &**it));
     let changes = engine.store.changes_since(before(now, quiet)).await?;
+    let mut jumps = engine.store.jumps(before(now, JUMPS_KEPT)).await?;
+    jumps.extend(engine.steady.jump(&engine.clock));
     let incident = engine.store.incident(about.incident).await?;
     let mut hands = changed::hands(&changes, about.target);
     hands.extend(incident.as_ref().and_then(hands::at_incident));
@@ -102,7 +104,7 @@ pub async fn circumstances(
         } else {
             Watchdog::NotWatched
         },
-        jumps: engine.store.jumps(before(now, JUMPS_KEPT)).await?,
+        jumps,
         denied: denied(engine).await?,
         hands,
         glass: glass(engine, about, now).await?,

@@ -217,6 +217,9 @@ pub(super) async fn try_remedy(
     candidate: &Candidate,
 ) -> Result<Option<Timestamp>> {
     let (facts, rulings) = judge::judge(engine, library, case, candidate, Look::ToDecide).await?;
+    if respond::is_overtaken(case, &facts) {
+        return Err(StoreError::Changed);
+    }
     trust::consider(engine, case, candidate, &facts).await?;
     let Conclusion { decision, owed, page, then } =
         respond::conclude(case, candidate, &facts, rulings);

@@ -24,7 +24,7 @@ pub async fn judge(
     let Case { rule, episode, now, .. } = case;
     let mut facts = facts::from_store(engine, library, case, candidate).await?;
     let mut rulings = guard::judge(&candidate.subject, &facts, now);
-    if respond::worth_asking(&rulings, &facts) {
+    if respond::worth_asking(&rulings) {
         facts.standing = facts::standing(library, &episode.source, &episode.labels).await;
         if respond::worth_looking(&facts.standing) {
             facts.precheck = match respond::precheck(rule, episode) {

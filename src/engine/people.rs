@@ -13,6 +13,7 @@ use crate::model::incident::Incident;
 use crate::model::incident::NoticeKind;
 use crate::model::incident::Owed;
 use crate::model::run::RunState;
+use crate::model::time::before;
 use crate::store::Result;
 
 /// What is owed of an incident to those who may be told: while its page is held, not to channels that page. What needs a
@@ -76,7 +77,13 @@ pub async fn page(
 /// Whether a breaker that has tripped covers an incident: its own page explains, and this one's waits.
 pub async fn is_covered(engine: &Engine, incident: &Incident) -> Result<bool> {
     let trips = engine.store.trips().await?;
-    Ok(trips.iter().any(|it| surroundings::covers(&it.scope, &incident.rule)))
+    if trips.iter().any(|it| surroundings::covers(&it.scope, &incident.rule)) {
+        return Ok(true);
+    }
+    // a storm that is seen before its breaker has been written down
+    let limits = engine.library.load().config.limits.storm.value;
+    let from = before(engine.clock.now(), limits.within);
+    Ok(engine.store.troubled_targets(from).await? > limits.targets)
 }
 
 /// Gives an incident to people, once, with everything that was tried.

@@ -1,6 +1,9 @@
 //! Looks after what holds around all cases: keeps the breaker of storms and those of groups, notices a watchdog that is silent,
 //! a clock that was set, a disk that fills, and quell's own error budget; and says which alerts of quell's own they are worth.
 
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -17,6 +20,7 @@ use crate::engine::population;
 use crate::engine::population::Look;
 use crate::library::Library;
 use crate::model::alert::Alert;
+use crate::model::decision::Jump;
 use crate::model::decision::Watchdog;
 use crate::model::time::after;
 use crate::model::time::before;
@@ -37,10 +41,35 @@ const NAMED: u32 = 10;
 const DISK_PERCENT: u64 = 5;
 const DISK_BYTES: u64 = 256 << 20;
 
+/// What the wall clock showed at the last look, beside a clock that cannot be set.
+#[derive(Debug, Default)]
+pub struct Steady(Mutex<Option<(Timestamp, Instant)>>);
+
+impl Steady {
+    /// A jump of the wall clock since the last look, which is not written down yet.
+    pub fn jump(&self, clock: &Clock) -> Option<Jump> {
+        // a clock that is moved by hand jumps all the time
+        if matches!(clock, Clock::Manual(_)) {
+            return None;
+        }
+        let (then, since) = (*self.lock())?;
+        surroundings::jumped(then, since.elapsed(), clock.now())
+    }
+
+    /// From now on jumps are seen from here.
+    fn look(&self, clock: &Clock) {
+        *self.lock() = Some((clock.now(), Instant::now()));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<(Timestamp, Instant)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// What this process looked at last, and when.
 #[derive(Debug, Default)]
 pub struct Surroundings {
-    last: Option<(Timestamp, Instant)>,
+    begun: bool,
     counted: Option<Instant>,
     marked: Option<Instant>,
     forgot: Option<Instant>,
@@ -66,18 +95,16 @@ impl Surroundings {
 
     /// Notices that the wall clock was set: now, or while quell was down.
     async fn clock(&mut self, engine: &Engine, library: &Library) -> Result<Option<Alert>> {
-        let (now, at) = (engine.clock.now(), Instant::now());
-        let jump = match self.last.replace((now, at)) {
-            // a clock that is moved by hand jumps all the time
-            _ if matches!(engine.clock, Clock::Manual(_)) => None,
-            Some((then, since)) => surroundings::jumped(then, at - since, now),
-            None => {
-                let marked = engine.store.marked(surroundings::CLOCK).await?;
-                let skew = library.config.limits.max_skew.value;
-                marked
-                    .filter(|marked| *marked > after(now, skew))
-                    .and_then(|marked| surroundings::jumped(marked, Duration::ZERO, now))
-            }
+        let now = engine.clock.now();
+        let jump = if self.begun {
+            engine.steady.jump(&engine.clock)
+        } else {
+            self.begun = true;
+            let marked = engine.store.marked(surroundings::CLOCK).await?;
+            let skew = library.config.limits.max_skew.value;
+            marked
+                .filter(|marked| *marked > after(now, skew))
+                .and_then(|marked| surroundings::jumped(marked, Duration::ZERO, now))
         };
         if let Some(jump) = jump {
             tracing::error!(by_ms = jump.by_ms, "the wall clock was set");
@@ -85,6 +112,8 @@ impl Surroundings {
             engine.store.unmark(surroundings::CLOCK).await?;
             self.marked = None;
         }
+        // only now: until it is written down, whoever judges sees it by himself
+        engine.steady.look(&engine.clock);
         if is_time(&mut self.marked, MARK_EVERY) {
             engine.store.mark(surroundings::CLOCK, now).await?;
         }

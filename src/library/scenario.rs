@@ -146,6 +146,11 @@ pub enum Deed {
         /// Those that are not well.
         unhealthy: Option<u64>,
     },
+    /// The watchdog arrives no more, or again.
+    Watchdog {
+        /// Whether it arrives.
+        arrives: bool,
+    },
     /// The wall clock is set by so many milliseconds: forward above zero.
     Clock(i64),
 }

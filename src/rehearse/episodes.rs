@@ -326,7 +326,7 @@ impl World<'_> {
             ..respond::facts(case.windows, episode, now)
         };
         let mut rulings = guard::judge(&candidate.subject, &facts, now);
-        if respond::worth_asking(&rulings, &facts) {
+        if respond::worth_asking(&rulings) {
             facts.standing = self.standing(episode);
             if respond::worth_looking(&facts.standing) {
                 facts.precheck = respond::precheck(rule, episode).map(|probe| match probe {

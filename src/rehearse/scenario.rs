@@ -308,6 +308,9 @@ fn deed(world: &mut World<'_>, began: Timestamp, deed: &Deed) -> Result<(), Stri
         Deed::Promote(rule) => return world.promote(rule, None, "the test", "the test says so"),
         Deed::Restart => world.restart(),
         Deed::Population { rule, total, unhealthy } => world.counts(rule, *total, *unhealthy),
+        Deed::Watchdog { arrives } => {
+            world.script(now, |script| script.watchdog_gone = (!arrives).then_some(now));
+        }
         Deed::Clock(by_ms) => world.clock_is_set(*by_ms),
     }
     Ok(())

@@ -11,8 +11,7 @@ use crate::decide::guard::proceed;
 use crate::model::decision::Facts;
 use crate::model::decision::Ruling;
 
-/// This guard's name.
-pub const NAME: &str = "min available";
+const NAME: &str = "min available";
 
 /// Held while fewer than `min_available` would stay: those that are not well, and those that other runs of the rule work
 /// on now, do not count. The target itself is counted as not well.
@@ -26,7 +25,8 @@ pub(super) fn judge(subject: &Subject, facts: &Facts, now: Timestamp) -> Ruling 
         .filter(|target| *target != subject.target)
         .collect();
     let ruling = match facts.population.as_ref().map(|it| population::known(&subject.limits, it)) {
-        None => hold_for_now(NAME, now, "nobody counted the population", "unknown"),
+        // counted when nothing else is against it, and always before an action
+        None => proceed(NAME, "not counted yet"),
         Some(Err(why)) => hold_for_now(NAME, now, why, "unknown"),
         Some(Ok((total, unhealthy))) => {
             let stay = total
@@ -51,7 +51,9 @@ mod tests {
     use crate::decide::guard::tests::now;
     use crate::decide::guard::tests::run;
     use crate::decide::guard::tests::subject;
+    use crate::model::decision::Counted;
     use crate::model::decision::PastRun;
+    use crate::model::decision::Population;
     use crate::model::rule::Set;
     use crate::model::run::RunState;
 
@@ -80,8 +82,10 @@ mod tests {
     }
 
     #[test]
-    fn g03_a_population_that_nobody_counted_holds() {
-        assert_eq!(judge(&limited(1), &facts(), now()).verdict.as_str(), "hold");
-        assert_eq!(judge(&subject(), &facts(), now()).verdict.as_str(), "proceed");
+    fn g03_a_population_that_nobody_can_count_holds() {
+        let unknown = Population { total: Counted::Unknown("no sample".into()), ..group(1, 0) };
+        let facts = Facts { population: Some(unknown), ..facts() };
+        assert_eq!(judge(&limited(1), &facts, now()).verdict.as_str(), "hold");
+        assert_eq!(judge(&subject(), &facts, now()).verdict.as_str(), "proceed");
     }
 }

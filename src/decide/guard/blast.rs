@@ -17,8 +17,7 @@ use crate::model::time::after;
 use crate::model::time::before;
 use crate::model::time::show_duration;
 
-/// This guard's name.
-pub const NAME: &str = "blast";
+const NAME: &str = "blast";
 
 /// Held until the oldest of the targets that the rule acted on leaves the span, when this one would be one too many. A
 /// target that was acted on already is no further one.
@@ -28,10 +27,8 @@ pub(super) fn judge(subject: &Subject, facts: &Facts, now: Timestamp) -> Ruling 
     let shown = format!("{} in {span}", limit.value.max);
     let knob = format!("blast ({})", limit.place);
     let total = match facts.population.as_ref().map(|it| population::known(&subject.limits, it)) {
-        None => {
-            return hold_for_now(NAME, now, "nobody counted the population", "unknown")
-                .limit(shown, knob);
-        }
+        // counted when nothing else is against it, and always before an action
+        None => return proceed(NAME, "not counted yet").limit(shown, knob),
         Some(Err(why)) => return hold_for_now(NAME, now, why, "unknown").limit(shown, knob),
         Some(Ok((total, _))) => total,
     };

@@ -46,7 +46,7 @@ pub(crate) struct RawTest {
 #[serde(rename = "an event")]
 #[schemars(extend("allOf" = [exactly_one(&[
     "alert", "resolve", "probe", "step", "silence", "unsilence", "alertmanager", "approve", "reject", "ack", "answer", "cancel",
-    "take", "give_back", "break_glass", "pause", "resume", "window", "window_ends", "changed", "promote", "restart", "population", "clock",
+    "take", "give_back", "break_glass", "pause", "resume", "window", "window_ends", "changed", "promote", "restart", "population", "watchdog", "clock",
 ])]))]
 #[schemars(extend("dependencies" = { "annotations": ["alert"], "truncated": ["alert"], "starts": ["alert"] }))]
 pub(crate) struct RawEvent {
@@ -108,6 +108,8 @@ pub(crate) struct RawEvent {
     pub(crate) restart: Opt<RawNothing>,
     /// From now on the population of a rule is counted so.
     pub(crate) population: Opt<RawCounted>,
+    /// The watchdog of quell.yml arrives no more (`gone`), or again (`back`). It arrives when no event says otherwise.
+    pub(crate) watchdog: Opt<RawWatchdogIs>,
     /// The wall clock of quell's host is set: notice of it, since the clock of a test goes on.
     pub(crate) clock: Opt<RawSet>,
 }
@@ -122,6 +124,16 @@ pub(crate) struct RawCounted {
     pub(crate) of: Opt<u32>,
     /// How many of them are not well; nobody can say when silent.
     pub(crate) unhealthy: Opt<u32>,
+}
+
+/// Whether the watchdog arrives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RawWatchdogIs {
+    /// It arrives no more.
+    Gone,
+    /// It arrives again.
+    Back,
 }
 
 /// Which way a clock is set, and by how much.

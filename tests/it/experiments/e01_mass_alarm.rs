@@ -44,7 +44,6 @@ async fn all_are_held(quell: &Quell) {
 }
 
 #[tokio::test]
-#[ignore = "needs storms and populations in the engine"]
 async fn e01_most_of_a_population() {
     let mut rig = Rig::new().await;
     let units: Vec<String> = (0..UNITS).map(|it| format!("u{it}")).collect();
@@ -65,7 +64,6 @@ async fn e01_most_of_a_population() {
 }
 
 #[tokio::test]
-#[ignore = "needs storms in the engine"]
 async fn e01_targets_that_have_nothing_in_common() {
     let mut rig = Rig::new().await;
     rig.rule()["limits"] = json!({ "settle": "2s" });

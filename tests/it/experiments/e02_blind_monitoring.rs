@@ -79,7 +79,6 @@ async fn e02_blind_monitoring() {
 }
 
 #[tokio::test]
-#[ignore = "needs populations in the engine"]
 async fn e02_half_of_the_targets() {
     let mut rig = Rig::new().await;
     let prometheus = Recorder::start().await;

@@ -11,7 +11,6 @@ const REPLICAS: usize = 10;
 const STAY: usize = 8;
 
 #[tokio::test]
-#[ignore = "needs populations in the engine"]
 async fn e07_ten_replicas() {
     let mut rig = Rig::new().await;
     let units: Vec<String> = (0..REPLICAS).map(|it| format!("r{it}")).collect();

@@ -101,7 +101,6 @@ async fn e08_slots_when_the_clock_jumps() {
 }
 
 #[tokio::test]
-#[ignore = "needs jumps of the clock to be noticed before the next judgement"]
 async fn e08_cooldown_when_the_clock_jumps() {
     let rig = Rig::new().await;
     let mut quell = with_a_clock(rig.quell());

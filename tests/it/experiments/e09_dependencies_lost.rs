@@ -13,7 +13,6 @@ use crate::support::recorder::Answer;
 use crate::support::wait;
 
 #[tokio::test]
-#[ignore = "needs credentials that were refused"]
 async fn e09_credentials_are_revoked() {
     let mut rig = Rig::new().await;
     rig.config["targets"]["http"]["plant"]["headers"] =
@@ -41,7 +40,6 @@ async fn e09_credentials_are_revoked() {
 }
 
 #[tokio::test]
-#[ignore = "needs fallbacks of channels"]
 async fn e09_every_channel_is_blocked() {
     let mut rig = Rig::new().await;
     let fallback = "/fallback";

@@ -44,7 +44,7 @@ async fn a_rule_that_does_not_help_is_trusted_less_until_a_person_promotes_it() 
     let open = until_own_alerts(&site, 1).await;
     assert_eq!(open[0]["labels"]["alertname"], "QuellRuleDemoted");
     assert_eq!(open[0]["labels"]["rule"], "shop-errors");
-    site.told(SLACK, "is firing; no rule matches it: a person must look").await;
+    site.told(SLACK, "is firing; it is about quell itself: a person must look").await;
 
     // it holds over a restart, and for other targets of the rule
     site.quell.restart().await;

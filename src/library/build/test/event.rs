@@ -20,6 +20,7 @@ use crate::library::raw::test::RawSays;
 use crate::library::raw::test::RawSees;
 use crate::library::raw::test::RawSet;
 use crate::library::raw::test::RawStanding;
+use crate::library::raw::test::RawWatchdogIs;
 use crate::library::raw::test::RawWord;
 use crate::library::scenario::ComesTo;
 use crate::library::scenario::Deed;
@@ -31,7 +32,7 @@ use crate::model::labels::Labels;
 
 /// Keys of an event that say what happens.
 const DEEDS: &str = "alert, resolve, probe, step, silence, unsilence, alertmanager, approve, reject, ack, answer, cancel, \
-                     take, give_back, break_glass, pause, resume, window, window_ends, changed, promote, restart, population or clock";
+                     take, give_back, break_glass, pause, resume, window, window_ends, changed, promote, restart, population, watchdog or clock";
 
 /// One event; `before` is the time of the one before it.
 pub(super) fn event(
@@ -137,6 +138,10 @@ fn deeds(
     }
     if let Some(field) = raw.population {
         deeds.push(field.found().and_then(|it| population(names, it)));
+    }
+    if let Some(field) = raw.watchdog {
+        let arrives = field.found().map(|it| it.value == RawWatchdogIs::Back);
+        deeds.push(arrives.map(|arrives| Deed::Watchdog { arrives }));
     }
     if let Some(field) = raw.clock {
         deeds.push(field.found().and_then(|it| clock(names, it)));
