@@ -8,6 +8,7 @@ pub mod condition;
 pub mod episode;
 pub mod explain;
 pub mod guard;
+pub mod harm;
 pub mod items;
 pub mod link;
 pub mod machine;

@@ -9,6 +9,7 @@ use crate::decide::condition;
 use crate::decide::guard;
 use crate::decide::guard::Subject;
 use crate::decide::items;
+use crate::decide::machine;
 use crate::decide::machine::Phase;
 use crate::decide::machine::Spot;
 use crate::decide::machine::State;
@@ -44,6 +45,9 @@ use crate::model::window::Window;
 
 /// A hold before a step that lasts longer than this gives the run up: what it was planned for is old.
 const GIVE_UP_AFTER: Duration = Duration::from_mins(15);
+
+/// Longest time to learn that nothing got worse between two waves that have nothing else between them.
+const GATE_WITHIN: Duration = Duration::from_mins(5);
 
 /// Whether a step may begin.
 #[derive(Debug, PartialEq, Eq)]
@@ -276,17 +280,37 @@ fn asks_now(source: &str, step: &Step, spot: Spot) -> bool {
     of_items == spot.item.is_some()
 }
 
-/// What must be healthy between two waves of a step, and within what time; the error says why that cannot be rendered. `None`
-/// when the plan has no such step: a damaged journal.
-pub fn between(
-    plan: &Plan,
-    run: &str,
-    state: &State,
-    step: usize,
-) -> Option<Result<(Probe, Duration), String>> {
-    let between = plan.playbook.steps.get(step)?.each.as_ref()?.between.as_ref()?;
+/// What is looked at between two waves of a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gate {
+    /// What must be healthy beside that nothing got worse.
+    pub probe: Option<Probe>,
+    /// Within what time.
+    pub within: Duration,
+}
+
+/// What is looked at between two waves of a step; the error says why that cannot be rendered. `None` when the plan has no such
+/// step: a damaged journal.
+pub fn between(plan: &Plan, run: &str, state: &State, step: usize) -> Option<Result<Gate, String>> {
+    let each = plan.playbook.steps.get(step)?.each.as_ref()?;
+    let Some(between) = &each.between else {
+        return machine::is_guarded(plan).then_some(Ok(Gate { probe: None, within: GATE_WITHIN }));
+    };
     let context = plan::step_context(plan, run, state);
-    Some(plan::render_probe(&between.probe, &context).map(|probe| (probe, between.within)))
+    let probe = plan::render_probe(&between.probe, &context);
+    Some(probe.map(|probe| Gate { probe: Some(probe), within: between.within }))
+}
+
+/// What is seen between two waves: what nobody can say of harm comes before what the probe says.
+pub fn at_gate(harm: Option<&Observation>, probed: Option<Observation>) -> Observation {
+    match (harm.filter(|seen| seen.health != Health::Healthy), probed, harm) {
+        (Some(unseen), _, _) => unseen.clone(),
+        (None, Some(seen), _) => seen,
+        (None, None, Some(harmless)) => harmless.clone(),
+        (None, None, None) => {
+            Observation { health: Health::Healthy, measured: "nothing to look at".to_owned() }
+        }
+    }
 }
 
 /// Renders the undo of a step, or of an item of one. `None` when the plan has none: a damaged journal.
@@ -312,10 +336,10 @@ fn failed(Spot { step, item }: Spot, reason: String) -> Event {
     Event::StepEnded { step, item, outcome, jitter: 0 }
 }
 
-/// The outcome of a probe step after its `tries`th observation, `took` after the first; `None` to look again.
+/// The outcome of a probe step of this kind after its `tries`th observation, `took` after the first; `None` to look again.
 pub fn looked(
     name: &str,
-    probe: &Probe,
+    kind: &str,
     seen: &Observation,
     tries: u32,
     took: Duration,
@@ -324,7 +348,7 @@ pub fn looked(
     if seen.health == Health::Healthy {
         let again = if tries == 1 { String::new() } else { format!(" after {tries} tries") };
         return Some(Outcome::Done {
-            summary: format!("{} healthy{again}: {}", probe.kind(), seen.measured),
+            summary: format!("{kind} healthy{again}: {}", seen.measured),
             output: serde_json::json!({ "measured": seen.measured }),
         });
     }

@@ -17,17 +17,21 @@ use crate::model::incident::Incident;
 use crate::model::incident::Notice;
 use crate::model::incident::NoticeKind;
 use crate::model::incident::RunId;
+use crate::model::number;
 use crate::model::playbook::Action;
 use crate::model::playbook::Each;
 use crate::model::playbook::Items;
 use crate::model::playbook::Step;
+use crate::model::playbook::Unharmed;
 use crate::model::playbook::What;
 use crate::model::rule::is_schedule;
 use crate::model::run::Event;
+use crate::model::run::Health;
 use crate::model::run::Outcome;
 use crate::model::run::Plan;
 use crate::model::run::RunState;
 use crate::model::run::Stop;
+use crate::model::run::Taken;
 use crate::model::time::show_duration;
 use crate::model::time::since;
 
@@ -468,6 +472,17 @@ pub fn event_line(plan: &Plan, event: &Event) -> String {
         Event::Looked { step, item, outcome } => {
             format!("{}, after {item} items: {}", name(step, &None), outcome_words(outcome))
         }
+        Event::Baseline { taken } => {
+            let taken: Vec<String> = taken.iter().map(taken_words).collect();
+            format!("before: {}", taken.join(", "))
+        }
+        Event::Compared { seen } => match seen.health {
+            Health::Healthy => format!("nothing got worse: {}", seen.measured),
+            Health::Unhealthy => format!("got worse: {}", seen.measured),
+            Health::Unknown => {
+                format!("nobody knows whether anything got worse: {}", seen.measured)
+            }
+        },
         Event::Asked { step, question } => {
             format!("{}: asks: {}", name(step, &None), short(question))
         }
@@ -492,6 +507,19 @@ pub fn event_line(plan: &Plan, event: &Event) -> String {
             format!("undo {}: {}", name(step, item), outcome_words(outcome))
         }
     }
+}
+
+/// `latency 0.2`, or `latency of 3 series`.
+fn taken_words(taken: &Taken) -> String {
+    match taken.samples.as_slice() {
+        [sample] => format!("{} {}", taken.name, number::show(sample.value)),
+        samples => format!("{} of {} series", taken.name, samples.len()),
+    }
+}
+
+/// What must not get worse, in words: `latency (worse: value > before * 1.2)`.
+pub fn unharmed_words(metric: &Unharmed) -> String {
+    format!("{} (worse: {})", metric.name, metric.worse)
 }
 
 fn outcome_words(outcome: &Outcome) -> String {

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 
 use crate::decide::audience;
 use crate::decide::guard;
+use crate::decide::harm;
 use crate::decide::machine;
 use crate::decide::machine::Effect;
 use crate::decide::machine::Phase;
@@ -105,28 +106,31 @@ async fn advance(engine: &Engine, claim: &mut Claim) -> Result<()> {
                 }
             }
             Effect::Write(event) => write(engine, claim, &mut state, event, LEASE).await?,
-            Effect::Begin { .. } | Effect::Undo { .. } if engine.stop.is_cancelled() => {
+            Effect::Begin { .. } | Effect::Measure | Effect::Undo { .. }
+                if engine.stop.is_cancelled() =>
+            {
                 return engine.store.release_run(claim, Some(now)).await;
             }
+            Effect::Measure => match may_begin(engine, claim, &mut state, now).await? {
+                Begins::Now => {
+                    if let Err(reason) = act_on::measure(engine, claim, &mut state).await? {
+                        let until = after(now, guard::AGAIN_AFTER);
+                        let held = Hold { until, guard: harm::NAME, reason: &reason };
+                        if hold(engine, claim, &mut state, held, now).await? {
+                            return Ok(());
+                        }
+                    }
+                }
+                Begins::Stopped => {}
+                Begins::Held => return Ok(()),
+            },
             Effect::Begin { spot, attempt } => {
-                match act_on::still_true(engine, claim, &state).await? {
-                    StillTrue::Go => {
+                match may_begin(engine, claim, &mut state, now).await? {
+                    Begins::Now => {
                         act_on::begin(engine, claim, &mut state, spot, attempt).await?;
                     }
-                    StillTrue::Stop(why) => {
-                        write(engine, claim, &mut state, Event::Stopped { why }, LEASE).await?;
-                    }
-                    StillTrue::Hold { until, guard, reason } => {
-                        if let Some(why) = stepping::gives_up(&state, &guard, &reason, now) {
-                            write(engine, claim, &mut state, Event::Stopped { why }, LEASE).await?;
-                            continue;
-                        }
-                        tracing::debug!(run = %claim.run, guard, reason, "held before a step");
-                        if guard == guard::KILL_SWITCH {
-                            page(engine, claim, &reason).await?;
-                        }
-                        return engine.store.release_run(claim, Some(until)).await;
-                    }
+                    Begins::Stopped => {}
+                    Begins::Held => return Ok(()),
                 }
             }
             Effect::ReadBack => {
@@ -148,6 +152,66 @@ async fn advance(engine: &Engine, claim: &mut Claim) -> Result<()> {
     }
 }
 
+/// Whether a step may begin.
+enum Begins {
+    /// Yes.
+    Now,
+    /// No, and that is written.
+    Stopped,
+    /// Not now: the run is let go of.
+    Held,
+}
+
+/// Asks the guards again, and writes or does what they say.
+async fn may_begin(
+    engine: &Engine,
+    claim: &mut Claim,
+    state: &mut State,
+    now: Timestamp,
+) -> Result<Begins> {
+    match act_on::still_true(engine, claim, state).await? {
+        StillTrue::Go => Ok(Begins::Now),
+        StillTrue::Stop(why) => {
+            write(engine, claim, state, Event::Stopped { why }, LEASE).await?;
+            Ok(Begins::Stopped)
+        }
+        StillTrue::Hold { until, guard, reason } => {
+            let held = Hold { until, guard: &guard, reason: &reason };
+            let held = hold(engine, claim, state, held, now).await?;
+            Ok(if held { Begins::Held } else { Begins::Stopped })
+        }
+    }
+}
+
+/// What holds a run before a step.
+#[derive(Clone, Copy)]
+struct Hold<'a> {
+    until: Timestamp,
+    guard: &'a str,
+    reason: &'a str,
+}
+
+/// Lets a run go until it may be tried again, or gives it up; says whether it is held.
+async fn hold(
+    engine: &Engine,
+    claim: &mut Claim,
+    state: &mut State,
+    held: Hold<'_>,
+    now: Timestamp,
+) -> Result<bool> {
+    let Hold { until, guard, reason } = held;
+    if let Some(why) = stepping::gives_up(state, guard, reason, now) {
+        write(engine, claim, state, Event::Stopped { why }, LEASE).await?;
+        return Ok(false);
+    }
+    tracing::debug!(run = %claim.run, guard, reason, "held before a step");
+    if guard == guard::KILL_SWITCH {
+        page(engine, claim, reason).await?;
+    }
+    engine.store.release_run(claim, Some(until)).await?;
+    Ok(true)
+}
+
 /// A run that waits for a person or a time stops waiting when its alert has resolved; says whether it did.
 async fn waits_on(engine: &Engine, claim: &mut Claim, state: &mut State) -> Result<bool> {
     if !stepping::waits_for_alert(&claim.plan, state) {
@@ -164,6 +228,10 @@ async fn waits_on(engine: &Engine, claim: &mut Claim, state: &mut State) -> Resu
 
 /// One observation of the verification, and the time until the next. False when the server stops.
 async fn watch(engine: &Engine, claim: &mut Claim, state: &mut State) -> Result<bool> {
+    act_on::compare(engine, claim, state, LEASE).await?;
+    if !matches!(state.phase, Phase::Verifying { .. }) {
+        return Ok(true);
+    }
     let seen = observe(engine, claim).await?;
     let now = engine.clock.now();
     if let Some(event) = machine::verification_event(&claim.plan, state, seen, now) {

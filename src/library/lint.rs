@@ -108,6 +108,10 @@ fn verification(at: At<'_>, node: &Node, verify: Option<&Verification>) {
         let query = query::probe(at, written, &verify.probe);
         healthy::probe(at, written, &verify.probe);
         timing::verification(at, written, verify, query.as_ref());
+        for (written, metric) in items(written, "unharmed").into_iter().zip(&verify.unharmed) {
+            query::measure(at, written, &metric.measure);
+            healthy::worse(at, written, &metric.worse);
+        }
     }
 }
 

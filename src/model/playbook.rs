@@ -485,4 +485,36 @@ pub struct Verification {
     pub within: Duration,
     /// And go on holding for this long.
     pub hold: Duration,
+    /// G16: what must not have become worse than it was before the first step.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unharmed: Vec<Unharmed>,
+}
+
+/// A metric that a remedy must not make worse.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unharmed {
+    /// Unique in its list, for people: `latency`.
+    pub name: String,
+    /// What to measure.
+    pub measure: Measure,
+    /// CEL over `value`, `labels` and `before`, the value of the same series before the first step.
+    pub worse: String,
+}
+
+/// Something that gives numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Measure {
+    /// An instant query.
+    Promql {
+        /// The query, a template.
+        query: Template,
+    },
+    /// Samples from a metrics page.
+    Scrape {
+        /// The page, a template.
+        url: Template,
+        /// Metric and matchers, a template.
+        select: Template,
+    },
 }

@@ -59,7 +59,7 @@ pub struct Plan {
 }
 
 /// What an observation found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Health {
     /// The condition holds for each sample.
@@ -88,6 +88,27 @@ pub struct Observation {
     pub health: Health,
     /// What was measured and against which condition, for people: `0.372, healthy: value < 0.05`.
     pub measured: String,
+}
+
+/// A sample of a metric.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// Of the series.
+    pub labels: Labels,
+    /// Finite.
+    pub value: f64,
+}
+
+// the value is finite, so that it equals itself
+impl Eq for Sample {}
+
+/// What a metric that must not get worse was before the first step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taken {
+    /// Its name in `unharmed`.
+    pub name: String,
+    /// At least one.
+    pub samples: Vec<Sample>,
 }
 
 /// How one try of a step ended.
@@ -178,6 +199,11 @@ pub enum Event {
     Expired,
     /// Mode observe: it would have run.
     Observed,
+    /// What the metrics that must not get worse were, before the first step (G16).
+    Baseline {
+        /// Each of them.
+        taken: Vec<Taken>,
+    },
     /// The items of a `for_each`, before the first of them is done. What the list says later changes nothing.
     Listed {
         /// Index of the step from 0.
@@ -227,6 +253,12 @@ pub enum Event {
         item: usize,
         /// Outcome.
         outcome: Outcome,
+    },
+    /// What became of the metrics that must not get worse: *unhealthy* is worse. Repeats that change nothing are not
+    /// written.
+    Compared {
+        /// What was seen of all of them.
+        seen: Observation,
     },
     /// A step asks people, and waits.
     Asked {

@@ -37,7 +37,7 @@ pub(super) async fn observe(
 }
 
 /// The samples of an instant query, or why there is no trusting them.
-async fn ask(query: &str, prometheus: Option<&Endpoint>) -> Result<Vec<Point>, String> {
+pub(super) async fn ask(query: &str, prometheus: Option<&Endpoint>) -> Result<Vec<Point>, String> {
     let Some(prometheus) = prometheus else {
         return Err("no Prometheus is configured: set `prometheus` in quell.yml".into());
     };

@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use crate::decide::condition::Condition;
 use crate::decide::condition::Scope;
 use crate::model::labels::Labels;
+use crate::model::number::show as number;
 use crate::model::run::Observation;
+use crate::model::run::Sample;
 use crate::model::time::show_duration;
 
 /// One sample.
@@ -81,6 +83,30 @@ pub(super) fn judge(points: &[Point], healthy: &str, age: Age) -> Observation {
     if failing.is_empty() { super::healthy(measured) } else { super::unhealthy(measured) }
 }
 
+/// Most series of a metric that must not get worse: its baseline is in the journal.
+const MOST_SERIES: usize = 100;
+
+/// Samples that may be compared with others: at least one, none of them stale or not finite.
+pub(super) fn sound(points: Vec<Point>, age: Age) -> Result<Vec<Sample>, String> {
+    let count = points.len();
+    if count == 0 {
+        return Err("no sample".into());
+    }
+    if count > MOST_SERIES {
+        return Err(format!(
+            "{count} series, more than {MOST_SERIES}: ask for fewer, as with `sum`"
+        ));
+    }
+    let sound = |point: Point| match point.at.and_then(|at| age.objects(at)) {
+        Some(reason) => Err(format!("{}: {reason}", shown(&point, count))),
+        None if !point.value.is_finite() => {
+            Err(format!("{}: not a finite number", shown(&point, count)))
+        }
+        None => Ok(Sample { labels: point.labels, value: point.value }),
+    };
+    points.into_iter().map(sound).collect()
+}
+
 fn scope(value: f64, labels: &Labels) -> Scope {
     Scope::new().number("value", value).labels("labels", labels)
 }
@@ -105,29 +131,6 @@ fn shown(point: &Point, count: usize) -> String {
         return number;
     }
     format!("{number} of `{}`", point.labels)
-}
-
-/// Six significant digits, without zeros at the end: `0.372`, `1200000`, `1e-9`.
-pub(super) fn number(value: f64) -> String {
-    let size = value.abs();
-    if !value.is_finite() {
-        return match value {
-            f64::INFINITY => "+Inf".into(),
-            f64::NEG_INFINITY => "-Inf".into(),
-            _ => "NaN".into(),
-        };
-    }
-    if size != 0.0 && !(1e-4..1e15).contains(&size) {
-        let text = format!("{value:.5e}");
-        let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-        return format!("{}e{exponent}", digits.trim_end_matches('0').trim_end_matches('.'));
-    }
-    let before_point = [1e1, 1e2, 1e3, 1e4, 1e5].iter().filter(|limit| size >= **limit).count();
-    let below_one = [1e-1, 1e-2, 1e-3].iter().filter(|limit| size < **limit).count();
-    let text = format!("{value:.*}", 5 - before_point + below_one);
-    let text =
-        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-    if text == "-0" { "0".into() } else { text.to_owned() }
 }
 
 #[cfg(test)]
@@ -243,27 +246,6 @@ mod tests {
         {
             let seen = judge(&[point(1.0)], healthy, age);
             assert_eq!(seen.health, Health::Unknown, "{healthy}: {}", seen.measured);
-        }
-    }
-
-    #[test]
-    fn numbers_are_read_at_a_glance() {
-        for (value, text) in [
-            (0.0, "0"),
-            (-0.0, "0"),
-            (0.1 + 0.2, "0.3"),
-            (0.372, "0.372"),
-            (0.000_372_123_49, "0.00037212"),
-            (12.0, "12"),
-            (100.0, "100"),
-            (-123.456_789, "-123.457"),
-            (99_999.96, "100000"),
-            (1_234_567.0, "1234567"),
-            (1e-9, "1e-9"),
-            (1.5e300, "1.5e300"),
-            (f64::NAN, "NaN"),
-        ] {
-            assert_eq!(number(value), text);
         }
     }
 }

@@ -13,6 +13,7 @@ use super::script::Seen;
 use super::script::Tried;
 use crate::decide::audience;
 use crate::decide::guard;
+use crate::decide::harm;
 use crate::decide::machine;
 use crate::decide::machine::Effect;
 use crate::decide::machine::Phase;
@@ -20,6 +21,7 @@ use crate::decide::machine::Spot;
 use crate::decide::plan;
 use crate::decide::stepping;
 use crate::decide::stepping::Begin;
+use crate::decide::stepping::Gate;
 use crate::decide::stepping::Known;
 use crate::decide::stepping::Recheck;
 use crate::decide::stepping::StillTrue;
@@ -27,13 +29,16 @@ use crate::model::decision::PastRun;
 use crate::model::incident::Episode;
 use crate::model::incident::Owed;
 use crate::model::incident::RunId;
+use crate::model::labels::Labels;
 use crate::model::playbook::Probe;
 use crate::model::run::Entry;
 use crate::model::run::Event;
+use crate::model::run::Health;
 use crate::model::run::Observation;
 use crate::model::run::Outcome;
 use crate::model::run::Plan;
 use crate::model::run::RunState;
+use crate::model::run::Sample;
 use crate::model::run::Stop;
 use crate::model::time::after;
 use crate::model::time::since;
@@ -47,7 +52,7 @@ pub(super) enum InFlight {
     /// A step or an undo that ends then, with this entry.
     Until(Timestamp, Event),
     /// A probe step that looks until healthy.
-    Looking { at: Look, probe: Probe, within: Duration, began: Timestamp },
+    Looking { at: Look, probe: Option<Probe>, within: Duration, began: Timestamp },
 }
 
 /// What a probe that looks until healthy belongs to.
@@ -152,6 +157,11 @@ impl World<'_> {
                     }
                 }
                 Effect::Write(event) => self.write(id, event),
+                Effect::Measure => {
+                    if let Some(until) = self.measure(id) {
+                        return self.wake_run(id, until);
+                    }
+                }
                 Effect::Begin { spot, attempt } => {
                     if let Some(until) = self.begin(id, spot, attempt) {
                         return self.wake_run(id, until);
@@ -201,12 +211,19 @@ impl World<'_> {
                 let Some(definition) = plan.playbook.steps.get(step) else { return false };
                 let Some(episode) = self.episode_of(&plan) else { return false };
                 let (playbook, name) = (&plan.playbook.name, &definition.name);
-                let seen = Seen::Step { playbook, step: name };
-                let seen = self.observe(&seen, &probe, &episode);
+                let of = Seen::Step { playbook, step: name };
+                let probed = probe.as_ref().map(|probe| self.observe(&of, probe, &episode));
+                let kind = probe.as_ref().map_or("unharmed", Probe::kind);
+                let harm = if matches!(at, Look::Between { .. }) { self.compare(id) } else { None };
+                if !self.is_looking(id, at) {
+                    self.clear(id);
+                    return true;
+                }
+                let seen = stepping::at_gate(harm.as_ref(), probed);
                 let took = since(now, began);
                 // the engine looks every second
                 let tries = u32::try_from(took.as_secs() + 1).unwrap_or(u32::MAX);
-                let landed = stepping::looked(name, &probe, &seen, tries, took, within);
+                let landed = stepping::looked(name, kind, &seen, tries, took, within);
                 let Some(outcome) = landed else {
                     self.wake_run(id, after(began, within));
                     return false;
@@ -224,6 +241,12 @@ impl World<'_> {
                 true
             }
         }
+    }
+
+    /// Whether a run still looks: what is seen to be worse between two waves ends that.
+    fn is_looking(&self, id: RunId, at: Look) -> bool {
+        let phase = self.runs.get(&id).map(|work| &work.state.phase);
+        matches!(at, Look::Step(_)) || matches!(phase, Some(Phase::Looking { .. }))
     }
 
     fn clear(&mut self, id: RunId) {
@@ -249,13 +272,13 @@ impl World<'_> {
         stops
     }
 
-    /// Begins a step; `Some` when it has to wait until then.
-    fn begin(&mut self, id: RunId, spot: Spot, attempt: u32) -> Option<Timestamp> {
-        let Spot { step, item } = spot;
+    /// Asks the guards again before a step, and does what they say: `Err` when it may not begin, with the time until which the run
+    /// waits.
+    fn may_begin(&mut self, id: RunId) -> Result<(), Option<Timestamp>> {
         let now = self.now;
-        let work = self.runs.get(&id)?;
+        let work = self.runs.get(&id).ok_or(None)?;
         let (plan, state) = (Arc::clone(&work.plan), &work.state);
-        let episode = self.episode_of(&plan)?;
+        let episode = self.episode_of(&plan).ok_or(None)?;
         let rule = self.library.all_rules().find(|rule| rule.name == plan.rule);
         let subject = plan::subject_of(&plan, self.config, rule.map(|it| &**it), episode.opened_at);
         let pauses = self.pauses.clone();
@@ -271,22 +294,90 @@ impl World<'_> {
         }
         facts.proofs = self.proofs(&plan.rule, proofs, &episode);
         match stepping::still_true(&subject, &facts, now) {
-            StillTrue::Go => {}
+            StillTrue::Go => Ok(()),
             StillTrue::Stop(why) => {
                 self.write(id, Event::Stopped { why });
-                return None;
+                Err(None)
             }
-            StillTrue::Hold { until, guard, reason } => {
-                let Some(why) = stepping::gives_up(state, &guard, &reason, now) else {
-                    if guard == guard::KILL_SWITCH {
-                        self.page_of(&plan, &format!("quell does not act: {reason}"));
-                    }
-                    return Some(until);
-                };
-                self.write(id, Event::Stopped { why });
-                return None;
-            }
+            StillTrue::Hold { until, guard, reason } => Err(self.hold(id, until, &guard, &reason)),
         }
+    }
+
+    /// Holds a run before a step, or gives it up; `Some` when it has to wait until then.
+    fn hold(
+        &mut self,
+        id: RunId,
+        until: Timestamp,
+        guard: &str,
+        reason: &str,
+    ) -> Option<Timestamp> {
+        let work = self.runs.get(&id)?;
+        let Some(why) = stepping::gives_up(&work.state, guard, reason, self.now) else {
+            if guard == guard::KILL_SWITCH {
+                let plan = Arc::clone(&work.plan);
+                self.page_of(&plan, &format!("quell does not act: {reason}"));
+            }
+            return Some(until);
+        };
+        self.write(id, Event::Stopped { why });
+        None
+    }
+
+    /// Takes the baseline of what must not get worse; `Some` when the run has to wait until then.
+    fn measure(&mut self, id: RunId) -> Option<Timestamp> {
+        if let Err(until) = self.may_begin(id) {
+            return until;
+        }
+        let plan = Arc::clone(&self.runs.get(&id)?.plan);
+        let verify = plan.verify.as_ref()?;
+        let seen = self.metrics(&plan)?;
+        let measured = seen.into_iter().map(|(_, seen)| match seen.health {
+            Health::Unknown => Err(seen.measured),
+            // what it is matters to nobody here: the script says what becomes worse
+            Health::Healthy | Health::Unhealthy => {
+                Ok(vec![Sample { labels: Labels::default(), value: 1.0 }])
+            }
+        });
+        match harm::baseline(&verify.unharmed, measured.collect()) {
+            Ok(taken) => {
+                self.write(id, Event::Baseline { taken });
+                None
+            }
+            Err(reason) => self.hold(id, after(self.now, guard::AGAIN_AFTER), harm::NAME, &reason),
+        }
+    }
+
+    /// What the script says of each metric that must not get worse.
+    fn metrics<'p>(&self, plan: &'p Plan) -> Option<Vec<(&'p str, Observation)>> {
+        let verify = plan.verify.as_ref().filter(|verify| !verify.unharmed.is_empty())?;
+        let episode = self.episode_of(plan)?;
+        let seen = verify.unharmed.iter().map(|it| {
+            let seen = self.script.observe(&Seen::Unharmed(&plan.rule, &it.name), &episode);
+            (it.name.as_str(), seen)
+        });
+        Some(seen.collect())
+    }
+
+    /// Compares what must not get worse, and writes what that changes.
+    fn compare(&mut self, id: RunId) -> Option<Observation> {
+        let plan = Arc::clone(&self.runs.get(&id)?.plan);
+        let seen = harm::together(self.metrics(&plan)?);
+        let state = &self.runs.get(&id)?.state;
+        if let Some(event) = machine::comparison_event(state, seen.clone()) {
+            self.write(id, event);
+        }
+        Some(seen)
+    }
+
+    /// Begins a step; `Some` when it has to wait until then.
+    fn begin(&mut self, id: RunId, spot: Spot, attempt: u32) -> Option<Timestamp> {
+        if let Err(until) = self.may_begin(id) {
+            return until;
+        }
+        let Spot { step, item } = spot;
+        let now = self.now;
+        let work = self.runs.get(&id)?;
+        let (plan, state) = (Arc::clone(&work.plan), &work.state);
         match stepping::begin(&plan, &id.to_string(), state, spot, attempt)? {
             Begin::Write(event) => self.write(id, event),
             Begin::Act(intent) => {
@@ -301,7 +392,7 @@ impl World<'_> {
             Begin::Look { intent, probe, within } => {
                 self.write(id, Event::StepStarted { step, item, attempt, intent });
                 let at = Look::Step(spot);
-                self.flies(id, InFlight::Looking { at, probe, within, began: now });
+                self.flies(id, InFlight::Looking { at, probe: Some(probe), within, began: now });
             }
         }
         None
@@ -320,7 +411,7 @@ impl World<'_> {
         let Some(work) = self.runs.get(&id) else { return false };
         match stepping::between(&work.plan, &id.to_string(), &work.state, step) {
             None => return false,
-            Some(Ok((probe, within))) => {
+            Some(Ok(Gate { probe, within })) => {
                 let at = Look::Between { step, item };
                 self.flies(id, InFlight::Looking { at, probe, within, began: self.now });
             }
@@ -360,28 +451,18 @@ impl World<'_> {
     /// One observation of the verification; `Some` when it goes on, with the next instant that can change anything.
     fn verify(&mut self, id: RunId, plan: &Plan) -> Option<Timestamp> {
         let now = self.now;
+        self.compare(id);
         let seen = self.verification(plan);
         let state = &self.runs.get(&id)?.state;
         if let Some(event) = machine::verification_event(plan, state, seen, now) {
             self.write(id, event);
         }
-        let Phase::Verifying { started_at, healthy_since, .. } = &self.runs.get(&id)?.state.phase
-        else {
-            return None;
-        };
-        let verify = plan.verify.as_ref()?;
-        Some(match healthy_since {
-            Some(from) => after(*from, verify.hold),
-            None => after(*started_at, verify.within),
-        })
+        machine::next_look(plan, &self.runs.get(&id)?.state, now)
     }
 
     /// What the run's verification sees.
     fn verification(&self, plan: &Plan) -> Observation {
-        let unknown = |why: &str| Observation {
-            health: crate::model::run::Health::Unknown,
-            measured: why.to_owned(),
-        };
+        let unknown = |why: &str| Observation { health: Health::Unknown, measured: why.to_owned() };
         let Some(verify) = &plan.verify else { return unknown("there is no verification") };
         let Some(episode) = self.episode_of(plan) else {
             return unknown("the episode is not stored");

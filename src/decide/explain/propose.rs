@@ -104,6 +104,7 @@ pub(super) fn planned(config: &Config, plan: &Plan) -> Proposal {
         },
         within: show_duration(verify.within),
         hold: show_duration(verify.hold),
+        unharmed: verify.unharmed.iter().map(tell::unharmed_words).collect(),
     });
     let otherwise = if plan.remedy < plan.remedies {
         format!("remedy {} of {}", plan.remedy.saturating_add(1), plan.remedies)

@@ -8,6 +8,7 @@ use crate::model::run::Event;
 use crate::model::run::Observation;
 use crate::model::run::Plan;
 use crate::model::run::RunState;
+use crate::model::run::Taken;
 
 /// Where a run stands, with what later decisions need.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub struct State {
     pub last_at: Timestamp,
     /// Whether any action was begun: after it, stopping is no longer free.
     pub acted: bool,
+    /// What must not get worse, as it was before the first step.
+    pub baseline: Option<Vec<Taken>>,
     /// Why it ended or waits, for people.
     pub reason: String,
     /// Digest of the plan, which an approval must name.
@@ -119,7 +122,7 @@ pub enum Phase {
         /// Until.
         until: Timestamp,
     },
-    /// Between two waves of a `for_each`: what is between them is observed, not before `at`.
+    /// Between two waves of a `for_each`: what is between them and what must not get worse is observed, not before `at`.
     Looking {
         /// Index from 0.
         step: usize,
@@ -127,6 +130,8 @@ pub enum Phase {
         item: usize,
         /// Not before.
         at: Timestamp,
+        /// What was seen last of what must not get worse.
+        harm: Option<Observation>,
     },
     /// An `ask` step waits for its answer.
     Asking {
@@ -165,6 +170,8 @@ pub enum Phase {
         healthy_since: Option<Timestamp>,
         /// What was seen last.
         last: Option<Observation>,
+        /// What was seen last of what must not get worse.
+        harm: Option<Observation>,
     },
     /// Taking steps back, the last first.
     Undoing {
@@ -188,6 +195,8 @@ pub enum Phase {
 pub enum Effect {
     /// Write this entry; no outside effect.
     Write(Event),
+    /// Check that the run is still wanted, measure what must not get worse, and write `Baseline`.
+    Measure,
     /// Check that the run is still wanted, render the step, write its intent, do it, write the outcome. Without an item, a
     /// `for_each` lists its items first, and writes them.
     Begin {
@@ -196,7 +205,7 @@ pub enum Effect {
         /// From 1.
         attempt: u32,
     },
-    /// Observe what must be healthy between two waves of a `for_each`, and write `Looked`.
+    /// Compare what must not get worse, observe what must be healthy between two waves of a `for_each`, and write `Looked`.
     Look {
         /// Index of the step from 0.
         step: usize,
@@ -205,7 +214,8 @@ pub enum Effect {
     },
     /// Ask the verification whether a step in doubt happened, and write `ReadBack`.
     ReadBack,
-    /// Observe the verification, and write what [`super::verification_event`] says.
+    /// Compare what must not get worse, and write what [`super::comparison_event`] says; observe the verification, and write
+    /// what [`super::verification_event`] says.
     Verify,
     /// Render the step's undo, write its intent, do it, write the outcome.
     Undo {
@@ -250,6 +260,7 @@ impl State {
             seq: 0,
             last_at: Timestamp::MIN,
             acted: false,
+            baseline: None,
             reason: String::new(),
             digest: String::new(),
             approved_by: None,

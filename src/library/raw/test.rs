@@ -90,12 +90,22 @@ pub(crate) struct RawEvent {
 #[derive(Debug, Deserialize)]
 pub(crate) struct RawNothing;
 
+/// What a playbook wants to be shown before it acts, by name.
+pub(crate) const PROOFS: [&str; 5] =
+    ["load", "hit ratio", "was healthy", "in the registry", "schema unchanged"];
+
 /// What a probe sees from now on, until another event says otherwise.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename = "`probe` of an event")]
 pub(crate) struct RawSees {
     /// The verification of this rule, which is also asked before it acts.
     pub(crate) rule: Opt<String>,
+    /// Beside `rule`: what the playbook of its remedy wants to be shown instead: load, hit ratio, was healthy, in the registry
+    /// or schema unchanged.
+    #[schemars(extend("anyOf" = spelled(&PROOFS)))]
+    pub(crate) proof: Opt<String>,
+    /// Beside `rule`: a metric of `unharmed` of its verification instead; unhealthy is worse than before.
+    pub(crate) unharmed: Opt<String>,
     /// The probe of this check.
     pub(crate) check: Opt<String>,
     /// The probe step of this playbook.

@@ -131,7 +131,21 @@ fn sees(names: Names<'_>, found: Found<RawSees>) -> Option<Deed> {
     }
     let playbook = names.playbook(raw.playbook).map(|it| it.value);
     let step = names.step(raw.step, playbook.as_ref()).map(|it| it.value);
-    let rule = names.rule(raw.rule).map(|it| Whose::Rule(it.value));
+    if (raw.proof.is_some() || raw.unharmed.is_some()) && raw.rule.is_none()
+        || raw.proof.is_some() && raw.unharmed.is_some()
+    {
+        let label = "write `rule`, and one of them";
+        names.wrong_keys(span, "`proof` and `unharmed` go with `rule`, one at a time", label);
+        return None;
+    }
+    let proof = names.proof(raw.proof);
+    let rule = names.rule(raw.rule);
+    let unharmed = names.metric(raw.unharmed, rule.as_ref().map(|it| it.value.as_str()));
+    let rule = rule.map(|it| match (proof, unharmed) {
+        (Some(proof), _) => Whose::Proof(it.value, proof),
+        (None, Some(metric)) => Whose::Unharmed(it.value, metric),
+        (None, None) => Whose::Rule(it.value),
+    });
     let check = names.check(raw.check).map(|it| Whose::Check(it.value));
     let step = playbook.zip(step).map(|(playbook, step)| Whose::Step(playbook, step));
     Some(Deed::Probe { whose: rule.or(check).or(step)?, health: health?, measured })
