@@ -22,6 +22,7 @@ pub mod respond;
 pub mod response;
 pub mod schedule;
 pub mod slots;
+pub mod spread;
 pub mod stepping;
 pub mod target;
 pub mod tell;

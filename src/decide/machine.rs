@@ -16,6 +16,7 @@
 mod ask;
 mod each;
 mod harm;
+mod slices;
 mod state;
 mod undo;
 mod verify;
@@ -48,10 +49,12 @@ pub use each::item_words;
 pub use each::wave_ends;
 pub use harm::comparison_event;
 pub use harm::is_guarded;
+pub use slices::slices_of;
 pub use state::Effect;
 pub use state::IllegalEvent;
 pub use state::List;
 pub use state::Phase;
+pub use state::Progress;
 pub use state::Record;
 pub use state::Spot;
 pub use state::State;
@@ -186,6 +189,13 @@ pub fn apply(plan: &Plan, mut state: State, entry: &Entry) -> Result<State, Box<
             && matches!(outcome, Outcome::Failed { retryable: false, .. }) =>
         {
             ended_step(plan, &mut state, Spot { step, item }, attempt, outcome, *jitter, at)
+        }
+        (
+            Phase::InFlight { step, item, attempt },
+            Event::Sliced { step: of, item: it, cursor, gone },
+        ) if (step, item) == (*of, *it) && *cursor != 0 && slices_of(plan, step).is_some() => {
+            let spot = Spot { step, item };
+            slices::sliced(plan, &mut state, (spot, attempt), (*cursor, *gone), at)
         }
         (
             Phase::InFlight { step, item, attempt },

@@ -453,7 +453,7 @@ pub fn render_action(action: &Action, context: &Value) -> Result<Action, String>
             server: plain(&delete.server)?,
             keys: delete.keys.iter().map(plain).collect::<Result<_, _>>()?,
             pattern: delete.pattern.as_ref().map(plain).transpose()?,
-            database: delete.database,
+            ..delete.clone()
         }),
     })
 }

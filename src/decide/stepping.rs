@@ -1,6 +1,8 @@
 //! A run between its effects: whether a step may begin, what it does when it begins, and what people are told of it.
 //! The engine performs and observes; the rehearsal answers from a script.
 
+mod hold;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,6 +11,7 @@ use crate::decide::condition;
 use crate::decide::guard;
 use crate::decide::guard::Subject;
 use crate::decide::items;
+use crate::decide::items::Most;
 use crate::decide::machine;
 use crate::decide::machine::Phase;
 use crate::decide::machine::Spot;
@@ -19,6 +22,7 @@ use crate::decide::render::Escape;
 use crate::decide::render::render;
 use crate::decide::respond;
 use crate::decide::tell;
+use crate::model::config::Limits;
 use crate::model::decision::Circumstances;
 use crate::model::decision::Facts;
 use crate::model::decision::HandKind;
@@ -27,6 +31,7 @@ use crate::model::decision::Verdict;
 use crate::model::incident::Episode;
 use crate::model::incident::Incident;
 use crate::model::incident::Notice;
+use crate::model::playbook::Measure;
 use crate::model::playbook::Probe;
 use crate::model::playbook::Step;
 use crate::model::playbook::What;
@@ -38,13 +43,15 @@ use crate::model::run::Observation;
 use crate::model::run::Outcome;
 use crate::model::run::Plan;
 use crate::model::run::RunState;
+use crate::model::run::Sample;
 use crate::model::run::Stop;
 use crate::model::time::show_duration;
 use crate::model::time::since;
 use crate::model::window::Window;
 
-/// A hold before a step that lasts longer than this gives the run up: what it was planned for is old.
-const GIVE_UP_AFTER: Duration = Duration::from_mins(15);
+pub use hold::Held;
+pub use hold::Hold;
+pub use hold::held;
 
 /// Longest time to learn that nothing got worse between two waves that have nothing else between them.
 const GATE_WITHIN: Duration = Duration::from_mins(5);
@@ -149,30 +156,6 @@ pub fn still_true(subject: &Subject, facts: &Facts, now: Timestamp) -> StillTrue
     }
 }
 
-/// What gives a run up that a guard has held before a step for too long; the kill switch never does.
-pub fn gives_up(state: &State, guard: &str, reason: &str, now: Timestamp) -> Option<Stop> {
-    // a delay of its own, such as the time between two waves, is no hold
-    let from = match state.phase {
-        Phase::Ready { at, .. } => at.max(state.last_at),
-        Phase::Empty
-        | Phase::AwaitingApproval
-        | Phase::Observing
-        | Phase::InFlight { .. }
-        | Phase::Waiting { .. }
-        | Phase::Looking { .. }
-        | Phase::Asking { .. }
-        | Phase::ReadingBack { .. }
-        | Phase::InDoubt { .. }
-        | Phase::ToVerify
-        | Phase::Verifying { .. }
-        | Phase::Undoing { .. }
-        | Phase::UndoInFlight { .. }
-        | Phase::Final(_) => state.last_at,
-    };
-    let long = since(now, from) >= GIVE_UP_AFTER && guard != guard::KILL_SWITCH;
-    long.then(|| Stop::Refused { guard: guard.to_owned(), reason: reason.to_owned() })
-}
-
 /// Between steps a run may be stopped; while something is in flight, or being undone, it may not.
 pub fn may_stop(state: &State) -> bool {
     match state.phase {
@@ -219,7 +202,13 @@ pub enum Begin {
 
 /// Renders a step, or an item of one; a `for_each` without an item lists its items. `None` when the plan has no such step: a
 /// damaged journal.
-pub fn begin(plan: &Plan, run: &str, state: &State, spot: Spot, attempt: u32) -> Option<Begin> {
+pub fn begin(
+    plan: &Plan,
+    run: &str,
+    state: &State,
+    (spot, attempt): (Spot, u32),
+    limits: &Limits,
+) -> Option<Begin> {
     let Spot { step, item } = spot;
     let definition = plan.playbook.steps.get(step)?;
     let context = plan::spot_context(plan, run, state, spot);
@@ -237,7 +226,8 @@ pub fn begin(plan: &Plan, run: &str, state: &State, spot: Spot, attempt: u32) ->
         }
     }
     if let (Some(each), None) = (&definition.each, item) {
-        return Some(Begin::Write(match items::resolve(&each.items, &context) {
+        let most = Most::of(limits, definition);
+        return Some(Begin::Write(match items::resolve(each, &context, &most) {
             Ok(items) => Event::Listed { step, items },
             Err(reason) => failed(spot, format!("for_each: {reason}")),
         }));
@@ -253,7 +243,10 @@ pub fn begin(plan: &Plan, run: &str, state: &State, spot: Spot, attempt: u32) ->
             Err(error) => failed(spot, error),
         }),
         What::Action(action) => match plan::render_action(action, &context) {
-            Ok(action) => {
+            Ok(mut action) => {
+                if let Some((slices, so_far)) = action.slices_mut().zip(state.slices.get(&spot)) {
+                    slices.cursor = so_far.cursor;
+                }
                 Begin::Act(Intent { action: Some(action), timeout: definition.timeout, key })
             }
             Err(error) => Begin::Write(failed(spot, error)),
@@ -311,6 +304,74 @@ pub fn at_gate(harm: Option<&Observation>, probed: Option<Observation>) -> Obser
             Observation { health: Health::Healthy, measured: "nothing to look at".to_owned() }
         }
     }
+}
+
+/// What a try of a step is worth: its end, or that of a slice of it. Where slices went before, what is said counts them all.
+pub fn ended(
+    plan: &Plan,
+    state: &State,
+    Spot { step, item }: Spot,
+    outcome: Outcome,
+    jitter: u16,
+) -> Event {
+    if machine::slices_of(plan, step).is_none() {
+        return Event::StepEnded { step, item, outcome, jitter };
+    }
+    let so_far = state.slices.get(&Spot { step, item });
+    let (slices, before) = so_far.map_or((0, 0), |it| (it.slices, it.gone));
+    let outcome = match outcome {
+        Outcome::Done { summary, mut output } => {
+            let number = |name: &str| output.get(name).and_then(serde_json::Value::as_u64);
+            let gone = number("deleted").unwrap_or_default();
+            if let Some(cursor) = number("cursor").filter(|cursor| *cursor != 0) {
+                return Event::Sliced { step, item, cursor, gone };
+            }
+            if slices == 0 {
+                Outcome::Done { summary, output }
+            } else {
+                let all = before.saturating_add(gone);
+                if let Some(map) = output.as_object_mut() {
+                    map.insert("deleted".into(), all.into());
+                }
+                let summary = format!("{summary}; {all} keys in {} slices", slices + 1);
+                Outcome::Done { summary, output }
+            }
+        }
+        Outcome::Failed { reason, retryable } => {
+            Outcome::Failed { reason: with_slices(reason, slices, before), retryable }
+        }
+        Outcome::Unknown { reason } => {
+            Outcome::Unknown { reason: with_slices(reason, slices, before) }
+        }
+    };
+    Event::StepEnded { step, item, outcome, jitter }
+}
+
+fn with_slices(reason: String, slices: u32, gone: u64) -> String {
+    if slices == 0 {
+        reason
+    } else {
+        format!("{reason}; {gone} keys went in {slices} slices before")
+    }
+}
+
+/// What an item must still be among, immediately before it is done; the error says why that cannot be rendered. `None` when its
+/// step names nothing of the kind.
+pub fn among(plan: &Plan, run: &str, state: &State, spot: Spot) -> Option<Result<Measure, String>> {
+    spot.item?;
+    let among = plan.playbook.steps.get(spot.step)?.each.as_ref()?.among.as_ref()?;
+    let context = plan::step_context(plan, run, state);
+    Some(plan::render_measure(&Measure::Promql { query: among.query.clone() }, &context))
+}
+
+/// The entry for an item that is not among what was found now: it is left out, and what is new is never added.
+pub fn vanished(plan: &Plan, state: &State, spot: Spot, found: &[Sample]) -> Option<Event> {
+    let Spot { step, item } = spot;
+    let among = plan.playbook.steps.get(step)?.each.as_ref()?.among.as_ref()?;
+    let words = machine::item_words(state.lists.get(&step)?.items.get(item?)?);
+    let there = found.iter().any(|sample| sample.labels.get(&among.label) == words);
+    let reason = format!("{words} is no longer among the {} of {}", among.label, among.query);
+    (!there).then_some(Event::StepSkipped { step, item, reason })
 }
 
 /// Renders the undo of a step, or of an item of one. `None` when the plan has none: a damaged journal.

@@ -21,6 +21,7 @@ use crate::model::number;
 use crate::model::playbook::Action;
 use crate::model::playbook::Each;
 use crate::model::playbook::Items;
+use crate::model::playbook::Slices;
 use crate::model::playbook::Step;
 use crate::model::playbook::Unharmed;
 use crate::model::playbook::What;
@@ -365,6 +366,12 @@ pub fn each_words(each: &Each) -> String {
     if let Some(between) = &each.between {
         words = format!("{words}, while {} is healthy", between.probe.kind());
     }
+    if let Some(among) = &each.among {
+        words = format!("{words}, as long as it is among the {} of {}", among.label, among.query);
+    }
+    if each.domain.is_some() {
+        words = format!("{words}, in one failure domain");
+    }
     words
 }
 
@@ -466,6 +473,9 @@ pub fn event_line(plan: &Plan, event: &Event) -> String {
         Event::StepEnded { step, item, outcome, .. } => {
             format!("{}: {}", name(step, item), outcome_words(outcome))
         }
+        Event::Sliced { step, item, gone, .. } => {
+            format!("{}: a slice of {gone} keys is gone", name(step, item))
+        }
         Event::StepSkipped { step, item, reason } => {
             format!("{}: skipped: {reason}", name(step, item))
         }
@@ -507,6 +517,11 @@ pub fn event_line(plan: &Plan, event: &Event) -> String {
             format!("undo {}: {}", name(step, item), outcome_words(outcome))
         }
     }
+}
+
+/// ` in slices of 500 keys`.
+fn slices_words(slices: Option<&Slices>) -> String {
+    slices.map(|it| format!(" in slices of {} keys", it.keys)).unwrap_or_default()
 }
 
 /// `latency 0.2`, or `latency of 3 series`.
@@ -552,11 +567,11 @@ pub fn action_line(action: &Action) -> String {
         }
         Action::RedisFlush(flush) => {
             let database = flush.database.map(|it| format!(" database {it}")).unwrap_or_default();
-            format!("{}{database}", flush.server)
+            format!("{}{database}{}", flush.server, slices_words(flush.slices.as_ref()))
         }
         Action::RedisDelete(delete) => {
             let which = delete.pattern.clone().unwrap_or_else(|| delete.keys.join(" "));
-            format!("{} {which}", delete.server)
+            format!("{} {which}{}", delete.server, slices_words(delete.slices.as_ref()))
         }
     };
     let line: String = what.chars().take(MAX_TEXT).collect();

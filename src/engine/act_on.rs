@@ -72,7 +72,9 @@ pub async fn begin(
 ) -> Result<()> {
     let Spot { step, item } = spot;
     let run = claim.run.to_string();
-    let Some(begin) = stepping::begin(&claim.plan, &run, state, spot, attempt) else {
+    let library = engine.library.load_full();
+    let limits = &library.config.limits;
+    let Some(begin) = stepping::begin(&claim.plan, &run, state, (spot, attempt), limits) else {
         return Err(StoreError::Corrupt(format!("{run} has no step {}", step + 1)));
     };
     let started =
@@ -93,8 +95,34 @@ pub async fn begin(
         }
     };
     let jitter = engine.clock.jitter();
-    let ended = Event::StepEnded { step, item, outcome, jitter };
+    let ended = stepping::ended(&claim.plan, state, spot, outcome, jitter);
     write(engine, claim, state, ended, LEASE_MARGIN).await
+}
+
+/// Looks whether an item is still among what its step names; one that is not is left out, and that is written. The error says why
+/// nobody knows: then it does not begin.
+pub async fn still_among(
+    engine: &Engine,
+    claim: &mut Claim,
+    state: &mut State,
+    spot: Spot,
+) -> Result<std::result::Result<bool, String>> {
+    let run = claim.run.to_string();
+    let Some(query) = stepping::among(&claim.plan, &run, state, spot) else { return Ok(Ok(true)) };
+    let library = engine.library.load_full();
+    let found = match query {
+        Ok(query) => facts::measure(engine, &library, &query).await,
+        Err(reason) => Err(reason),
+    };
+    let found = match found {
+        Ok(found) => found,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    let Some(event) = stepping::vanished(&claim.plan, state, spot, &found) else {
+        return Ok(Ok(true));
+    };
+    write(engine, claim, state, event, LEASE_MARGIN).await?;
+    Ok(Ok(false))
 }
 
 /// Measures what must not get worse, and writes the baseline. The error says why it cannot be taken: then nothing begins.

@@ -112,7 +112,7 @@ pub async fn measures(engine: &Engine, library: &Library, unharmed: &[Unharmed])
 }
 
 /// Measures once, within the time that asking may take.
-async fn measure(
+pub async fn measure(
     engine: &Engine,
     library: &Library,
     metric: &Measure,

@@ -18,6 +18,8 @@ use crate::decide::machine::Effect;
 use crate::decide::machine::Phase;
 use crate::decide::machine::State;
 use crate::decide::stepping;
+use crate::decide::stepping::Held;
+use crate::decide::stepping::Hold;
 use crate::decide::stepping::StillTrue;
 use crate::engine::Engine;
 use crate::engine::WORKERS;
@@ -127,7 +129,19 @@ async fn advance(engine: &Engine, claim: &mut Claim) -> Result<()> {
             Effect::Begin { spot, attempt } => {
                 match may_begin(engine, claim, &mut state, now).await? {
                     Begins::Now => {
-                        act_on::begin(engine, claim, &mut state, spot, attempt).await?;
+                        match act_on::still_among(engine, claim, &mut state, spot).await? {
+                            Ok(true) => {
+                                act_on::begin(engine, claim, &mut state, spot, attempt).await?;
+                            }
+                            Ok(false) => {}
+                            Err(reason) => {
+                                let until = after(now, guard::AGAIN_AFTER);
+                                let held = Hold { until, guard: guard::TARGET, reason: &reason };
+                                if hold(engine, claim, &mut state, held, now).await? {
+                                    return Ok(());
+                                }
+                            }
+                        }
                     }
                     Begins::Stopped => {}
                     Begins::Held => return Ok(()),
@@ -183,27 +197,22 @@ async fn may_begin(
     }
 }
 
-/// What holds a run before a step.
-#[derive(Clone, Copy)]
-struct Hold<'a> {
-    until: Timestamp,
-    guard: &'a str,
-    reason: &'a str,
-}
-
-/// Lets a run go until it may be tried again, or gives it up; says whether it is held.
+/// Lets a run go until it may be tried again, or ends the wait; says whether it is held.
 async fn hold(
     engine: &Engine,
     claim: &mut Claim,
     state: &mut State,
-    held: Hold<'_>,
+    hold: Hold<'_>,
     now: Timestamp,
 ) -> Result<bool> {
-    let Hold { until, guard, reason } = held;
-    if let Some(why) = stepping::gives_up(state, guard, reason, now) {
-        write(engine, claim, state, Event::Stopped { why }, LEASE).await?;
-        return Ok(false);
-    }
+    let until = match stepping::held(&claim.plan, state, hold, now) {
+        Held::Until(until) => until,
+        Held::Over(event) => {
+            write(engine, claim, state, *event, LEASE).await?;
+            return Ok(false);
+        }
+    };
+    let Hold { guard, reason, .. } = hold;
     tracing::debug!(run = %claim.run, guard, reason, "held before a step");
     if guard == guard::KILL_SWITCH {
         page(engine, claim, reason).await?;

@@ -24,6 +24,7 @@ use crate::model::rule::Check;
 use crate::model::window::Window;
 
 mod contradiction;
+mod flush;
 mod grouping;
 mod healthy;
 mod limits;
@@ -176,6 +177,7 @@ pub(crate) fn playbook(at: At<'_>, node: &Node, built: &BuiltPlaybook) -> Playbo
         return PlaybookFacts::default();
     }
     unused::parameters(at, node, &built.playbook);
+    flush::check(at, node, &built.playbook);
     let mut asks = Vec::new();
     let playbook = &built.playbook;
     for (key, steps) in [("steps", &playbook.steps), ("on_resolve", &playbook.on_resolve)] {

@@ -235,6 +235,18 @@ pub enum Event {
         /// Random part of the next delay, in thousandths: randomness enters here, so that the fold is pure.
         jitter: u16,
     },
+    /// A slice of a step that is done a slice at a time was done, and more is left.
+    Sliced {
+        /// Index from 0.
+        step: usize,
+        /// Index of the item from 0, in a `for_each`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        item: Option<usize>,
+        /// Where the next slice begins.
+        cursor: u64,
+        /// Keys that went with this slice.
+        gone: u64,
+    },
     /// Its `if` was false.
     StepSkipped {
         /// Index from 0.

@@ -7,6 +7,7 @@ use super::World;
 use super::happening::What;
 use crate::decide::answer;
 use crate::decide::audience;
+use crate::decide::spread;
 use crate::decide::tell;
 use crate::model::decision::Pause;
 use crate::model::incident::EpisodeId;
@@ -15,6 +16,7 @@ use crate::model::incident::IncidentStatus;
 use crate::model::incident::RunId;
 use crate::model::run::Event;
 use crate::model::run::RunState;
+use crate::model::time::after;
 
 /// The highest tier of operators.
 const MAX_TIER: u8 = 4;
@@ -220,8 +222,9 @@ impl World<'_> {
         let mut open: Vec<EpisodeId> =
             self.episodes.iter().filter(|(_, held)| held.episode.open).map(|(id, _)| *id).collect();
         open.sort_unstable();
+        let over = spread::over(u64::try_from(open.len()).unwrap_or(u64::MAX));
         for id in open {
-            self.wake_episode(id, self.now);
+            self.wake_episode(id, after(self.now, spread::delay(id.0, over)));
         }
     }
 }

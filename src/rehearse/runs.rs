@@ -13,7 +13,6 @@ use super::script::Seen;
 use super::script::Tried;
 use crate::decide::audience;
 use crate::decide::guard;
-use crate::decide::harm;
 use crate::decide::machine;
 use crate::decide::machine::Effect;
 use crate::decide::machine::Phase;
@@ -22,6 +21,8 @@ use crate::decide::plan;
 use crate::decide::stepping;
 use crate::decide::stepping::Begin;
 use crate::decide::stepping::Gate;
+use crate::decide::stepping::Held;
+use crate::decide::stepping::Hold;
 use crate::decide::stepping::Known;
 use crate::decide::stepping::Recheck;
 use crate::decide::stepping::StillTrue;
@@ -29,7 +30,6 @@ use crate::model::decision::PastRun;
 use crate::model::incident::Episode;
 use crate::model::incident::Owed;
 use crate::model::incident::RunId;
-use crate::model::labels::Labels;
 use crate::model::playbook::Probe;
 use crate::model::run::Entry;
 use crate::model::run::Event;
@@ -38,7 +38,6 @@ use crate::model::run::Observation;
 use crate::model::run::Outcome;
 use crate::model::run::Plan;
 use crate::model::run::RunState;
-use crate::model::run::Sample;
 use crate::model::run::Stop;
 use crate::model::time::after;
 use crate::model::time::since;
@@ -274,7 +273,7 @@ impl World<'_> {
 
     /// Asks the guards again before a step, and does what they say: `Err` when it may not begin, with the time until which the run
     /// waits.
-    fn may_begin(&mut self, id: RunId) -> Result<(), Option<Timestamp>> {
+    pub(super) fn may_begin(&mut self, id: RunId) -> Result<(), Option<Timestamp>> {
         let now = self.now;
         let work = self.runs.get(&id).ok_or(None)?;
         let (plan, state) = (Arc::clone(&work.plan), &work.state);
@@ -299,74 +298,28 @@ impl World<'_> {
                 self.write(id, Event::Stopped { why });
                 Err(None)
             }
-            StillTrue::Hold { until, guard, reason } => Err(self.hold(id, until, &guard, &reason)),
+            StillTrue::Hold { until, guard, reason } => {
+                Err(self.hold(id, Hold { until, guard: &guard, reason: &reason }))
+            }
         }
     }
 
-    /// Holds a run before a step, or gives it up; `Some` when it has to wait until then.
-    fn hold(
-        &mut self,
-        id: RunId,
-        until: Timestamp,
-        guard: &str,
-        reason: &str,
-    ) -> Option<Timestamp> {
+    /// Holds a run before a step, or ends the wait; `Some` when it has to wait until then.
+    pub(super) fn hold(&mut self, id: RunId, hold: Hold<'_>) -> Option<Timestamp> {
         let work = self.runs.get(&id)?;
-        let Some(why) = stepping::gives_up(&work.state, guard, reason, self.now) else {
-            if guard == guard::KILL_SWITCH {
-                let plan = Arc::clone(&work.plan);
-                self.page_of(&plan, &format!("quell does not act: {reason}"));
+        let plan = Arc::clone(&work.plan);
+        match stepping::held(&plan, &work.state, hold, self.now) {
+            Held::Until(until) => {
+                if hold.guard == guard::KILL_SWITCH {
+                    self.page_of(&plan, &format!("quell does not act: {}", hold.reason));
+                }
+                Some(until)
             }
-            return Some(until);
-        };
-        self.write(id, Event::Stopped { why });
-        None
-    }
-
-    /// Takes the baseline of what must not get worse; `Some` when the run has to wait until then.
-    fn measure(&mut self, id: RunId) -> Option<Timestamp> {
-        if let Err(until) = self.may_begin(id) {
-            return until;
-        }
-        let plan = Arc::clone(&self.runs.get(&id)?.plan);
-        let verify = plan.verify.as_ref()?;
-        let seen = self.metrics(&plan)?;
-        let measured = seen.into_iter().map(|(_, seen)| match seen.health {
-            Health::Unknown => Err(seen.measured),
-            // what it is matters to nobody here: the script says what becomes worse
-            Health::Healthy | Health::Unhealthy => {
-                Ok(vec![Sample { labels: Labels::default(), value: 1.0 }])
-            }
-        });
-        match harm::baseline(&verify.unharmed, measured.collect()) {
-            Ok(taken) => {
-                self.write(id, Event::Baseline { taken });
+            Held::Over(event) => {
+                self.write(id, *event);
                 None
             }
-            Err(reason) => self.hold(id, after(self.now, guard::AGAIN_AFTER), harm::NAME, &reason),
         }
-    }
-
-    /// What the script says of each metric that must not get worse.
-    fn metrics<'p>(&self, plan: &'p Plan) -> Option<Vec<(&'p str, Observation)>> {
-        let verify = plan.verify.as_ref().filter(|verify| !verify.unharmed.is_empty())?;
-        let episode = self.episode_of(plan)?;
-        let seen = verify.unharmed.iter().map(|it| {
-            let seen = self.script.observe(&Seen::Unharmed(&plan.rule, &it.name), &episode);
-            (it.name.as_str(), seen)
-        });
-        Some(seen.collect())
-    }
-
-    /// Compares what must not get worse, and writes what that changes.
-    fn compare(&mut self, id: RunId) -> Option<Observation> {
-        let plan = Arc::clone(&self.runs.get(&id)?.plan);
-        let seen = harm::together(self.metrics(&plan)?);
-        let state = &self.runs.get(&id)?.state;
-        if let Some(event) = machine::comparison_event(state, seen.clone()) {
-            self.write(id, event);
-        }
-        Some(seen)
     }
 
     /// Begins a step; `Some` when it has to wait until then.
@@ -378,7 +331,23 @@ impl World<'_> {
         let now = self.now;
         let work = self.runs.get(&id)?;
         let (plan, state) = (Arc::clone(&work.plan), &work.state);
-        match stepping::begin(&plan, &id.to_string(), state, spot, attempt)? {
+        let run = id.to_string();
+        if let Some(query) = stepping::among(&plan, &run, state, spot) {
+            match self.found(&plan, state, spot, query) {
+                Err(reason) => {
+                    let until = after(now, guard::AGAIN_AFTER);
+                    return self.hold(id, Hold { until, guard: guard::TARGET, reason: &reason });
+                }
+                Ok(found) => {
+                    if let Some(event) = stepping::vanished(&plan, state, spot, &found) {
+                        self.write(id, event);
+                        return None;
+                    }
+                }
+            }
+        }
+        let limits = &self.config.limits;
+        match stepping::begin(&plan, &run, state, (spot, attempt), limits)? {
             Begin::Write(event) => self.write(id, event),
             Begin::Act(intent) => {
                 let timeout = intent.timeout;
@@ -386,7 +355,8 @@ impl World<'_> {
                 let name = plan.playbook.steps.get(step).map_or("", |step| step.name.as_str());
                 let Tried { outcome, takes } =
                     self.script.perform(&plan.playbook.name, name, false);
-                let ends = Event::StepEnded { step, item, outcome, jitter: 0 };
+                let state = &self.runs.get(&id)?.state;
+                let ends = stepping::ended(&plan, state, spot, outcome, 0);
                 self.flies(id, InFlight::Until(after(now, takes.min(timeout)), ends));
             }
             Begin::Look { intent, probe, within } => {
@@ -470,7 +440,7 @@ impl World<'_> {
         self.observe(&Seen::Rule(&plan.rule), &verify.probe, &episode)
     }
 
-    fn episode_of(&self, plan: &Plan) -> Option<Arc<Episode>> {
+    pub(super) fn episode_of(&self, plan: &Plan) -> Option<Arc<Episode>> {
         self.episodes.get(&plan.episode).map(|held| Arc::clone(&held.episode))
     }
 

@@ -19,6 +19,8 @@ pub struct State {
     pub steps: Vec<Record>,
     /// The items of each `for_each` whose list is known, by step.
     pub lists: BTreeMap<usize, List>,
+    /// How far steps have come that are done a slice at a time.
+    pub slices: BTreeMap<Spot, Progress>,
     /// Entries folded so far.
     pub seq: i64,
     /// When the last one was written.
@@ -75,6 +77,19 @@ pub struct List {
     pub items: Vec<serde_json::Value>,
     /// One record an item.
     pub records: Vec<Record>,
+}
+
+/// How far a step has come that is done a slice at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Where the next slice begins.
+    pub cursor: u64,
+    /// Slices that were done.
+    pub slices: u32,
+    /// Keys that went with them.
+    pub gone: u64,
+    /// When the last one was done.
+    pub at: Timestamp,
 }
 
 /// A step, and in a `for_each` one of its items.
@@ -257,6 +272,7 @@ impl State {
             phase: Phase::Empty,
             steps: vec![Record::Pending; plan.playbook.steps.len()],
             lists: BTreeMap::new(),
+            slices: BTreeMap::new(),
             seq: 0,
             last_at: Timestamp::MIN,
             acted: false,
@@ -274,7 +290,7 @@ impl State {
             Phase::Empty | Phase::Observing => RunState::Planned,
             // nothing has begun yet, and nobody has said that it may
             Phase::Ready { step: 0, item: None | Some(0), attempt: 1, .. }
-                if self.approved_by.is_none() =>
+                if self.approved_by.is_none() && !self.acted =>
             {
                 RunState::Planned
             }

@@ -5,6 +5,7 @@ mod each;
 mod exhaustion;
 mod harm;
 mod properties;
+mod slices;
 mod steps;
 mod stopping;
 mod table;
@@ -85,7 +86,16 @@ fn wait(name: &str, time: Duration) -> Step {
 /// Done for each of some items, in waves with so much time between them.
 fn for_each(step: Step, waves: &[Share], bake: Duration) -> Step {
     let items = Items::Expression("steps.find.output.lines".into());
-    Step { each: Some(Each { items, waves: waves.to_vec(), bake, between: None }), ..step }
+    let each = Each {
+        items,
+        waves: waves.to_vec(),
+        bake,
+        between: None,
+        max_targets: None,
+        domain: None,
+        among: None,
+    };
+    Step { each: Some(each), ..step }
 }
 
 /// The same, and what must be healthy between the waves.
