@@ -4,6 +4,7 @@ mod approval;
 mod control;
 mod explain;
 mod fixture;
+mod harm;
 mod incident;
 mod measures;
 mod once;
