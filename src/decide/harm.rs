@@ -38,11 +38,11 @@ pub fn compare(unharmed: &[Unharmed], baseline: &[Taken], measured: Measured) ->
         let before = before.map_or(&[][..], |it| &it.samples);
         (metric.name.as_str(), samples.map_or_else(unknown, |now| one(metric, before, &now)))
     });
-    together(seen.collect())
+    together(&seen.collect::<Vec<_>>())
 }
 
 /// What several metrics say together: worse when one is, else unknown when one is.
-pub fn together(seen: Vec<(&str, Observation)>) -> Observation {
+pub fn together(seen: &[(&str, Observation)]) -> Observation {
     let of = |health: Health| -> Vec<String> {
         let such = seen.iter().filter(|(_, it)| it.health == health);
         such.map(|(name, it)| format!("{name}: {}", it.measured)).collect()
@@ -200,9 +200,9 @@ mod tests {
                 .map(|health| ("m", Observation { health: *health, measured: String::new() }))
                 .collect();
             let (less, _) = all.split_at(all.len() - 1);
-            prop_assert!(rank(together(all.clone()).health) >= rank(together(less.to_vec()).health));
+            prop_assert!(rank(together(&all).health) >= rank(together(less).health));
             let worst = seen.iter().map(|it| rank(*it)).max();
-            prop_assert_eq!(Some(rank(together(all).health)), worst);
+            prop_assert_eq!(Some(rank(together(&all).health)), worst);
         }
     }
 }

@@ -97,14 +97,17 @@ pub fn apply(plan: &Plan, mut state: State, entry: &Entry) -> Result<State, Box<
     let phase = std::mem::replace(&mut state.phase, Phase::Empty);
     state.phase = match (phase, &entry.event) {
         // nothing begins before it is known what must not get worse
-        (phase @ Phase::Ready { .. }, event) if harm::needs_baseline(plan, &state) => match event {
-            Event::Baseline { taken } if harm::is_whole(plan, taken) => {
-                state.baseline = Some(taken.clone());
-                phase
-            }
-            Event::Stopped { why } => stopped(plan, &mut state, &phase, why),
-            _ => return illegal(phase),
-        },
+        (phase @ Phase::Ready { .. }, Event::Baseline { taken })
+            if harm::needs_baseline(plan, &state) && harm::is_whole(plan, taken) =>
+        {
+            state.baseline = Some(taken.clone());
+            phase
+        }
+        (phase @ Phase::Ready { .. }, event)
+            if harm::needs_baseline(plan, &state) && !matches!(event, Event::Stopped { .. }) =>
+        {
+            return illegal(phase);
+        }
         (Phase::Empty, Event::Planned { digest }) => {
             state.digest.clone_from(digest);
             match plan.mode {

@@ -10,9 +10,9 @@ const EACH: Duration = Duration::from_millis(100);
 /// The longest time a herd is spread over.
 const LONGEST: Duration = Duration::from_mins(1);
 /// How finely: delays are multiples of that part of the time.
-const PARTS: u64 = 1000;
+const PARTS: u32 = 1000;
 /// Knuth's multiplicative hash, 2^32 over the golden ratio: neighbouring ids come far apart.
-pub const HASH: i64 = 2_654_435_761;
+const HASH: i64 = 2_654_435_761;
 
 /// Over how long so many are spread; nothing for a few.
 pub fn over(count: u64) -> Duration {
@@ -24,8 +24,8 @@ pub fn over(count: u64) -> Duration {
 
 /// When within that time one of them is due, by its id: the same on every replica.
 pub fn delay(id: i64, over: Duration) -> Duration {
-    let part = u64::try_from(id.wrapping_mul(HASH).rem_euclid(1000)).unwrap_or_default();
-    over / u32::try_from(PARTS).unwrap_or(1) * u32::try_from(part).unwrap_or_default()
+    let part = id.wrapping_mul(HASH).rem_euclid(i64::from(PARTS));
+    over / PARTS * u32::try_from(part).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -38,10 +38,10 @@ mod tests {
 
     #[test]
     fn g09_a_few_start_at_once_and_a_herd_over_a_time_that_grows_with_it() {
-        for (count, seconds) in
-            [(0, 0.0), (1, 0.0), (10, 0.0), (11, 1.1), (100, 10.0), (10_000, 60.0)]
+        for (count, millis) in
+            [(0, 0), (1, 0), (10, 0), (11, 1100), (100, 10_000), (10_000, 60_000)]
         {
-            assert_eq!(over(count).as_secs_f64(), seconds, "{count}");
+            assert_eq!(over(count), Duration::from_millis(millis), "{count}");
         }
     }
 

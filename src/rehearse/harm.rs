@@ -64,7 +64,7 @@ impl World<'_> {
     /// Compares what must not get worse, and writes what that changes.
     pub(super) fn compare(&mut self, id: RunId) -> Option<Observation> {
         let plan = Arc::clone(&self.runs.get(&id)?.plan);
-        let seen = harm::together(self.metrics(&plan)?);
+        let seen = harm::together(&self.metrics(&plan)?);
         let state = &self.runs.get(&id)?.state;
         if let Some(event) = machine::comparison_event(state, seen.clone()) {
             self.write(id, event);

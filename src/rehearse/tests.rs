@@ -30,6 +30,7 @@ severities:
 windows:
   - { name: freeze, from: 2026-01-05T13:00:00Z, until: 2026-01-05T14:00:00Z, effect: refuse, match: [service=\"frozen\"] }
 unmatched: [chat]
+targets: { redis: { cache: { url: \"redis://cache:6379\" } } }
 ";
 
 const RULES: &str = r#"
@@ -241,7 +242,7 @@ rules:
       unharmed: [{ name: latency, promql: latency, worse: value > before * 1.2 }]
 "#;
 
-const HARM: &str = r#"
+const HARM: &str = r"
 playbook: flush
 cache:
   load: { promql: queries, healthy: value < 500.0 }
@@ -253,7 +254,7 @@ steps:
   - name: flush
     redis.flush: { server: cache, slices: { keys: 500, pause: 10s } }
     timeout: 1m
-"#;
+";
 
 #[test]
 fn what_does_harm_is_undone_and_a_cache_goes_slice_by_slice_as_in_the_engine() {
@@ -264,7 +265,7 @@ fn what_does_harm_is_undone_and_a_cache_goes_slice_by_slice_as_in_the_engine() {
         // it would be fixed at 1m20s
         (
             format!(
-                "{heals}\n- {{ at: 1m, probe: {{ rule: flush, unharmed: latency, is: unhealthy, measured: 0.3 }} }}"
+                "{heals}\n- {{ at: 1m, probe: {{ rule: flush, unharmed: latency, is: unhealthy, measured: \"0.3\" }} }}"
             ),
             "- { at: 1m, run: failed, outcome: \"it did harm: latency: 0.3\", steps: [command mark, redis.flush cache in slices of 500 keys, undo command unmark] }",
         ),

@@ -364,7 +364,14 @@ fn rehearse(world: &mut World<'_>, say: Say) {
         }
         Say::Harm(code) => {
             let health = [Health::Healthy, Health::Unhealthy, Health::Unknown][usize::from(code)];
-            let seen = Observation { health, measured: "as scripted".into() };
+            // as the page and the comparison say it
+            let measured = [
+                "0.2, 0.2 before (worse: value > before * 1.2)",
+                "0.9, 0.2 before (worse: value > before * 1.2)",
+                "http://127.0.0.1:1 answered 503",
+            ];
+            let measured = measured[usize::from(code)].to_owned();
+            let seen = Observation { health, measured };
             world.script(now, |script| script.probe(Seen::Unharmed("guarded", "latency"), seen));
         }
         Say::Exits(code) => {

@@ -53,6 +53,7 @@ struct Ghost {
 
 impl Ghost {
     /// Takes note of an event that the machine accepted, and checks that it might happen.
+    #[expect(clippy::too_many_lines, reason = "one list of promises, an event each")]
     fn after(mut self, plan: &Plan, before: &State, event: &Event, after: &State) -> Self {
         let can_undo = |spot: &&Spot| plan.playbook.steps[spot.step].undo.is_some();
         match event {
