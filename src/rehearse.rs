@@ -475,10 +475,21 @@ fn look_back(library: &Library, config: &Config) -> Duration {
     let rules = library.rules.rules().iter().map(|rule| &rule.limits);
     let of_rules = rules.flat_map(|limits| {
         let cooldown = limits.cooldown.as_ref().map(|it| it.value);
-        [cooldown, limits.rate.as_ref().map(|it| it.value.per)]
+        let ineffective = limits.ineffective.as_ref().map(|it| it.value.per);
+        let blast = limits.blast.as_ref().map(|it| it.value.within);
+        [cooldown, limits.rate.as_ref().map(|it| it.value.per), ineffective, blast]
     });
-    let of_playbooks = library.playbooks.values().map(|it| it.limits.rate.map(|rate| rate.per));
-    let global = [config.limits.rate.value.per, config.limits.cooldown.value];
+    let of_playbooks = library.playbooks.values().flat_map(|it| {
+        [it.limits.rate.map(|rate| rate.per), it.rollback.as_ref().map(|proof| proof.memory)]
+    });
+    let limits = &config.limits;
+    let global = [
+        limits.rate.value.per,
+        limits.cooldown.value,
+        limits.service_rate.value.per,
+        limits.ineffective.value.per,
+        limits.failures.value.per,
+    ];
     let longest = of_rules.chain(of_playbooks).flatten().chain(global).max();
     longest.unwrap_or_default().saturating_mul(2)
 }

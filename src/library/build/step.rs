@@ -231,7 +231,7 @@ fn undo(at: At<'_>, found: Found<RawUndo>, kind: &str, scope: &mut Scope<'_>) ->
     if action.slices().is_some() {
         let message = "`slices` does not go together with `undo`";
         let label = "an undo is one effect: remove it";
-        at.report(span, Diagnostic::error(codes::SHAPE, message).label(label));
+        at.report(span, Diagnostic::error(codes::UNDO, message).label(label));
     }
     Some(action)
 }

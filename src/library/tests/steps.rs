@@ -624,7 +624,7 @@ fn g10_slices_go_with_what_is_found_and_not_with_an_undo() {
         ("redis.flush: { server: c, slices: { keys: 0 } }", "expected a number above zero, got 0"),
         (
             "command: { argv: [a] }, undo: { redis.flush: { server: c, slices: { keys: 5 } } }",
-            "error[Q0129]: `slices` does not go together with `undo`",
+            "error[Q0134]: `slices` does not go together with `undo`",
         ),
     ] {
         let text = playbook(&format!("\n  - {{ name: a, {step} }}\n"));
