@@ -18,11 +18,25 @@ pub const NAME: &str = "baseline";
 /// What was measured of each metric, in their order.
 pub type Measured = Vec<Result<Vec<Sample>, String>>;
 
+/// Most series of a metric: its baseline is in the journal.
+const MOST_SERIES: usize = 100;
+
+/// The samples, unless there are too many to be kept.
+pub fn few(samples: Vec<Sample>) -> Result<Vec<Sample>, String> {
+    let count = samples.len();
+    if count > MOST_SERIES {
+        return Err(format!(
+            "{count} series, more than {MOST_SERIES}: ask for fewer, as with `sum`"
+        ));
+    }
+    Ok(samples)
+}
+
 /// The baseline, when every metric could be measured; the error names the first that could not.
 pub fn baseline(unharmed: &[Unharmed], measured: Measured) -> Result<Vec<Taken>, String> {
     let taken = |(metric, samples): (&Unharmed, Result<Vec<Sample>, String>)| {
         let name = metric.name.clone();
-        match samples {
+        match samples.and_then(few) {
             Ok(samples) if samples.is_empty() => Err(format!("{name} has no sample")),
             Ok(samples) => Ok(Taken { name, samples }),
             Err(reason) => Err(format!("{name} cannot be measured before acting: {reason}")),
@@ -180,6 +194,9 @@ mod tests {
         assert_eq!(baseline(&two, vec![sample(), sample()]).map(|it| it.len()), Ok(2));
         let unseen = baseline(&two, vec![sample(), Err("no answer".into())]);
         assert_eq!(unseen, Err("errors cannot be measured before acting: no answer".into()));
+        let many: Vec<Sample> = (0..101).map(|number| of(&number.to_string(), 1.0)).collect();
+        let reason = "latency cannot be measured before acting: 101 series, more than 100: ask for fewer, as with `sum`";
+        assert_eq!(baseline(&two, vec![Ok(many), sample()]), Err(reason.into()));
         assert_eq!(baseline(&two, vec![Ok(vec![]), sample()]), Err("latency has no sample".into()));
     }
 

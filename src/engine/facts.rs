@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::decide::harm;
 use crate::decide::harm::Measured;
 use crate::decide::own;
 use crate::decide::plan::Look;
@@ -88,13 +89,15 @@ pub async fn proofs(
     for Wanted { of, name, look } in wanted {
         let seen = match look {
             Ok(Look::Probe(probe)) => observe(engine, library, &probe, episode).await,
-            Ok(Look::Measure(metric)) => match measure(engine, library, &metric).await {
-                Ok(samples) => {
-                    let measured = format!("{} series", samples.len());
-                    Observation { health: Health::Healthy, measured }
+            Ok(Look::Measure(metric)) => {
+                match measure(engine, library, &metric).await.and_then(harm::few) {
+                    Ok(samples) => {
+                        let measured = format!("{} series", samples.len());
+                        Observation { health: Health::Healthy, measured }
+                    }
+                    Err(measured) => Observation { health: Health::Unknown, measured },
                 }
-                Err(measured) => Observation { health: Health::Unknown, measured },
-            },
+            }
             Err(measured) => Observation { health: Health::Unknown, measured },
         };
         proofs.push(Proof { of, name, seen });

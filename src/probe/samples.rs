@@ -83,19 +83,11 @@ pub(super) fn judge(points: &[Point], healthy: &str, age: Age) -> Observation {
     if failing.is_empty() { super::healthy(measured) } else { super::unhealthy(measured) }
 }
 
-/// Most series of a metric that must not get worse: its baseline is in the journal.
-const MOST_SERIES: usize = 100;
-
 /// Samples that may be compared with others: at least one, none of them stale or not finite.
 pub(super) fn sound(points: Vec<Point>, age: Age) -> Result<Vec<Sample>, String> {
     let count = points.len();
     if count == 0 {
         return Err("no sample".into());
-    }
-    if count > MOST_SERIES {
-        return Err(format!(
-            "{count} series, more than {MOST_SERIES}: ask for fewer, as with `sum`"
-        ));
     }
     let sound = |point: Point| match point.at.and_then(|at| age.objects(at)) {
         Some(reason) => Err(format!("{}: {reason}", shown(&point, count))),
@@ -246,6 +238,22 @@ mod tests {
         {
             let seen = judge(&[point(1.0)], healthy, age);
             assert_eq!(seen.health, Health::Unknown, "{healthy}: {}", seen.measured);
+        }
+    }
+
+    #[test]
+    fn g16_only_samples_that_are_there_fresh_and_finite_can_be_compared() {
+        let age = Age { now: Timestamp::from_second(NOW).unwrap(), max: Duration::from_mins(15) };
+        let measured = |points: &[Point]| sound(points.to_vec(), age);
+        let fine = measured(&[on("a", 1.0), aged(900, 2.0)]).unwrap();
+        assert_eq!(fine.iter().map(|it| it.value).collect::<Vec<_>>(), [1.0, 2.0]);
+        for (points, reason) in [
+            (vec![], "no sample"),
+            (vec![point(1.0), point(f64::NAN)], "NaN: not a finite number"),
+            (vec![aged(901, 1.0)], "1: the sample is 15m1s old, more than 15m"),
+            (vec![aged(-901, 1.0)], "1: the sample is 15m1s in the future; a clock is wrong"),
+        ] {
+            assert_eq!(measured(&points), Err(reason.to_owned()));
         }
     }
 }

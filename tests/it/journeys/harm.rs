@@ -142,6 +142,52 @@ async fn g10_a_cache_is_emptied_slice_by_slice_and_waits_for_the_store_between_t
     assert!(slices(&request) >= 2, "{request:#}");
 }
 
+/// Prometheus knows the shop and nothing else: the other item is left out, immediately before it.
+#[tokio::test]
+async fn g04_an_item_that_prometheus_no_longer_knows_is_skipped() {
+    let mut site = Site::new().await.with_prometheus().await;
+    let there = site.shop.address();
+    let playbook = json!({
+        "playbook": "roll",
+        "steps": [{
+            "name": "restart",
+            "for_each": ["gone:1", there],
+            "among": { "promql": "up", "label": "instance" },
+            "command": { "argv": ["/bin/sh", "note.sh", "{{ item }}"] },
+        }],
+    });
+    site.quell.write("playbooks/roll.yml", &playbook.to_string());
+    site.respond_with(&["roll"]);
+    site.serve().await;
+    site.shop.inject(Fault::Unfixable);
+    site.posts("firing").await;
+    let run = site.until_run(1, "verifying").await;
+    assert_eq!(site.notes(), [there]);
+    let journal = run["journal"].as_array().unwrap();
+    let skipped = journal.iter().find_map(|it| it["event"].get("step_skipped")).unwrap();
+    assert_eq!(skipped["reason"], "gone:1 is no longer among the instance of up");
+}
+
+/// More items than `max_targets` allow: nothing is done to any of them.
+#[tokio::test]
+async fn g04_a_list_that_is_too_long_is_refused_whole() {
+    let mut site = Site::new().await;
+    site.quell.write(
+        "playbooks/roll.yml",
+        "playbook: roll\nsteps:\n  - name: find\n    command: { shell: \"seq 1 3\" }\n  - name: restart\n    for_each: steps.find.output.lines\n    command: { argv: [/bin/sh, note.sh, \"{{ item }}\"] }\n",
+    );
+    site.respond_with(&["roll"]);
+    site.config["limits"]["max_targets"] = json!(2);
+    site.serve().await;
+    site.shop.inject(Fault::Unfixable);
+    site.posts("firing").await;
+    let run = site.until_run(1, "failed").await;
+    let outcome = run["run"]["outcome"].as_str().unwrap();
+    let words = "for_each: the list has 3 items, more than 2: limits.max_targets (quell.yml:1)";
+    assert!(outcome.contains(words), "{outcome}");
+    assert_eq!(site.notes(), Vec::<String>::new());
+}
+
 /// Rolls back from the version that the alert names; what it left is remembered, and not returned to.
 #[tokio::test]
 async fn g12_a_version_that_was_rolled_back_from_is_not_returned_to() {
