@@ -247,7 +247,7 @@ steps:
     6 │     cooldwon: 5m
       │     ^^^^^^^^
       │
-      = a rule takes: name, description, match, when, group_by, target, response, verify, limits, mode, continue, on_failure, page
+      = a rule takes: name, description, match, when, group_by, target, response, verify, population, redundancy_group, limits, mode, continue, on_failure, page
 
     error[Q0104]: unknown key `cooldwon`
       ┌─ rules/shop.yml:7:15
@@ -255,7 +255,7 @@ steps:
     7 │     limits: { cooldwon: 5m }
       │               ^^^^^^^^ did you mean `cooldown`?
       │
-      = `limits` of a rule takes: settle, cooldown, rate
+      = `limits` of a rule takes: settle, cooldown, rate, max_unhealthy, blast, min_available, ineffective, quiet
 
     error[Q0122]: unknown playbook `restrat`
       ┌─ rules/shop.yml:8:28
