@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use super::*;
 
 /// Waits, delays, `within` and `hold` are one or two of these.
-const TICK: u64 = 10;
+pub(super) const TICK: u64 = 10;
 /// Tries beyond this are all alike: no limit of the playbooks below is higher.
 const MOST_TRIES: u32 = 7;
 /// Most entries that a run without a crash or a person may need before it ends or asks.
@@ -498,7 +498,7 @@ fn check_steps(
     check_plan(plan, guarded, verify);
 }
 
-fn check_plan(mut plan: Plan, guarded: bool, verify: bool) {
+pub(super) fn check_plan(mut plan: Plan, guarded: bool, verify: bool) {
     let mode = plan.mode;
     let (on_unknown, on_failure) = {
         let first = &plan.playbook.steps[0];
@@ -582,26 +582,6 @@ fn promises_hold_from_every_state_of_items_when_a_doubt_reads_back() {
 #[test]
 fn promises_hold_from_every_state_of_items_when_a_doubt_asks() {
     check_items(OnUnknown::Ask);
-}
-
-/// Two actions, and one in two waves; latency must not get worse.
-fn check_harm(mode: Mode, on_failure: OnFailure) {
-    let retry = Retry { times: 0, backoff: Duration::ZERO };
-    let waves = [Share::Count(1), Share::Percent(100)];
-    let last = for_each(action("b"), &waves, seconds(TICK));
-    for steps in [vec![action("a"), action("c")], vec![last]] {
-        let all = steps.into_iter().map(|step| {
-            let on_unknown = OnUnknown::Retry;
-            Step { retry, on_failure, on_unknown, ..step }
-        });
-        check_plan(unharmed(in_mode(mode, plan(all.collect()))), true, true);
-    }
-}
-
-#[test]
-fn g16_promises_hold_from_every_state_when_something_must_not_get_worse() {
-    check_harm(Mode::Auto, OnFailure::Abort);
-    check_harm(Mode::Auto, OnFailure::Continue);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What must not get worse: nothing begins without a baseline, worse is undone at once, unknown is never called fixed.
 
+use super::exhaustion::TICK;
+use super::exhaustion::check_plan;
 use super::*;
 
 /// Two actions that can be undone, and latency must not get worse.
@@ -145,4 +147,24 @@ fn g16_between_waves_what_nobody_can_say_for_too_long_ends_the_step() {
     let run = in_waves().at(5).then(compared(Unknown)).then(looked(0, 1, failed_for_now()));
     assert_eq!(show(&run.state.phase), "undoing [0.0]");
     assert_eq!(run.state.reason, "step 1 (a) stopped after 1 of 3 items: exit 75");
+}
+
+/// Two actions, and one in two waves; latency must not get worse.
+fn check_harm(mode: Mode, on_failure: OnFailure) {
+    let retry = Retry { times: 0, backoff: Duration::ZERO };
+    let waves = [Share::Count(1), Share::Percent(100)];
+    let last = for_each(action("b"), &waves, seconds(TICK));
+    for steps in [vec![action("a"), action("c")], vec![last]] {
+        let all = steps.into_iter().map(|step| {
+            let on_unknown = OnUnknown::Retry;
+            Step { retry, on_failure, on_unknown, ..step }
+        });
+        check_plan(unharmed(in_mode(mode, plan(all.collect()))), true, true);
+    }
+}
+
+#[test]
+fn g16_promises_hold_from_every_state_when_something_must_not_get_worse() {
+    check_harm(Mode::Auto, OnFailure::Abort);
+    check_harm(Mode::Auto, OnFailure::Continue);
 }
