@@ -10,6 +10,7 @@ pub mod incident;
 pub mod labels;
 pub mod matcher;
 pub mod memo;
+pub mod number;
 pub mod pattern;
 pub mod playbook;
 pub mod re2;

@@ -9,9 +9,11 @@ use jiff::Timestamp;
 
 use crate::model::config::Endpoint;
 use crate::model::labels::Labels;
+use crate::model::playbook::Measure;
 use crate::model::playbook::Probe;
 use crate::model::run::Health;
 use crate::model::run::Observation;
+use crate::model::run::Sample;
 
 mod alertmanager;
 mod command;
@@ -65,6 +67,20 @@ pub async fn observe(
 pub async fn count(query: &str, sources: &Sources<'_>, now: Timestamp) -> Result<u64, String> {
     let age = samples::Age { now, max: sources.max_age };
     promql::count(query, sources.prometheus, age).await
+}
+
+/// Measures once, within 10 s. The error says why nobody knows: no sample, a stale one, one that is no number, no answer.
+pub async fn measure(
+    measure: &Measure,
+    sources: &Sources<'_>,
+    now: Timestamp,
+) -> Result<Vec<Sample>, String> {
+    let age = samples::Age { now, max: sources.max_age };
+    let points = match measure {
+        Measure::Promql { query } => promql::ask(query, sources.prometheus).await,
+        Measure::Scrape { url, select } => scrape::read(url, select).await,
+    };
+    samples::sound(points.map_err(|blind| blind.reason)?, age)
 }
 
 fn healthy(measured: impl Into<String>) -> Observation {

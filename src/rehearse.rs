@@ -19,6 +19,7 @@ pub mod backtest;
 pub mod coverage;
 mod episodes;
 pub mod happening;
+mod harm;
 pub mod junit;
 mod pages;
 pub mod people;

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::model::config::Targets;
 use crate::model::playbook::RedisDelete;
 use crate::model::playbook::RedisFlush;
+use crate::model::playbook::Slices;
 use crate::model::run::Outcome;
 use crate::model::time::show_duration;
 
@@ -29,7 +30,10 @@ const SLICE: usize = 500;
 /// Empties a database, in the background of the server.
 pub(super) async fn flush(flush: &RedisFlush, timeout: Duration, targets: &Targets) -> Outcome {
     match Session::open(&flush.server, flush.database, timeout, targets).await {
-        Ok(session) => session.flush().await.unwrap_or_else(|outcome| outcome),
+        Ok(session) => {
+            let flushed = session.flush(flush.slices.as_ref()).await;
+            flushed.unwrap_or_else(|outcome| outcome)
+        }
         Err(outcome) => outcome,
     }
 }
@@ -123,12 +127,17 @@ impl Session {
         }
     }
 
-    async fn flush(&self) -> Result<Outcome, Outcome> {
+    async fn flush(&self, slices: Option<&Slices>) -> Result<Outcome, Outcome> {
         // for people; a credential may lack the right to it
         let before: Option<u64> = self
             .within(::redis::cmd("DBSIZE").query_async(&mut self.connection.clone()))
             .await
             .ok();
+        // what one slice takes, or nobody asked to slice, goes at once; an unknown size is not a small one
+        let small = |slices: &Slices| before.is_some_and(|keys| keys <= u64::from(slices.keys));
+        if let Some(slices) = slices.filter(|it| it.cursor != 0 || !small(it)) {
+            return self.slice(None, slices).await;
+        }
         let mut command = ::redis::cmd("FLUSHDB");
         command.arg("ASYNC");
         self.ask::<()>(&command, "FLUSHDB", 0).await?;
@@ -139,7 +148,40 @@ impl Session {
         })
     }
 
+    /// Deletes one slice of all keys, or of those that match. The output's `cursor` says where the next one begins; it has none when
+    /// nothing is left.
+    async fn slice(&self, pattern: Option<&String>, slices: &Slices) -> Result<Outcome, Outcome> {
+        let wanted = u64::from(slices.keys);
+        let (mut cursor, mut deleted) = (slices.cursor, 0_u64);
+        loop {
+            let mut scan = ::redis::cmd("SCAN");
+            scan.arg(cursor);
+            if let Some(pattern) = pattern {
+                scan.arg("MATCH").arg(pattern);
+            }
+            scan.arg("COUNT").arg(wanted.saturating_sub(deleted).clamp(1, SLICE as u64));
+            let (next, keys): (u64, Vec<Vec<u8>>) = self.ask(&scan, "SCAN", deleted).await?;
+            for keys in keys.chunks(SLICE) {
+                deleted += self.unlink(keys, deleted).await?;
+            }
+            cursor = next;
+            if cursor == 0 || deleted >= wanted {
+                break;
+            }
+        }
+        let (database, server) = (self.database, &self.server);
+        let mut output = json!({ "database": database, "deleted": deleted });
+        if let Some(map) = output.as_object_mut().filter(|_| cursor != 0) {
+            map.insert("cursor".into(), cursor.into());
+        }
+        let summary = format!("deleted {deleted} keys of database {database} of redis `{server}`");
+        Ok(Outcome::Done { summary, output })
+    }
+
     async fn delete(&self, delete: &RedisDelete) -> Result<Outcome, Outcome> {
+        if let (Some(pattern), Some(slices)) = (&delete.pattern, &delete.slices) {
+            return self.slice(Some(pattern), slices).await;
+        }
         let mut deleted = 0;
         match &delete.pattern {
             None => {

@@ -52,6 +52,8 @@ struct VerifyView {
     probe: String,
     within: String,
     hold: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unharmed: Vec<String>,
 }
 
 /// A playbook.
@@ -161,6 +163,7 @@ impl From<&Rule> for RuleView {
                 probe: probe(&verify.probe),
                 within: show_duration(verify.within),
                 hold: show_duration(verify.hold),
+                unharmed: verify.unharmed.iter().map(tell::unharmed_words).collect(),
             }),
             limits: given(set),
             r#continue: rule.go_on,

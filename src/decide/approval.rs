@@ -13,6 +13,7 @@ use crate::decide::explain::Files;
 use crate::decide::guard::Subject;
 use crate::decide::guard::lowest_mode;
 use crate::decide::items;
+use crate::decide::items::Most;
 use crate::decide::machine::State;
 use crate::decide::plan;
 use crate::model::decision::Glass;
@@ -104,11 +105,13 @@ fn known_lists(plan: &Plan) -> BTreeMap<usize, Vec<Value>> {
     if let Some(variables) = context.as_object_mut() {
         variables.retain(|name, _| !OF_RUNS.contains(&name.as_str()));
     }
+    // a list that is too long fails its step, whoever approved it
+    let any = Most { items: usize::MAX, knob: String::new() };
     let steps = plan.playbook.steps.iter().enumerate();
     steps
         .filter_map(|(index, step)| {
             let each = step.each.as_ref()?;
-            Some((index, items::resolve(&each.items, &context).ok()?))
+            Some((index, items::resolve(each, &context, &any).ok()?))
         })
         .collect()
 }

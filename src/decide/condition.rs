@@ -92,8 +92,8 @@ impl Condition {
     /// other variables are only known when they come.
     fn trial(&self, variables: &[&str]) -> Option<String> {
         let mut scope = Scope::new();
-        if variables.contains(&"value") {
-            scope = scope.number("value", 1.0);
+        for name in ["value", "before"].into_iter().filter(|name| variables.contains(name)) {
+            scope = scope.number(name, 1.0);
         }
         match Value::resolve(&self.expression, scope.context()) {
             Ok(Value::Bool(_)) => None,

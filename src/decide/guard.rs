@@ -213,6 +213,7 @@ pub use crate::decide::guard::sickness::over as too_many_unhealthy;
 pub use crate::decide::guard::silence::NAME as SILENCE;
 pub use crate::decide::guard::stale::NAME as STALE;
 pub use crate::decide::guard::storm::NAME as STORM;
+pub use crate::decide::guard::target::NAME as TARGET;
 pub use crate::decide::guard::window::NAME as WINDOW;
 
 /// Whether a guard judges by the files and the time alone: no fact of the past or of outside matters to it.

@@ -15,8 +15,11 @@
 
 mod ask;
 mod each;
+mod harm;
+mod slices;
 mod state;
 mod undo;
+mod verify;
 
 use std::time::Duration;
 
@@ -32,27 +35,31 @@ use crate::model::playbook::What;
 use crate::model::run::Entry;
 use crate::model::run::Event;
 use crate::model::run::Health;
-use crate::model::run::Observation;
 use crate::model::run::Outcome;
 use crate::model::run::Plan;
 use crate::model::run::RunState;
 use crate::model::run::Stop;
 use crate::model::time::after;
 use crate::model::time::show_duration;
-use crate::model::time::since;
 
 pub use ask::YES;
 pub use ask::ask_of;
 pub use each::MOST_ITEMS;
 pub use each::item_words;
 pub use each::wave_ends;
+pub use harm::comparison_event;
+pub use harm::is_guarded;
+pub use slices::slices_of;
 pub use state::Effect;
 pub use state::IllegalEvent;
 pub use state::List;
 pub use state::Phase;
+pub use state::Progress;
 pub use state::Record;
 pub use state::Spot;
 pub use state::State;
+pub use verify::next_look;
+pub use verify::verification_event;
 
 /// Tries beyond `retry.times` that an unknown outcome may add, so that every run ends.
 const UNKNOWN_TRIES: u32 = 3;
@@ -89,6 +96,18 @@ pub fn apply(plan: &Plan, mut state: State, entry: &Entry) -> Result<State, Box<
     state.last_at = at;
     let phase = std::mem::replace(&mut state.phase, Phase::Empty);
     state.phase = match (phase, &entry.event) {
+        // nothing begins before it is known what must not get worse
+        (phase @ Phase::Ready { .. }, Event::Baseline { taken })
+            if harm::needs_baseline(plan, &state) && harm::is_whole(plan, taken) =>
+        {
+            state.baseline = Some(taken.clone());
+            phase
+        }
+        (phase @ Phase::Ready { .. }, event)
+            if harm::needs_baseline(plan, &state) && !matches!(event, Event::Stopped { .. }) =>
+        {
+            return illegal(phase);
+        }
         (Phase::Empty, Event::Planned { digest }) => {
             state.digest.clone_from(digest);
             match plan.mode {
@@ -191,15 +210,39 @@ pub fn apply(plan: &Plan, mut state: State, entry: &Entry) -> Result<State, Box<
         }
         (
             Phase::InFlight { step, item, attempt },
+            Event::Sliced { step: of, item: it, cursor, gone },
+        ) if (step, item) == (*of, *it) && *cursor != 0 && slices_of(plan, step).is_some() => {
+            let spot = Spot { step, item };
+            slices::sliced(plan, &mut state, (spot, attempt), (*cursor, *gone), at)
+        }
+        (
+            Phase::InFlight { step, item, attempt },
             Event::StepEnded { step: ended, item: of, outcome, jitter },
         ) if (step, item) == (*ended, *of) => {
             ended_step(plan, &mut state, Spot { step, item }, attempt, outcome, *jitter, at)
         }
         (
-            Phase::Looking { step, item, .. },
+            Phase::Looking { step, item, harm, .. },
             Event::Looked { step: looked, item: next, outcome },
-        ) if (step, item) == (*looked, *next) => {
+        ) if (step, item) == (*looked, *next)
+            && (harm::allows_more(plan, harm.as_ref())
+                || !matches!(outcome, Outcome::Done { .. })) =>
+        {
             each::looked(plan, &mut state, step, item, outcome, at)
+        }
+        (phase @ (Phase::Looking { .. } | Phase::Verifying { .. }), Event::Compared { seen })
+            if state.baseline.is_some() =>
+        {
+            match (seen.health, phase) {
+                (Health::Unhealthy, phase) => harm::harmed(plan, &mut state, &phase, seen),
+                (_, Phase::Looking { step, item, at, .. }) => {
+                    Phase::Looking { step, item, at, harm: Some(seen.clone()) }
+                }
+                (_, Phase::Verifying { started_at, healthy_since, last, .. }) => {
+                    Phase::Verifying { started_at, healthy_since, last, harm: Some(seen.clone()) }
+                }
+                (_, phase) => return illegal(phase),
+            }
         }
         (
             Phase::Waiting { step, until },
@@ -256,14 +299,14 @@ pub fn apply(plan: &Plan, mut state: State, entry: &Entry) -> Result<State, Box<
             Event::Stopped { why },
         ) => stopped(plan, &mut state, &phase, why),
         (Phase::ToVerify, Event::VerifyStarted) => {
-            Phase::Verifying { started_at: at, healthy_since: None, last: None }
+            Phase::Verifying { started_at: at, healthy_since: None, last: None, harm: None }
         }
         (Phase::Verifying { .. }, Event::Interrupted) => {
             // what was not watched does not count: the window begins again
-            Phase::Verifying { started_at: at, healthy_since: None, last: None }
+            Phase::Verifying { started_at: at, healthy_since: None, last: None, harm: None }
         }
-        (Phase::Verifying { started_at, healthy_since, .. }, Event::Verified { seen }) => {
-            verified(plan, &mut state, started_at, healthy_since, seen, at)
+        (phase @ Phase::Verifying { .. }, Event::Verified { seen }) => {
+            verify::verified(plan, &mut state, phase, seen, at)
         }
         (Phase::Undoing { left }, Event::UndoStarted { step, item, .. })
             if left.first() == Some(&Spot { step: *step, item: *item }) =>
@@ -310,7 +353,9 @@ pub fn next(plan: &Plan, state: &State, now: Timestamp) -> Effect {
             None => Effect::AskPerson,
         },
         Phase::Ready { step, item, attempt, at } => {
-            if now >= *at {
+            if now >= *at && harm::needs_baseline(plan, state) {
+                Effect::Measure
+            } else if now >= *at {
                 Effect::Begin { spot: Spot { step: *step, item: *item }, attempt: *attempt }
             } else {
                 Effect::Sleep { until: *at }
@@ -324,7 +369,7 @@ pub fn next(plan: &Plan, state: &State, now: Timestamp) -> Effect {
                 Effect::Sleep { until: *until }
             }
         }
-        Phase::Looking { step, item, at } => {
+        Phase::Looking { step, item, at, .. } => {
             if now >= *at {
                 Effect::Look { step: *step, item: *item }
             } else {
@@ -351,23 +396,6 @@ pub fn next(plan: &Plan, state: &State, now: Timestamp) -> Effect {
         }
         Phase::Empty | Phase::Final(_) => Effect::Over,
     }
-}
-
-/// The entry that an observation is worth: a change, or the end of the verification. Repeats are not written.
-pub fn verification_event(
-    plan: &Plan,
-    state: &State,
-    seen: Observation,
-    now: Timestamp,
-) -> Option<Event> {
-    let Phase::Verifying { started_at, healthy_since, last } = &state.phase else { return None };
-    let changed = last.as_ref().is_none_or(|last| last.health != seen.health);
-    let verify = plan.verify.as_ref()?;
-    let decisive = match seen.health {
-        Health::Healthy => healthy_since.is_some_and(|from| since(now, from) >= verify.hold),
-        Health::Unhealthy | Health::Unknown => since(now, *started_at) >= verify.within,
-    };
-    (changed || decisive).then_some(Event::Verified { seen })
 }
 
 fn of_step(step: usize) -> Spot {
@@ -524,44 +552,6 @@ fn stopped(plan: &Plan, state: &mut State, phase: &Phase, why: &Stop) -> Phase {
         Stop::Cancelled { by } => {
             state.reason = format!("cancelled by {by}");
             Phase::Final(RunState::Cancelled)
-        }
-    }
-}
-
-fn verified(
-    plan: &Plan,
-    state: &mut State,
-    started_at: Timestamp,
-    healthy_since: Option<Timestamp>,
-    seen: &Observation,
-    at: Timestamp,
-) -> Phase {
-    let (within, hold) = plan
-        .verify
-        .as_ref()
-        .map_or((Duration::ZERO, Duration::ZERO), |verify| (verify.within, verify.hold));
-    let late = since(at, started_at) >= within;
-    match seen.health {
-        Health::Healthy => {
-            let from = healthy_since.unwrap_or(at);
-            if since(at, from) >= hold {
-                state.reason.clone_from(&seen.measured);
-                return Phase::Final(RunState::Fixed);
-            }
-            Phase::Verifying { started_at, healthy_since: Some(from), last: Some(seen.clone()) }
-        }
-        Health::Unhealthy if late => {
-            state.reason = format!("did not help: {}", seen.measured);
-            undo::undo_or(plan, state, RunState::Failed)
-        }
-        Health::Unknown if late => {
-            // missing evidence is no reason to act, so nothing is undone: a person decides
-            state.inconclusive = true;
-            state.reason = format!("nobody knows whether it helped: {}", seen.measured);
-            Phase::Final(RunState::Failed)
-        }
-        Health::Unhealthy | Health::Unknown => {
-            Phase::Verifying { started_at, healthy_since: None, last: Some(seen.clone()) }
         }
     }
 }

@@ -27,6 +27,7 @@ use crate::model::playbook::Action;
 use crate::model::playbook::Command;
 use crate::model::playbook::HttpCall;
 use crate::model::playbook::HttpProbe;
+use crate::model::playbook::Measure;
 use crate::model::playbook::Mode;
 use crate::model::playbook::Piece;
 use crate::model::playbook::Playbook;
@@ -34,6 +35,7 @@ use crate::model::playbook::Probe;
 use crate::model::playbook::RedisDelete;
 use crate::model::playbook::RedisFlush;
 use crate::model::playbook::Sealed;
+use crate::model::playbook::Unharmed;
 use crate::model::playbook::Verification;
 use crate::model::rule::Remedy;
 use crate::model::rule::Rule;
@@ -180,35 +182,49 @@ fn proof_context(
     Ok(context)
 }
 
-/// A probe that the playbook wants to be shown; one that cannot be rendered is seen as unknown.
+/// What is to be shown before acting; what cannot be rendered is seen as unknown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
     /// For which guard.
     pub of: ProofOf,
     /// What it shows.
-    pub name: &'static str,
-    /// What to observe, or why that cannot be said.
-    pub probe: Result<Probe, String>,
+    pub name: String,
+    /// What to look at, or why that cannot be said.
+    pub look: Result<Look, String>,
 }
 
-/// What the remedy's playbook wants to be shown before it is decided.
+/// What is looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Look {
+    /// Whether this is healthy.
+    Probe(Probe),
+    /// Whether this can be measured.
+    Measure(Measure),
+}
+
+/// What is to be shown before the remedy is decided: what its playbook wants, and that what must not get worse can be
+/// measured.
 pub fn wanted(
+    rule: &Rule,
     playbook: &Playbook,
     with: &BTreeMap<String, Value>,
     episode: &Episode,
 ) -> Vec<Wanted> {
-    if playbook.cache.is_none() && playbook.rollback.is_none() {
-        return Vec::new();
-    }
-    let context = proof_context(playbook, with, episode);
-    proofs(playbook, true)
-        .into_iter()
-        .map(|(of, name, probe)| {
-            let context = context.as_ref().map_err(Clone::clone);
-            let probe = context.and_then(|context| render_probe(probe, context));
-            Wanted { of, name, probe }
-        })
-        .collect()
+    let asks = playbook.cache.is_some() || playbook.rollback.is_some();
+    let context = if asks { proof_context(playbook, with, episode) } else { Ok(Value::Null) };
+    let shown = proofs(playbook, true).into_iter().map(|(of, name, probe)| {
+        let context = context.as_ref().map_err(Clone::clone);
+        let look = context.and_then(|context| render_probe(probe, context)).map(Look::Probe);
+        Wanted { of, name: name.to_owned(), look }
+    });
+    let unharmed = rule.verify.as_ref().map_or(&[][..], |verify| &verify.unharmed);
+    let alert = alert_context(episode);
+    let measured = unharmed.iter().map(|it| Wanted {
+        of: ProofOf::Baseline,
+        name: it.name.clone(),
+        look: render_measure(&it.measure, &alert).map(Look::Measure),
+    });
+    shown.chain(measured).collect()
 }
 
 /// What the playbook of a run wants to be shown before a step: of the version only before anything was done.
@@ -219,8 +235,8 @@ pub fn wanted_before_step(plan: &Plan, acted: bool) -> Vec<Wanted> {
     }
     let wanted = |(of, name, probe): (ProofOf, &'static str, &Probe)| Wanted {
         of,
-        name,
-        probe: render_probe(probe, &context),
+        name: name.to_owned(),
+        look: render_probe(probe, &context).map(Look::Probe),
     };
     proofs(&plan.playbook, !acted).into_iter().map(wanted).collect()
 }
@@ -314,10 +330,18 @@ pub fn take_back(plan: &Plan) -> Option<Plan> {
 /// How a remedy of the rule is verified for this alert: rendered.
 pub fn verification(rule: &Rule, episode: &Episode) -> Result<Verification, String> {
     match &rule.verify {
-        Some(verify) => Ok(Verification {
-            probe: render_probe(&verify.probe, &alert_context(episode))?,
-            ..verify.clone()
-        }),
+        Some(verify) => {
+            let context = alert_context(episode);
+            let unharmed = verify.unharmed.iter().map(|it| {
+                let measure = render_measure(&it.measure, &context)?;
+                Ok(Unharmed { measure, ..it.clone() })
+            });
+            Ok(Verification {
+                probe: render_probe(&verify.probe, &context)?,
+                unharmed: unharmed.collect::<Result<_, String>>()?,
+                ..verify.clone()
+            })
+        }
         None => Ok(default_verification()),
     }
 }
@@ -351,7 +375,12 @@ pub fn subject_of(plan: &Plan, config: &Config, rule: Option<&Rule>, since: Time
 
 /// When a rule names no verification, the alert itself must go away.
 pub fn default_verification() -> Verification {
-    Verification { probe: Probe::Alert, within: Duration::from_mins(10), hold: Duration::ZERO }
+    Verification {
+        probe: Probe::Alert,
+        within: Duration::from_mins(10),
+        hold: Duration::ZERO,
+        unharmed: Vec::new(),
+    }
 }
 
 /// Variables that steps see: parameters by name, `labels`, `annotations`, `run`, and the `steps` before. The output of a
@@ -444,8 +473,21 @@ pub fn render_action(action: &Action, context: &Value) -> Result<Action, String>
             server: plain(&delete.server)?,
             keys: delete.keys.iter().map(plain).collect::<Result<_, _>>()?,
             pattern: delete.pattern.as_ref().map(plain).transpose()?,
-            database: delete.database,
+            ..delete.clone()
         }),
+    })
+}
+
+/// A measure with every template rendered.
+pub fn render_measure(measure: &Measure, context: &Value) -> Result<Measure, String> {
+    Ok(match measure {
+        Measure::Promql { query } => {
+            Measure::Promql { query: render(query, context, Escape::Quoted)? }
+        }
+        Measure::Scrape { url, select } => Measure::Scrape {
+            url: render(url, context, Escape::Url)?,
+            select: render(select, context, Escape::Quoted)?,
+        },
     })
 }
 

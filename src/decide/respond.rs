@@ -236,7 +236,7 @@ impl Candidate {
     pub fn wanted(&self, rule: &Rule, episode: &Episode) -> Vec<Wanted> {
         let remedy = (self.subject.remedy as usize).checked_sub(1);
         let remedy = remedy.and_then(|index| rule.response.get(index));
-        remedy.map_or_else(Vec::new, |it| plan::wanted(&self.playbook, &it.with, episode))
+        remedy.map_or_else(Vec::new, |it| plan::wanted(rule, &self.playbook, &it.with, episode))
     }
 }
 

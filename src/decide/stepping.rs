@@ -1,6 +1,8 @@
 //! A run between its effects: whether a step may begin, what it does when it begins, and what people are told of it.
 //! The engine performs and observes; the rehearsal answers from a script.
 
+mod hold;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,6 +12,8 @@ use crate::decide::condition;
 use crate::decide::guard;
 use crate::decide::guard::Subject;
 use crate::decide::items;
+use crate::decide::items::Most;
+use crate::decide::machine;
 use crate::decide::machine::Phase;
 use crate::decide::machine::Spot;
 use crate::decide::machine::State;
@@ -21,6 +25,7 @@ use crate::decide::render::render;
 use crate::decide::respond;
 use crate::decide::tell;
 use crate::model::config::Config;
+use crate::model::config::Limits;
 use crate::model::decision::Circumstances;
 use crate::model::decision::Facts;
 use crate::model::decision::HandKind;
@@ -30,10 +35,10 @@ use crate::model::incident::Episode;
 use crate::model::incident::Incident;
 use crate::model::incident::Notice;
 use crate::model::incident::Owed;
+use crate::model::playbook::Measure;
 use crate::model::playbook::Probe;
 use crate::model::playbook::Step;
 use crate::model::playbook::What;
-use crate::model::rule::Set;
 use crate::model::rule::is_schedule;
 use crate::model::run::Event;
 use crate::model::run::Health;
@@ -42,14 +47,19 @@ use crate::model::run::Observation;
 use crate::model::run::Outcome;
 use crate::model::run::Plan;
 use crate::model::run::RunState;
+use crate::model::run::Sample;
 use crate::model::run::Stop;
 use crate::model::time::after;
 use crate::model::time::show_duration;
 use crate::model::time::since;
 use crate::model::window::Window;
 
-/// A hold before a step that lasts longer than this gives the run up: what it was planned for is old.
-const GIVE_UP_AFTER: Duration = Duration::from_mins(15);
+pub use hold::Held;
+pub use hold::Hold;
+pub use hold::held;
+
+/// Longest time to learn that nothing got worse between two waves that have nothing else between them.
+const GATE_WITHIN: Duration = Duration::from_mins(5);
 
 /// Whether a step may begin.
 #[derive(Debug, PartialEq, Eq)]
@@ -161,31 +171,6 @@ pub fn still_true(subject: &Subject, facts: &Facts, now: Timestamp) -> StillTrue
     }
 }
 
-/// What gives a run up that a guard has held before a step for too long; what a person must end never does.
-pub fn gives_up(state: &State, guard: &str, reason: &str, now: Timestamp) -> Option<Stop> {
-    // a delay of its own, such as the time between two waves, is no hold
-    let from = match state.phase {
-        Phase::Ready { at, .. } => at.max(state.last_at),
-        Phase::Empty
-        | Phase::AwaitingApproval
-        | Phase::Observing
-        | Phase::InFlight { .. }
-        | Phase::Waiting { .. }
-        | Phase::Looking { .. }
-        | Phase::Asking { .. }
-        | Phase::ReadingBack { .. }
-        | Phase::InDoubt { .. }
-        | Phase::ToVerify
-        | Phase::Verifying { .. }
-        | Phase::Undoing { .. }
-        | Phase::UndoInFlight { .. }
-        | Phase::Final(_) => state.last_at,
-    };
-    let a_person_ends_it = [guard::KILL_SWITCH, guard::CREDENTIAL].contains(&guard);
-    let long = since(now, from) >= GIVE_UP_AFTER && !a_person_ends_it;
-    long.then(|| Stop::Refused { guard: guard.to_owned(), reason: reason.to_owned() })
-}
-
 /// Between steps a run may be stopped; while something is in flight, or being undone, it may not.
 pub fn may_stop(state: &State) -> bool {
     match state.phase {
@@ -236,9 +221,8 @@ pub fn begin(
     plan: &Plan,
     run: &str,
     state: &State,
-    spot: Spot,
-    attempt: u32,
-    most: &Set<u32>,
+    (spot, attempt): (Spot, u32),
+    limits: &Limits,
 ) -> Option<Begin> {
     let Spot { step, item } = spot;
     let definition = plan.playbook.steps.get(step)?;
@@ -257,9 +241,10 @@ pub fn begin(
         }
     }
     if let (Some(each), None) = (&definition.each, item) {
+        let most = Most::of(limits, definition);
         let approved = plan.lists.get(&step).cloned();
-        let items = approved.map_or_else(|| items::resolve(&each.items, &context), Ok);
-        return Some(Begin::Write(match items.and_then(|items| items::at_most(items, most)) {
+        let items = approved.map_or_else(|| items::resolve(each, &context, &most), Ok);
+        return Some(Begin::Write(match items {
             Ok(items) => Event::Listed { step, items },
             Err(reason) => failed(spot, format!("for_each: {reason}")),
         }));
@@ -275,7 +260,10 @@ pub fn begin(
             Err(error) => failed(spot, error),
         }),
         What::Action(action) => match plan::render_action(action, &context) {
-            Ok(action) => {
+            Ok(mut action) => {
+                if let Some((slices, so_far)) = action.slices_mut().zip(state.slices.get(&spot)) {
+                    slices.cursor = so_far.cursor;
+                }
                 Begin::Act(Intent { action: Some(action), timeout: definition.timeout, key })
             }
             Err(error) => Begin::Write(failed(spot, error)),
@@ -302,17 +290,110 @@ fn asks_now(source: &str, step: &Step, spot: Spot) -> bool {
     of_items == spot.item.is_some()
 }
 
-/// What must be healthy between two waves of a step, and within what time; the error says why that cannot be rendered. `None`
-/// when the plan has no such step: a damaged journal.
-pub fn between(
-    plan: &Plan,
-    run: &str,
-    state: &State,
-    step: usize,
-) -> Option<Result<(Probe, Duration), String>> {
-    let between = plan.playbook.steps.get(step)?.each.as_ref()?.between.as_ref()?;
+/// What is looked at between two waves of a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gate {
+    /// What must be healthy beside that nothing got worse.
+    pub probe: Option<Probe>,
+    /// Within what time.
+    pub within: Duration,
+}
+
+/// What is looked at between two waves of a step; the error says why that cannot be rendered. `None` when the plan has no such
+/// step: a damaged journal.
+pub fn between(plan: &Plan, run: &str, state: &State, step: usize) -> Option<Result<Gate, String>> {
+    let each = plan.playbook.steps.get(step)?.each.as_ref()?;
+    let Some(between) = &each.between else {
+        return machine::is_guarded(plan).then_some(Ok(Gate { probe: None, within: GATE_WITHIN }));
+    };
     let context = plan::step_context(plan, run, state);
-    Some(plan::render_probe(&between.probe, &context).map(|probe| (probe, between.within)))
+    let probe = plan::render_probe(&between.probe, &context);
+    Some(probe.map(|probe| Gate { probe: Some(probe), within: between.within }))
+}
+
+/// What is seen between two waves: what nobody can say of harm comes before what the probe says.
+pub fn at_gate(harm: Option<&Observation>, probed: Option<Observation>) -> Observation {
+    match (harm.filter(|seen| seen.health != Health::Healthy), probed, harm) {
+        (Some(unseen), _, _) => unseen.clone(),
+        (None, Some(seen), _) => seen,
+        (None, None, Some(harmless)) => harmless.clone(),
+        (None, None, None) => Observation {
+            health: Health::Healthy,
+            measured: "nothing to look at".to_owned(),
+            denied: false,
+        },
+    }
+}
+
+/// What a try of a step is worth: its end, or that of a slice of it. Where slices went before, what is said counts them all.
+pub fn ended(
+    plan: &Plan,
+    state: &State,
+    Spot { step, item }: Spot,
+    outcome: Outcome,
+    jitter: u16,
+) -> Event {
+    if machine::slices_of(plan, step).is_none() {
+        return Event::StepEnded { step, item, outcome, jitter };
+    }
+    let so_far = state.slices.get(&Spot { step, item });
+    let (slices, before) = so_far.map_or((0, 0), |it| (it.slices, it.gone));
+    let outcome = match outcome {
+        Outcome::Done { summary, mut output } => {
+            let number = |name: &str| output.get(name).and_then(serde_json::Value::as_u64);
+            let gone = number("deleted").unwrap_or_default();
+            if let Some(cursor) = number("cursor").filter(|cursor| *cursor != 0) {
+                return Event::Sliced { step, item, cursor, gone };
+            }
+            if slices == 0 {
+                Outcome::Done { summary, output }
+            } else {
+                let all = before.saturating_add(gone);
+                if let Some(map) = output.as_object_mut() {
+                    map.insert("deleted".into(), all.into());
+                }
+                let summary = format!("{summary}; {all} keys in {} slices", slices + 1);
+                Outcome::Done { summary, output }
+            }
+        }
+        Outcome::Failed { reason, retryable } => {
+            Outcome::Failed { reason: with_slices(reason, slices, before), retryable }
+        }
+        Outcome::Denied { credentials, reason } => {
+            Outcome::Denied { credentials, reason: with_slices(reason, slices, before) }
+        }
+        Outcome::Unknown { reason } => {
+            Outcome::Unknown { reason: with_slices(reason, slices, before) }
+        }
+    };
+    Event::StepEnded { step, item, outcome, jitter }
+}
+
+fn with_slices(reason: String, slices: u32, gone: u64) -> String {
+    if slices == 0 {
+        reason
+    } else {
+        format!("{reason}; {gone} keys went in {slices} slices before")
+    }
+}
+
+/// What an item must still be among, immediately before it is done; the error says why that cannot be rendered. `None` when its
+/// step names nothing of the kind.
+pub fn among(plan: &Plan, run: &str, state: &State, spot: Spot) -> Option<Result<Measure, String>> {
+    spot.item?;
+    let among = plan.playbook.steps.get(spot.step)?.each.as_ref()?.among.as_ref()?;
+    let context = plan::step_context(plan, run, state);
+    Some(plan::render_measure(&Measure::Promql { query: among.query.clone() }, &context))
+}
+
+/// The entry for an item that is not among what was found now: it is left out, and what is new is never added.
+pub fn vanished(plan: &Plan, state: &State, spot: Spot, found: &[Sample]) -> Option<Event> {
+    let Spot { step, item } = spot;
+    let among = plan.playbook.steps.get(step)?.each.as_ref()?.among.as_ref()?;
+    let words = machine::item_words(state.lists.get(&step)?.items.get(item?)?);
+    let there = found.iter().any(|sample| sample.labels.get(&among.label) == words);
+    let reason = format!("{words} is no longer among the {} of {}", among.label, among.query);
+    (!there).then_some(Event::StepSkipped { step, item, reason })
 }
 
 /// Renders the undo of a step, or of an item of one. `None` when the plan has none: a damaged journal.
@@ -338,10 +419,10 @@ fn failed(Spot { step, item }: Spot, reason: String) -> Event {
     Event::StepEnded { step, item, outcome, jitter: 0 }
 }
 
-/// The outcome of a probe step after its `tries`th observation, `took` after the first; `None` to look again.
+/// The outcome of a probe step of this kind after its `tries`th observation, `took` after the first; `None` to look again.
 pub fn looked(
     name: &str,
-    probe: &Probe,
+    kind: &str,
     seen: &Observation,
     tries: u32,
     took: Duration,
@@ -350,7 +431,7 @@ pub fn looked(
     if seen.health == Health::Healthy {
         let again = if tries == 1 { String::new() } else { format!(" after {tries} tries") };
         return Some(Outcome::Done {
-            summary: format!("{} healthy{again}: {}", probe.kind(), seen.measured),
+            summary: format!("{kind} healthy{again}: {}", seen.measured),
             output: serde_json::json!({ "measured": seen.measured }),
         });
     }

@@ -11,10 +11,15 @@ pub fn is_one(target: &str) -> Result<(), String> {
     if target.split('/').any(|part| part.trim().is_empty()) {
         return Err(format!("the target `{target}` has an empty part"));
     }
-    if let Some(c) = target.chars().find(|c| c.is_control() || UNBOUNDED.contains(c)) {
+    if let Some(c) = unbounded(target) {
         return Err(format!("the target `{target}` is not one thing: it holds {c:?}"));
     }
     Ok(())
+}
+
+/// The first character that makes a name mean more than one thing.
+pub fn unbounded(name: &str) -> Option<char> {
+    name.chars().find(|c| c.is_control() || UNBOUNDED.contains(c))
 }
 
 /// Whether a pattern fits the whole name, part by part; `*` in a part is any run of characters within it.

@@ -35,6 +35,7 @@ use crate::model::trust::Trust;
 
 pub use journal::action_line;
 pub use journal::event_line;
+pub use journal::unharmed_words;
 
 /// Annotation texts are cut to this many characters in notices.
 const MAX_TEXT: usize = 500;
@@ -452,6 +453,12 @@ fn waves_words(each: &Each, items: &str) -> String {
     }
     if let Some(between) = &each.between {
         words = format!("{words}, while {} is healthy", between.probe.kind());
+    }
+    if let Some(among) = &each.among {
+        words = format!("{words}, as long as it is among the {} of {}", among.label, among.query);
+    }
+    if each.domain.is_some() {
+        words = format!("{words}, in one failure domain");
     }
     words
 }

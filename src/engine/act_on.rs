@@ -8,11 +8,15 @@ use crate::act;
 use crate::decide::approval;
 use crate::decide::credentials;
 use crate::decide::guard;
+use crate::decide::harm;
+use crate::decide::machine;
+use crate::decide::machine::Phase;
 use crate::decide::machine::Spot;
 use crate::decide::machine::State;
 use crate::decide::plan;
 use crate::decide::stepping;
 use crate::decide::stepping::Begin;
+use crate::decide::stepping::Gate;
 use crate::decide::stepping::Known;
 use crate::decide::stepping::Recheck;
 use crate::decide::stepping::StillTrue;
@@ -25,6 +29,7 @@ use crate::engine::worker::write;
 use crate::model::playbook::Probe;
 use crate::model::run::Event;
 use crate::model::run::Intent;
+use crate::model::run::Observation;
 use crate::model::run::Outcome;
 use crate::model::time::since;
 use crate::store::Result;
@@ -84,8 +89,8 @@ pub async fn begin(
     let Spot { step, item } = spot;
     let run = claim.run.to_string();
     let library = engine.library.load_full();
-    let most = &library.config.limits.max_targets;
-    let Some(begin) = stepping::begin(&claim.plan, &run, state, spot, attempt, most) else {
+    let limits = &library.config.limits;
+    let Some(begin) = stepping::begin(&claim.plan, &run, state, (spot, attempt), limits) else {
         return Err(StoreError::Corrupt(format!("{run} has no step {}", step + 1)));
     };
     let started =
@@ -105,8 +110,71 @@ pub async fn begin(
         }
     };
     let jitter = engine.clock.jitter();
-    let ended = Event::StepEnded { step, item, outcome, jitter };
+    let ended = stepping::ended(&claim.plan, state, spot, outcome, jitter);
     write(engine, claim, state, ended, LEASE_MARGIN).await
+}
+
+/// Looks whether an item is still among what its step names; one that is not is left out, and that is written. The error says why
+/// nobody knows: then it does not begin.
+pub async fn still_among(
+    engine: &Engine,
+    claim: &mut Claim,
+    state: &mut State,
+    spot: Spot,
+) -> Result<std::result::Result<bool, String>> {
+    let run = claim.run.to_string();
+    let Some(query) = stepping::among(&claim.plan, &run, state, spot) else { return Ok(Ok(true)) };
+    let library = engine.library.load_full();
+    let found = match query {
+        Ok(query) => facts::measure(engine, &library, &query).await,
+        Err(reason) => Err(reason),
+    };
+    let found = match found {
+        Ok(found) => found,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    let Some(event) = stepping::vanished(&claim.plan, state, spot, &found) else {
+        return Ok(Ok(true));
+    };
+    write(engine, claim, state, event, LEASE_MARGIN).await?;
+    Ok(Ok(false))
+}
+
+/// Measures what must not get worse, and writes the baseline. The error says why it cannot be taken: then nothing begins.
+pub async fn measure(
+    engine: &Engine,
+    claim: &mut Claim,
+    state: &mut State,
+) -> Result<std::result::Result<(), String>> {
+    let library = engine.library.load_full();
+    let unharmed = claim.plan.verify.as_ref().map_or(&[][..], |verify| &verify.unharmed);
+    let measured = facts::measures(engine, &library, unharmed).await;
+    match harm::baseline(unharmed, measured) {
+        Ok(taken) => {
+            write(engine, claim, state, Event::Baseline { taken }, LEASE_MARGIN).await?;
+            Ok(Ok(()))
+        }
+        Err(reason) => Ok(Err(reason)),
+    }
+}
+
+/// Compares what must not get worse with what it was, and writes what that changes. Afterwards the run may be undoing.
+pub async fn compare(
+    engine: &Engine,
+    claim: &mut Claim,
+    state: &mut State,
+    lease: Duration,
+) -> Result<Option<Observation>> {
+    let (Some(verify), Some(baseline)) = (&claim.plan.verify, &state.baseline) else {
+        return Ok(None);
+    };
+    let library = engine.library.load_full();
+    let measured = facts::measures(engine, &library, &verify.unharmed).await;
+    let seen = harm::compare(&verify.unharmed, baseline, measured);
+    if let Some(event) = machine::comparison_event(state, seen.clone()) {
+        write(engine, claim, state, event, lease).await?;
+    }
+    Ok(Some(seen))
 }
 
 /// Observes what must be healthy between two waves, and writes what was seen. Says false when the server stops.
@@ -123,10 +191,15 @@ pub async fn look_between(
             return Err(StoreError::Corrupt(format!("{run} has no waves in step {}", step + 1)));
         }
         Some(Err(reason)) => Some(Outcome::Failed { reason, retryable: false }),
-        Some(Ok((probe, within))) => {
+        Some(Ok(Gate { probe: Some(probe), within })) if !machine::is_guarded(&claim.plan) => {
             engine.store.renew_run(claim, within + LEASE_MARGIN).await?;
             look(engine, claim, step, &probe, within).await?
         }
+        Some(Ok(gate)) => match look_for_harm(engine, claim, state, step, &gate).await? {
+            Gated::Over(outcome) => Some(outcome),
+            Gated::Stopping => None,
+            Gated::Harm => return Ok(true),
+        },
     };
     let Some(outcome) = outcome else {
         engine.store.release_run(claim, Some(engine.clock.now())).await?;
@@ -134,6 +207,58 @@ pub async fn look_between(
     };
     write(engine, claim, state, Event::Looked { step, item, outcome }, LEASE_MARGIN).await?;
     Ok(true)
+}
+
+/// What looking between two waves came to.
+enum Gated {
+    /// The probe is healthy and nothing got worse, or that was not so for too long.
+    Over(Outcome),
+    /// Something got worse, which is written.
+    Harm,
+    /// The server stops.
+    Stopping,
+}
+
+/// Looks until nothing got worse and the probe, if there is one, is healthy.
+async fn look_for_harm(
+    engine: &Engine,
+    claim: &mut Claim,
+    state: &mut State,
+    step: usize,
+    gate: &Gate,
+) -> Result<Gated> {
+    let Gate { probe, within } = gate;
+    let Some(episode) = engine.store.episode(claim.plan.episode).await? else {
+        return Err(StoreError::Corrupt(format!("{} has no episode", claim.run)));
+    };
+    let steps = &claim.plan.playbook.steps;
+    let name = steps.get(step).map_or_else(String::new, |step| step.name.clone());
+    let kind = probe.as_ref().map_or("unharmed", |probe| probe.kind());
+    let library = engine.library.load_full();
+    let began = engine.clock.now();
+    let mut tries = 0_u32;
+    loop {
+        let lease = *within + LEASE_MARGIN;
+        engine.store.renew_run(claim, lease).await?;
+        let harm = compare(engine, claim, state, lease).await?;
+        if !matches!(state.phase, Phase::Looking { .. }) {
+            return Ok(Gated::Harm);
+        }
+        let probed = match probe {
+            Some(probe) => Some(facts::observe(engine, &library, probe, &episode).await),
+            None => None,
+        };
+        tries += 1;
+        let took = since(engine.clock.now(), began);
+        let seen = stepping::at_gate(harm.as_ref(), probed);
+        if let Some(outcome) = stepping::looked(&name, kind, &seen, tries, took, *within) {
+            return Ok(Gated::Over(outcome));
+        }
+        if engine.stop.is_cancelled() {
+            return Ok(Gated::Stopping);
+        }
+        engine.pause(LOOK_EVERY.min(*within)).await;
+    }
 }
 
 /// Renders the undo of a step, or of an item of one, writes its intent, does it, writes the outcome.
@@ -221,7 +346,7 @@ async fn look(
         let seen = facts::observe(engine, &library, probe, &episode).await;
         tries += 1;
         let took = since(engine.clock.now(), began);
-        if let Some(outcome) = stepping::looked(name, probe, &seen, tries, took, within) {
+        if let Some(outcome) = stepping::looked(name, probe.kind(), &seen, tries, took, within) {
             let playbook = &claim.plan.playbook.name;
             return Ok(Some(credentials::of_probe(playbook, probe, outcome)));
         }

@@ -7,7 +7,10 @@ use jiff::Timestamp;
 use crate::decide::changed;
 use crate::decide::glass;
 use crate::decide::hands;
+use crate::decide::harm;
+use crate::decide::harm::Measured;
 use crate::decide::own;
+use crate::decide::plan::Look;
 use crate::decide::plan::Wanted;
 use crate::decide::respond;
 use crate::decide::respond::Candidate;
@@ -27,10 +30,13 @@ use crate::model::decision::Watchdog;
 use crate::model::incident::Episode;
 use crate::model::incident::IncidentId;
 use crate::model::labels::Labels;
+use crate::model::playbook::Measure;
 use crate::model::playbook::Probe;
+use crate::model::playbook::Unharmed;
 use crate::model::rule::is_schedule;
 use crate::model::run::Health;
 use crate::model::run::Observation;
+use crate::model::run::Sample;
 use crate::model::time::before;
 use crate::model::window::OneOff;
 use crate::model::window::Window;
@@ -126,14 +132,55 @@ pub async fn proofs(
     episode: &Episode,
 ) -> Vec<Proof> {
     let mut proofs = Vec::with_capacity(wanted.len());
-    for Wanted { of, name, probe } in wanted {
-        let seen = match probe {
-            Ok(probe) => observe(engine, library, &probe, episode).await,
+    for Wanted { of, name, look } in wanted {
+        let seen = match look {
+            Ok(Look::Probe(probe)) => observe(engine, library, &probe, episode).await,
+            Ok(Look::Measure(metric)) => {
+                match measure(engine, library, &metric).await.and_then(harm::few) {
+                    Ok(samples) => {
+                        let measured = format!("{} series", samples.len());
+                        Observation { health: Health::Healthy, measured, denied: false }
+                    }
+                    Err(measured) => {
+                        Observation { health: Health::Unknown, measured, denied: false }
+                    }
+                }
+            }
             Err(measured) => Observation { health: Health::Unknown, measured, denied: false },
         };
-        proofs.push(Proof { of, name: name.to_owned(), seen });
+        proofs.push(Proof { of, name, seen });
     }
     proofs
+}
+
+/// Measures each of what must not get worse.
+pub async fn measures(engine: &Engine, library: &Library, unharmed: &[Unharmed]) -> Measured {
+    let mut measured = Vec::with_capacity(unharmed.len());
+    for metric in unharmed {
+        measured.push(measure(engine, library, &metric.measure).await);
+    }
+    measured
+}
+
+/// Measures once, within the time that asking may take.
+pub async fn measure(
+    engine: &Engine,
+    library: &Library,
+    metric: &Measure,
+) -> std::result::Result<Vec<Sample>, String> {
+    let sources = sources(library);
+    let measuring = probe::measure(metric, &sources, engine.clock.now());
+    tokio::time::timeout(ASK_TIMEOUT, measuring)
+        .await
+        .unwrap_or_else(|_| Err(format!("no answer within {}s", ASK_TIMEOUT.as_secs())))
+}
+
+fn sources(library: &Library) -> Sources<'_> {
+    Sources {
+        prometheus: library.config.prometheus.as_ref(),
+        alertmanager: library.config.alertmanager.as_ref(),
+        max_age: library.config.limits.max_age.value,
+    }
 }
 
 /// Pauses in force, the pause file among them. A file that cannot be looked at counts as there: missing evidence
@@ -189,11 +236,7 @@ pub async fn observe(
     if matches!(probe, Probe::Alert) {
         return alert_probe(library, episode).await;
     }
-    let sources = Sources {
-        prometheus: library.config.prometheus.as_ref(),
-        alertmanager: library.config.alertmanager.as_ref(),
-        max_age: library.config.limits.max_age.value,
-    };
+    let sources = sources(library);
     let observing = probe::observe(probe, &episode.labels, &sources, engine.clock.now());
     tokio::time::timeout(ASK_TIMEOUT, observing).await.unwrap_or_else(|_| Observation {
         health: Health::Unknown,

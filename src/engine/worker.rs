@@ -13,11 +13,14 @@ use tokio::sync::Semaphore;
 use crate::decide::approval;
 use crate::decide::audience;
 use crate::decide::guard;
+use crate::decide::harm;
 use crate::decide::machine;
 use crate::decide::machine::Effect;
 use crate::decide::machine::Phase;
 use crate::decide::machine::State;
 use crate::decide::stepping;
+use crate::decide::stepping::Held;
+use crate::decide::stepping::Hold;
 use crate::decide::stepping::StillTrue;
 use crate::engine::Engine;
 use crate::engine::WORKERS;
@@ -109,28 +112,43 @@ async fn advance(engine: &Engine, claim: &mut Claim) -> Result<()> {
                 }
             }
             Effect::Write(event) => write(engine, claim, &mut state, event, LEASE).await?,
-            Effect::Begin { .. } | Effect::Undo { .. } if engine.stop.is_cancelled() => {
+            Effect::Begin { .. } | Effect::Measure | Effect::Undo { .. }
+                if engine.stop.is_cancelled() =>
+            {
                 return engine.store.release_run(claim, Some(now)).await;
             }
+            Effect::Measure => match may_begin(engine, claim, &mut state, now).await? {
+                Begins::Now => {
+                    if let Err(reason) = act_on::measure(engine, claim, &mut state).await? {
+                        let until = after(now, guard::AGAIN_AFTER);
+                        let held = Hold { until, guard: harm::NAME, reason: &reason };
+                        if hold(engine, claim, &mut state, held, now).await? {
+                            return Ok(());
+                        }
+                    }
+                }
+                Begins::Stopped => {}
+                Begins::Held => return Ok(()),
+            },
             Effect::Begin { spot, attempt } => {
-                match act_on::still_true(engine, claim, &state).await? {
-                    StillTrue::Go => {
-                        act_on::begin(engine, claim, &mut state, spot, attempt).await?;
-                    }
-                    StillTrue::Stop(why) => {
-                        write(engine, claim, &mut state, Event::Stopped { why }, LEASE).await?;
-                    }
-                    StillTrue::Hold { until, guard, reason } => {
-                        if let Some(why) = stepping::gives_up(&state, &guard, &reason, now) {
-                            write(engine, claim, &mut state, Event::Stopped { why }, LEASE).await?;
-                            continue;
+                match may_begin(engine, claim, &mut state, now).await? {
+                    Begins::Now => {
+                        match act_on::still_among(engine, claim, &mut state, spot).await? {
+                            Ok(true) => {
+                                act_on::begin(engine, claim, &mut state, spot, attempt).await?;
+                            }
+                            Ok(false) => {}
+                            Err(reason) => {
+                                let until = after(now, guard::AGAIN_AFTER);
+                                let held = Hold { until, guard: guard::TARGET, reason: &reason };
+                                if hold(engine, claim, &mut state, held, now).await? {
+                                    return Ok(());
+                                }
+                            }
                         }
-                        tracing::debug!(run = %claim.run, guard, reason, "held before a step");
-                        if guard == guard::KILL_SWITCH {
-                            page(engine, claim, &reason).await?;
-                        }
-                        return engine.store.release_run(claim, Some(until)).await;
                     }
+                    Begins::Stopped => {}
+                    Begins::Held => return Ok(()),
                 }
             }
             Effect::ReadBack => {
@@ -150,6 +168,61 @@ async fn advance(engine: &Engine, claim: &mut Claim) -> Result<()> {
             Effect::Undo { spot } => act_on::undo(engine, claim, &mut state, spot).await?,
         }
     }
+}
+
+/// Whether a step may begin.
+enum Begins {
+    /// Yes.
+    Now,
+    /// No, and that is written.
+    Stopped,
+    /// Not now: the run is let go of.
+    Held,
+}
+
+/// Asks the guards again, and writes or does what they say.
+async fn may_begin(
+    engine: &Engine,
+    claim: &mut Claim,
+    state: &mut State,
+    now: Timestamp,
+) -> Result<Begins> {
+    match act_on::still_true(engine, claim, state).await? {
+        StillTrue::Go => Ok(Begins::Now),
+        StillTrue::Stop(why) => {
+            write(engine, claim, state, Event::Stopped { why }, LEASE).await?;
+            Ok(Begins::Stopped)
+        }
+        StillTrue::Hold { until, guard, reason } => {
+            let held = Hold { until, guard: &guard, reason: &reason };
+            let held = hold(engine, claim, state, held, now).await?;
+            Ok(if held { Begins::Held } else { Begins::Stopped })
+        }
+    }
+}
+
+/// Lets a run go until it may be tried again, or ends the wait; says whether it is held.
+async fn hold(
+    engine: &Engine,
+    claim: &mut Claim,
+    state: &mut State,
+    hold: Hold<'_>,
+    now: Timestamp,
+) -> Result<bool> {
+    let until = match stepping::held(&claim.plan, state, hold, now) {
+        Held::Until(until) => until,
+        Held::Over(event) => {
+            write(engine, claim, state, *event, LEASE).await?;
+            return Ok(false);
+        }
+    };
+    let Hold { guard, reason, .. } = hold;
+    tracing::debug!(run = %claim.run, guard, reason, "held before a step");
+    if guard == guard::KILL_SWITCH {
+        page(engine, claim, reason).await?;
+    }
+    engine.store.release_run(claim, Some(until)).await?;
+    Ok(true)
 }
 
 /// A run that waits for a person or a time stops waiting when its alert has resolved, when what it proposes is no longer
@@ -177,6 +250,10 @@ async fn waits_on(engine: &Engine, claim: &mut Claim, state: &mut State) -> Resu
 
 /// One observation of the verification, and the time until the next. False when the server stops.
 async fn watch(engine: &Engine, claim: &mut Claim, state: &mut State) -> Result<bool> {
+    act_on::compare(engine, claim, state, LEASE).await?;
+    if !matches!(state.phase, Phase::Verifying { .. }) {
+        return Ok(true);
+    }
     let seen = observe(engine, claim).await?;
     let now = engine.clock.now();
     if let Some(event) = machine::verification_event(&claim.plan, state, seen, now) {

@@ -5,6 +5,7 @@ pub(crate) mod ask;
 pub(crate) mod channel;
 pub(crate) mod config;
 pub(crate) mod each;
+pub(crate) mod harm;
 pub(crate) mod limits;
 pub(crate) mod parameter;
 pub(crate) mod playbook;

@@ -24,6 +24,7 @@ use crate::model::rule::Check;
 use crate::model::window::Window;
 
 mod contradiction;
+mod flush;
 mod grouping;
 mod healthy;
 mod limits;
@@ -108,6 +109,10 @@ fn verification(at: At<'_>, node: &Node, verify: Option<&Verification>) {
         let query = query::probe(at, written, &verify.probe);
         healthy::probe(at, written, &verify.probe);
         timing::verification(at, written, verify, query.as_ref());
+        for (written, metric) in items(written, "unharmed").into_iter().zip(&verify.unharmed) {
+            query::measure(at, written, &metric.measure);
+            healthy::worse(at, written, &metric.worse);
+        }
     }
 }
 
@@ -172,6 +177,7 @@ pub(crate) fn playbook(at: At<'_>, node: &Node, built: &BuiltPlaybook) -> Playbo
         return PlaybookFacts::default();
     }
     unused::parameters(at, node, &built.playbook);
+    flush::check(at, node, &built.playbook);
     let mut asks = Vec::new();
     let playbook = &built.playbook;
     for (key, steps) in [("steps", &playbook.steps), ("on_resolve", &playbook.on_resolve)] {

@@ -160,8 +160,10 @@ pub enum Deed {
 pub enum Whose {
     /// A rule's verification.
     Rule(String),
-    /// What the playbook of a rule's remedy wants to be shown, by the name that guards use.
-    Proof(String, &'static str),
+    /// What the playbook of a remedy of a rule wants to be shown, by name.
+    Proof(String, String),
+    /// A metric that a remedy of a rule must not make worse, by name.
+    Unharmed(String, String),
     /// A check's.
     Check(String),
     /// A step of a playbook.

@@ -295,6 +295,8 @@ pub enum ProofOf {
     Cache,
     /// G12: the version to return to is sound.
     Rollback,
+    /// G16: what must not get worse can be measured.
+    Baseline,
 }
 
 /// What holds around a case, from the store: asked again before each step.

@@ -268,4 +268,7 @@ pub struct VerifyPlan {
     pub within: String,
     /// And go on holding for this long.
     pub hold: String,
+    /// What must not get worse: `latency (worse: value > before * 1.2)`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unharmed: Vec<String>,
 }

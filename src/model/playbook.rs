@@ -223,6 +223,24 @@ pub struct Each {
     pub bake: Duration,
     /// What must be healthy between two waves, after the time between them.
     pub between: Option<Between>,
+    /// G4: most items that the list may have, below that of quell.yml.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_targets: Option<u32>,
+    /// G4: the failure domain of an item, a template; all items must be of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<Template>,
+    /// G4: what an item must still be among, asked immediately before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub among: Option<Among>,
+}
+
+/// `among: { promql, label }`: the values of a label of all series that a query gives now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Among {
+    /// The query, a template.
+    pub query: Template,
+    /// The label whose values are the items.
+    pub label: String,
 }
 
 /// Where the items of a `for_each` come from.
@@ -334,6 +352,24 @@ impl Action {
             Self::RedisDelete(_) => "redis.delete",
         }
     }
+
+    /// How it is done a slice at a time, if it is.
+    pub fn slices(&self) -> Option<&Slices> {
+        match self {
+            Self::RedisFlush(flush) => flush.slices.as_ref(),
+            Self::RedisDelete(delete) => delete.slices.as_ref(),
+            Self::Command(_) | Self::Http(_) => None,
+        }
+    }
+
+    /// The same, to say where the next slice begins.
+    pub fn slices_mut(&mut self) -> Option<&mut Slices> {
+        match self {
+            Self::RedisFlush(flush) => flush.slices.as_mut(),
+            Self::RedisDelete(delete) => delete.slices.as_mut(),
+            Self::Command(_) | Self::Http(_) => None,
+        }
+    }
 }
 
 /// A process to run.
@@ -413,6 +449,21 @@ pub struct RedisFlush {
     pub server: Template,
     /// Database number; silent means the one of the URL.
     pub database: Option<i64>,
+    /// G10: a slice at a time; `None` empties it at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slices: Option<Slices>,
+}
+
+/// `slices: { keys, pause }`: a cache that is emptied a slice at a time can warm up again between them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slices {
+    /// Keys of one slice, at least.
+    pub keys: u32,
+    /// Time between two slices; then the guards are asked again.
+    pub pause: Duration,
+    /// Where the next slice begins, as SCAN counts; 0 in a playbook, and for the first one.
+    #[serde(default)]
+    pub cursor: u64,
 }
 
 /// `redis.delete`.
@@ -426,6 +477,9 @@ pub struct RedisDelete {
     pub keys: Vec<Template>,
     /// Keys that match this glob, found by SCAN. Either this or `keys`.
     pub pattern: Option<Template>,
+    /// G10: a slice at a time; `None` deletes them at once. Only with a pattern.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slices: Option<Slices>,
 }
 
 /// Something that observes.
@@ -497,4 +551,36 @@ pub struct Verification {
     pub within: Duration,
     /// And go on holding for this long.
     pub hold: Duration,
+    /// G16: what must not have become worse than it was before the first step.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unharmed: Vec<Unharmed>,
+}
+
+/// A metric that a remedy must not make worse.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unharmed {
+    /// Unique in its list, for people: `latency`.
+    pub name: String,
+    /// What to measure.
+    pub measure: Measure,
+    /// CEL over `value`, `labels` and `before`, the value of the same series before the first step.
+    pub worse: String,
+}
+
+/// Something that gives numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Measure {
+    /// An instant query.
+    Promql {
+        /// The query, a template.
+        query: Template,
+    },
+    /// Samples from a metrics page.
+    Scrape {
+        /// The page, a template.
+        url: Template,
+        /// Metric and matchers, a template.
+        select: Template,
+    },
 }

@@ -70,7 +70,7 @@ pub struct Plan {
 }
 
 /// What an observation found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Health {
     /// The condition holds for each sample.
@@ -102,6 +102,27 @@ pub struct Observation {
     /// The credential of the probe was refused (G19): nobody can say, and asking again will not help.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub denied: bool,
+}
+
+/// A sample of a metric.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// Of the series.
+    pub labels: Labels,
+    /// Finite.
+    pub value: f64,
+}
+
+// the value is finite, so that it equals itself
+impl Eq for Sample {}
+
+/// What a metric that must not get worse was before the first step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taken {
+    /// Its name in `unharmed`.
+    pub name: String,
+    /// At least one.
+    pub samples: Vec<Sample>,
 }
 
 /// How one try of a step ended.
@@ -228,6 +249,11 @@ pub enum Event {
     Expired,
     /// Mode observe: it would have run.
     Observed,
+    /// What the metrics that must not get worse were, before the first step (G16).
+    Baseline {
+        /// Each of them.
+        taken: Vec<Taken>,
+    },
     /// The items of a `for_each`, before the first of them is done. What the list says later changes nothing.
     Listed {
         /// Index of the step from 0.
@@ -259,6 +285,18 @@ pub enum Event {
         /// Random part of the next delay, in thousandths: randomness enters here, so that the fold is pure.
         jitter: u16,
     },
+    /// A slice of a step that is done a slice at a time was done, and more is left.
+    Sliced {
+        /// Index from 0.
+        step: usize,
+        /// Index of the item from 0, in a `for_each`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        item: Option<usize>,
+        /// Where the next slice begins.
+        cursor: u64,
+        /// Keys that went with this slice.
+        gone: u64,
+    },
     /// Its `if` was false.
     StepSkipped {
         /// Index from 0.
@@ -277,6 +315,12 @@ pub enum Event {
         item: usize,
         /// Outcome.
         outcome: Outcome,
+    },
+    /// What became of the metrics that must not get worse: *unhealthy* is worse. Repeats that change nothing are not
+    /// written.
+    Compared {
+        /// What was seen of all of them.
+        seen: Observation,
     },
     /// A step asks people, and waits.
     Asked {
@@ -350,6 +394,9 @@ impl Event {
             Self::Planned { .. }
             | Self::Approved { .. }
             | Self::Lifted { .. }
+            | Self::Baseline { .. }
+            | Self::Sliced { .. }
+            | Self::Compared { .. }
             | Self::Rejected { .. }
             | Self::Expired
             | Self::Observed

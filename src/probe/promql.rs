@@ -63,7 +63,7 @@ pub(super) async fn count(
 }
 
 /// The samples of an instant query, or why there is no trusting them.
-async fn ask(query: &str, prometheus: Option<&Endpoint>) -> Result<Vec<Point>, Blind> {
+pub(super) async fn ask(query: &str, prometheus: Option<&Endpoint>) -> Result<Vec<Point>, Blind> {
     let Some(prometheus) = prometheus else {
         return Err("no Prometheus is configured: set `prometheus` in quell.yml".into());
     };

@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use crate::decide::condition::Condition;
 use crate::decide::condition::Scope;
 use crate::model::labels::Labels;
+use crate::model::number::show as number;
 use crate::model::run::Observation;
+use crate::model::run::Sample;
 use crate::model::time::show_duration;
 
 /// One sample.
@@ -86,6 +88,22 @@ pub(super) fn fresh(point: &Point, age: Age) -> Result<(), String> {
     point.at.and_then(|at| age.objects(at)).map_or(Ok(()), Err)
 }
 
+/// Samples that may be compared with others: at least one, none of them stale or not finite.
+pub(super) fn sound(points: Vec<Point>, age: Age) -> Result<Vec<Sample>, String> {
+    let count = points.len();
+    if count == 0 {
+        return Err("no sample".into());
+    }
+    let sound = |point: Point| match point.at.and_then(|at| age.objects(at)) {
+        Some(reason) => Err(format!("{}: {reason}", shown(&point, count))),
+        None if !point.value.is_finite() => {
+            Err(format!("{}: not a finite number", shown(&point, count)))
+        }
+        None => Ok(Sample { labels: point.labels, value: point.value }),
+    };
+    points.into_iter().map(sound).collect()
+}
+
 fn scope(value: f64, labels: &Labels) -> Scope {
     Scope::new().number("value", value).labels("labels", labels)
 }
@@ -110,29 +128,6 @@ fn shown(point: &Point, count: usize) -> String {
         return number;
     }
     format!("{number} of `{}`", point.labels)
-}
-
-/// Six significant digits, without zeros at the end: `0.372`, `1200000`, `1e-9`.
-pub(super) fn number(value: f64) -> String {
-    let size = value.abs();
-    if !value.is_finite() {
-        return match value {
-            f64::INFINITY => "+Inf".into(),
-            f64::NEG_INFINITY => "-Inf".into(),
-            _ => "NaN".into(),
-        };
-    }
-    if size != 0.0 && !(1e-4..1e15).contains(&size) {
-        let text = format!("{value:.5e}");
-        let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-        return format!("{}e{exponent}", digits.trim_end_matches('0').trim_end_matches('.'));
-    }
-    let before_point = [1e1, 1e2, 1e3, 1e4, 1e5].iter().filter(|limit| size >= **limit).count();
-    let below_one = [1e-1, 1e-2, 1e-3].iter().filter(|limit| size < **limit).count();
-    let text = format!("{value:.*}", 5 - before_point + below_one);
-    let text =
-        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-    if text == "-0" { "0".into() } else { text.to_owned() }
 }
 
 #[cfg(test)]
@@ -252,23 +247,18 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_read_at_a_glance() {
-        for (value, text) in [
-            (0.0, "0"),
-            (-0.0, "0"),
-            (0.1 + 0.2, "0.3"),
-            (0.372, "0.372"),
-            (0.000_372_123_49, "0.00037212"),
-            (12.0, "12"),
-            (100.0, "100"),
-            (-123.456_789, "-123.457"),
-            (99_999.96, "100000"),
-            (1_234_567.0, "1234567"),
-            (1e-9, "1e-9"),
-            (1.5e300, "1.5e300"),
-            (f64::NAN, "NaN"),
+    fn g16_only_samples_that_are_there_fresh_and_finite_can_be_compared() {
+        let age = Age { now: Timestamp::from_second(NOW).unwrap(), max: Duration::from_mins(15) };
+        let measured = |points: &[Point]| sound(points.to_vec(), age);
+        let fine = measured(&[on("a", 1.0), aged(900, 2.0)]).unwrap();
+        assert_eq!(fine.iter().map(|it| it.value).collect::<Vec<_>>(), [1.0, 2.0]);
+        for (points, reason) in [
+            (vec![], "no sample"),
+            (vec![point(1.0), point(f64::NAN)], "NaN: not a finite number"),
+            (vec![aged(901, 1.0)], "1: the sample is 15m1s old, more than 15m"),
+            (vec![aged(-901, 1.0)], "1: the sample is 15m1s in the future; a clock is wrong"),
         ] {
-            assert_eq!(number(value), text);
+            assert_eq!(measured(&points), Err(reason.to_owned()));
         }
     }
 }

@@ -26,7 +26,7 @@ pub(super) async fn observe(url: &str, select: &str, healthy: &str, age: Age) ->
     }
 }
 
-async fn read(url: &str, select: &str) -> Result<Vec<Point>, Blind> {
+pub(super) async fn read(url: &str, select: &str) -> Result<Vec<Point>, Blind> {
     let select = Select::parse(select)?;
     let call = Call::get(url, TIMEOUT).header("Accept", "text/plain;version=0.0.4");
     let place = net::place(url);

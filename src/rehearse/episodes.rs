@@ -19,6 +19,7 @@ use crate::decide::episode::Change;
 use crate::decide::guard;
 use crate::decide::page;
 use crate::decide::plan;
+use crate::decide::plan::Look;
 use crate::decide::plan::Wanted;
 use crate::decide::respond;
 use crate::decide::respond::Asks;
@@ -346,12 +347,20 @@ impl World<'_> {
     /// What a playbook wants to be shown.
     pub(super) fn proofs(&self, rule: &str, wanted: Vec<Wanted>, episode: &Episode) -> Vec<Proof> {
         let mut proofs = Vec::with_capacity(wanted.len());
-        for Wanted { of, name, probe } in wanted {
-            let seen = match probe {
-                Ok(probe) => self.observe(&Seen::Proof(rule, name), &probe, episode),
+        for Wanted { of, name, look } in wanted {
+            let seen = match look {
+                Ok(Look::Probe(probe)) => self.observe(&Seen::Proof(rule, &name), &probe, episode),
+                Ok(Look::Measure(_)) => {
+                    let seen = self.script.observe(&Seen::Unharmed(rule, &name), episode);
+                    match seen.health {
+                        // what is worse later can be measured now
+                        Health::Unhealthy => Observation { health: Health::Healthy, ..seen },
+                        Health::Healthy | Health::Unknown => seen,
+                    }
+                }
                 Err(measured) => Observation { health: Health::Unknown, measured, denied: false },
             };
-            proofs.push(Proof { of, name: name.to_owned(), seen });
+            proofs.push(Proof { of, name, seen });
         }
         proofs
     }

@@ -17,6 +17,7 @@ use crate::decide::audience;
 use crate::decide::changed;
 use crate::decide::glass;
 use crate::decide::glass::Asked;
+use crate::decide::spread;
 use crate::decide::tell;
 use crate::decide::trust;
 use crate::decide::window;
@@ -31,6 +32,7 @@ use crate::model::playbook::Mode;
 use crate::model::run::Event;
 use crate::model::run::RunState;
 use crate::model::run::Stop;
+use crate::model::time::after;
 use crate::model::window::OneOff;
 use crate::model::window::Span;
 use crate::model::window::Window;
@@ -405,8 +407,9 @@ impl World<'_> {
         let mut open: Vec<EpisodeId> =
             self.episodes.iter().filter(|(_, held)| held.episode.open).map(|(id, _)| *id).collect();
         open.sort_unstable();
+        let over = spread::over(u64::try_from(open.len()).unwrap_or(u64::MAX));
         for id in open {
-            self.wake_episode(id, self.now);
+            self.wake_episode(id, after(self.now, spread::delay(id.0, over)));
         }
     }
 }

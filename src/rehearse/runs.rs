@@ -23,6 +23,9 @@ use crate::decide::own;
 use crate::decide::plan;
 use crate::decide::stepping;
 use crate::decide::stepping::Begin;
+use crate::decide::stepping::Gate;
+use crate::decide::stepping::Held;
+use crate::decide::stepping::Hold;
 use crate::decide::stepping::Known;
 use crate::decide::stepping::Recheck;
 use crate::decide::stepping::StillTrue;
@@ -34,6 +37,7 @@ use crate::model::incident::RunId;
 use crate::model::playbook::Probe;
 use crate::model::run::Entry;
 use crate::model::run::Event;
+use crate::model::run::Health;
 use crate::model::run::Observation;
 use crate::model::run::Outcome;
 use crate::model::run::Plan;
@@ -51,7 +55,7 @@ pub(super) enum InFlight {
     /// A step or an undo that ends then, with this entry.
     Until(Timestamp, Event),
     /// A probe step that looks until healthy.
-    Looking { at: Look, probe: Probe, within: Duration, began: Timestamp },
+    Looking { at: Look, probe: Option<Probe>, within: Duration, began: Timestamp },
 }
 
 /// What a probe that looks until healthy belongs to.
@@ -156,6 +160,11 @@ impl World<'_> {
                     }
                 }
                 Effect::Write(event) => self.write(id, event),
+                Effect::Measure => {
+                    if let Some(until) = self.measure(id) {
+                        return self.wake_run(id, until);
+                    }
+                }
                 Effect::Begin { spot, attempt } => {
                     if let Some(until) = self.begin(id, spot, attempt) {
                         return self.wake_run(id, until);
@@ -205,17 +214,27 @@ impl World<'_> {
                 let Some(definition) = plan.playbook.steps.get(step) else { return false };
                 let Some(episode) = self.episode_of(&plan) else { return false };
                 let (playbook, name) = (&plan.playbook.name, &definition.name);
-                let seen = Seen::Step { playbook, step: name };
-                let seen = self.observe(&seen, &probe, &episode);
+                let of = Seen::Step { playbook, step: name };
+                let probed = probe.as_ref().map(|probe| self.observe(&of, probe, &episode));
+                let kind = probe.as_ref().map_or("unharmed", Probe::kind);
+                let harm = if matches!(at, Look::Between { .. }) { self.compare(id) } else { None };
+                if !self.is_looking(id, at) {
+                    self.clear(id);
+                    return true;
+                }
+                let seen = stepping::at_gate(harm.as_ref(), probed);
                 let took = since(now, began);
                 // the engine looks every second
                 let tries = u32::try_from(took.as_secs() + 1).unwrap_or(u32::MAX);
-                let landed = stepping::looked(name, &probe, &seen, tries, took, within);
+                let landed = stepping::looked(name, kind, &seen, tries, took, within);
                 let Some(outcome) = landed else {
                     self.wake_run(id, after(began, within));
                     return false;
                 };
-                let outcome = credentials::of_probe(playbook, &probe, outcome);
+                let outcome = match &probe {
+                    Some(probe) => credentials::of_probe(playbook, probe, outcome),
+                    None => outcome,
+                };
                 self.clear(id);
                 self.write(
                     id,
@@ -229,6 +248,12 @@ impl World<'_> {
                 true
             }
         }
+    }
+
+    /// Whether a run still looks: what is seen to be worse between two waves ends that.
+    fn is_looking(&self, id: RunId, at: Look) -> bool {
+        let phase = self.runs.get(&id).map(|work| &work.state.phase);
+        matches!(at, Look::Step(_)) || matches!(phase, Some(Phase::Looking { .. }))
     }
 
     fn clear(&mut self, id: RunId) {
@@ -264,14 +289,14 @@ impl World<'_> {
         true
     }
 
-    /// Begins a step; `Some` when it has to wait until then.
-    fn begin(&mut self, id: RunId, spot: Spot, attempt: u32) -> Option<Timestamp> {
-        let Spot { step, item } = spot;
+    /// Asks the guards again before a step, and does what they say: `Err` when it may not begin, with the time until which the run
+    /// waits.
+    pub(super) fn may_begin(&mut self, id: RunId) -> Result<(), Option<Timestamp>> {
         let now = self.now;
-        let work = self.runs.get(&id)?;
+        let work = self.runs.get(&id).ok_or(None)?;
         let (plan, state) = (Arc::clone(&work.plan), work.state.clone());
         let state = &state;
-        let episode = self.episode_of(&plan)?;
+        let episode = self.episode_of(&plan).ok_or(None)?;
         let rule = self.library.all_rules().find(|rule| rule.name == plan.rule).cloned();
         let subject = plan::subject_of(&plan, self.config, rule.as_deref(), episode.opened_at);
         let pauses = self.pauses.clone();
@@ -279,7 +304,7 @@ impl World<'_> {
         let glass = around.glass.as_ref();
         if let Some(why) = approval::void(self.files(), &plan, state, &episode, glass, now) {
             self.write(id, Event::Stopped { why });
-            return None;
+            return Err(None);
         }
         let known = Known { windows: &self.windows, pauses, around };
         let Recheck { mut facts, standing, precheck, proofs, population } =
@@ -295,24 +320,61 @@ impl World<'_> {
         }
         facts.proofs = self.proofs(&plan.rule, proofs, &episode);
         match stepping::still_true(&subject, &facts, now) {
-            StillTrue::Go => {}
+            StillTrue::Go => Ok(()),
             StillTrue::Stop(why) => {
                 self.write(id, Event::Stopped { why });
-                return None;
+                Err(None)
             }
             StillTrue::Hold { until, guard, reason } => {
-                let Some(why) = stepping::gives_up(state, &guard, &reason, now) else {
-                    if guard == guard::KILL_SWITCH {
-                        self.page_of(&plan, &format!("quell does not act: {reason}"));
-                    }
-                    return Some(until);
-                };
-                self.write(id, Event::Stopped { why });
-                return None;
+                Err(self.hold(id, Hold { until, guard: &guard, reason: &reason }))
             }
         }
-        let most = &self.config.limits.max_targets;
-        match stepping::begin(&plan, &id.to_string(), state, spot, attempt, most)? {
+    }
+
+    /// Holds a run before a step, or ends the wait; `Some` when it has to wait until then.
+    pub(super) fn hold(&mut self, id: RunId, hold: Hold<'_>) -> Option<Timestamp> {
+        let work = self.runs.get(&id)?;
+        let plan = Arc::clone(&work.plan);
+        match stepping::held(&plan, &work.state, hold, self.now) {
+            Held::Until(until) => {
+                if hold.guard == guard::KILL_SWITCH {
+                    self.page_of(&plan, &format!("quell does not act: {}", hold.reason));
+                }
+                Some(until)
+            }
+            Held::Over(event) => {
+                self.write(id, *event);
+                None
+            }
+        }
+    }
+
+    /// Begins a step; `Some` when it has to wait until then.
+    fn begin(&mut self, id: RunId, spot: Spot, attempt: u32) -> Option<Timestamp> {
+        if let Err(until) = self.may_begin(id) {
+            return until;
+        }
+        let Spot { step, item } = spot;
+        let now = self.now;
+        let work = self.runs.get(&id)?;
+        let (plan, state) = (Arc::clone(&work.plan), &work.state);
+        let run = id.to_string();
+        if let Some(query) = stepping::among(&plan, &run, state, spot) {
+            match self.found(&plan, state, spot, query) {
+                Err(reason) => {
+                    let until = after(now, guard::AGAIN_AFTER);
+                    return self.hold(id, Hold { until, guard: guard::TARGET, reason: &reason });
+                }
+                Ok(found) => {
+                    if let Some(event) = stepping::vanished(&plan, state, spot, &found) {
+                        self.write(id, event);
+                        return None;
+                    }
+                }
+            }
+        }
+        let limits = &self.config.limits;
+        match stepping::begin(&plan, &run, state, (spot, attempt), limits)? {
             Begin::Write(event) => self.write(id, event),
             Begin::Act(intent) => {
                 let (timeout, action) = (intent.timeout, intent.action.clone());
@@ -321,13 +383,14 @@ impl World<'_> {
                 let name = plan.playbook.steps.get(step).map_or("", |step| step.name.as_str());
                 let Tried { outcome, takes } = self.script.perform(playbook, name, false);
                 let outcome = credentials::of_action(playbook, action.as_ref(), outcome);
-                let ends = Event::StepEnded { step, item, outcome, jitter: 0 };
+                let state = &self.runs.get(&id)?.state;
+                let ends = stepping::ended(&plan, state, spot, outcome, 0);
                 self.flies(id, InFlight::Until(after(now, takes.min(timeout)), ends));
             }
             Begin::Look { intent, probe, within } => {
                 self.write(id, Event::StepStarted { step, item, attempt, intent });
                 let at = Look::Step(spot);
-                self.flies(id, InFlight::Looking { at, probe, within, began: now });
+                self.flies(id, InFlight::Looking { at, probe: Some(probe), within, began: now });
             }
         }
         None
@@ -346,7 +409,7 @@ impl World<'_> {
         let Some(work) = self.runs.get(&id) else { return false };
         match stepping::between(&work.plan, &id.to_string(), &work.state, step) {
             None => return false,
-            Some(Ok((probe, within))) => {
+            Some(Ok(Gate { probe, within })) => {
                 let at = Look::Between { step, item };
                 self.flies(id, InFlight::Looking { at, probe, within, began: self.now });
             }
@@ -393,26 +456,19 @@ impl World<'_> {
     /// One observation of the verification; `Some` when it goes on, with the next instant that can change anything.
     fn verify(&mut self, id: RunId, plan: &Plan) -> Option<Timestamp> {
         let now = self.now;
+        self.compare(id);
         let seen = self.verification(plan);
         let state = &self.runs.get(&id)?.state;
         if let Some(event) = machine::verification_event(plan, state, seen, now) {
             self.write(id, event);
         }
-        let Phase::Verifying { started_at, healthy_since, .. } = &self.runs.get(&id)?.state.phase
-        else {
-            return None;
-        };
-        let verify = plan.verify.as_ref()?;
-        Some(match healthy_since {
-            Some(from) => after(*from, verify.hold),
-            None => after(*started_at, verify.within),
-        })
+        machine::next_look(plan, &self.runs.get(&id)?.state, now)
     }
 
     /// What the run's verification sees.
     fn verification(&self, plan: &Plan) -> Observation {
         let unknown = |why: &str| Observation {
-            health: crate::model::run::Health::Unknown,
+            health: Health::Unknown,
             measured: why.to_owned(),
             denied: false,
         };
@@ -423,7 +479,7 @@ impl World<'_> {
         self.observe(&Seen::Rule(&plan.rule), &verify.probe, &episode)
     }
 
-    fn episode_of(&self, plan: &Plan) -> Option<Arc<Episode>> {
+    pub(super) fn episode_of(&self, plan: &Plan) -> Option<Arc<Episode>> {
         self.episodes.get(&plan.episode).map(|held| Arc::clone(&held.episode))
     }
 

@@ -251,6 +251,7 @@ fn deed(world: &mut World<'_>, began: Timestamp, deed: &Deed) -> Result<(), Stri
                 let seen = match whose {
                     Whose::Rule(name) => Seen::Rule(name),
                     Whose::Proof(rule, name) => Seen::Proof(rule, name),
+                    Whose::Unharmed(rule, name) => Seen::Unharmed(rule, name),
                     Whose::Check(name) => Seen::Check(name),
                     Whose::Step(playbook, step) => Seen::Step { playbook, step },
                 };

@@ -22,6 +22,8 @@ pub enum Seen<'a> {
     Rule(&'a str),
     /// What the playbook of a remedy of this rule wants to be shown, by its name: `load`, `was healthy`.
     Proof(&'a str, &'a str),
+    /// A metric that a remedy of this rule must not make worse, by its name: *unhealthy* is worse than before.
+    Unharmed(&'a str, &'a str),
     /// A check.
     Check(&'a str),
     /// A probe step of a playbook.
@@ -38,6 +40,7 @@ impl Seen<'_> {
         match self {
             Self::Rule(name) => format!("rule {name}"),
             Self::Proof(rule, name) => format!("proof {rule}/{name}"),
+            Self::Unharmed(rule, name) => format!("unharmed {rule}/{name}"),
             Self::Check(name) => format!("check {name}"),
             Self::Step { playbook, step } => format!("step {playbook}/{step}"),
         }
@@ -148,7 +151,9 @@ impl Script {
             Seen::Rule(name) if is_schedule(name) => (Health::Healthy, "assumed"),
             Seen::Rule(_) if episode.open => (Health::Unhealthy, "assumed while the alert fires"),
             Seen::Rule(_) => (Health::Healthy, "assumed once the alert has resolved"),
-            Seen::Proof(..) | Seen::Check(_) | Seen::Step { .. } => (Health::Healthy, "assumed"),
+            Seen::Proof(..) | Seen::Unharmed(..) | Seen::Check(_) | Seen::Step { .. } => {
+                (Health::Healthy, "assumed")
+            }
         };
         Observation { health, measured: measured.to_owned(), denied: false }
     }

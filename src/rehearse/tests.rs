@@ -32,6 +32,7 @@ severities:
 windows:
   - { name: freeze, from: 2026-01-05T13:00:00Z, until: 2026-01-05T14:00:00Z, effect: refuse, match: [service=\"frozen\"] }
 unmatched: [chat]
+targets: { redis: { cache: { url: \"redis://cache:6379\" } } }
 ";
 
 const RULES: &str = r#"
@@ -226,6 +227,121 @@ fn questions_and_items_go_as_they_do_in_the_engine() {
         let events = format!("{FIRES}\n{hosts}\n- {{ at: 1m, answer: {{ by: dana, {answer} }} }}");
         let failed = check_of(ROLL_RULES, ROLL, &events, "- { run: awaiting answer }");
         assert!(failed.contains(words), "{answer}: {failed}");
+    }
+}
+
+const HARM_RULES: &str = r#"
+rules:
+  - name: flush
+    match: [alertname="Errors"]
+    target: service/{{ labels.service }}
+    response: [{ playbook: flush }]
+    verify:
+      promql: errors
+      healthy: value < 0.05
+      within: 5m
+      hold: 1m
+      unharmed: [{ name: latency, promql: latency, worse: value > before * 1.2 }]
+"#;
+
+const HARM: &str = r"
+playbook: flush
+cache:
+  load: { promql: queries, healthy: value < 500.0 }
+  hit_ratio: { promql: hits, healthy: value > 0.3 }
+steps:
+  - name: mark
+    command: { argv: [mark] }
+    undo: { command: { argv: [unmark] } }
+  - name: flush
+    redis.flush: { server: cache, slices: { keys: 500, pause: 10s } }
+    timeout: 1m
+";
+
+#[test]
+fn what_does_harm_is_undone_and_a_cache_goes_slice_by_slice_as_in_the_engine() {
+    let heals = "- { at: 20s, probe: { rule: flush, is: healthy } }";
+    let slices = "- { at: 0s, step: { step: flush, nth: 1, is: done, output: { deleted: 500, cursor: 17 } } }";
+    for (events, expect) in [
+        (heals.to_owned(), "- { at: 3m, run: fixed }"),
+        // it would be fixed at 1m20s
+        (
+            format!(
+                "{heals}\n- {{ at: 1m, probe: {{ rule: flush, unharmed: latency, is: unhealthy, measured: \"0.3\" }} }}"
+            ),
+            "- { at: 1m, run: failed, outcome: \"it did harm: latency: 0.3\", steps: [command mark, redis.flush cache in slices of 500 keys, undo command unmark] }",
+        ),
+        (
+            format!(
+                "{heals}\n- {{ at: 1m, probe: {{ rule: flush, unharmed: latency, is: unknown, measured: no sample }} }}"
+            ),
+            "- { at: 6m, run: failed, outcome: \"nobody knows whether it did harm: latency: no sample\" }",
+        ),
+        (
+            "- { probe: { rule: flush, unharmed: latency, is: unknown, measured: no sample } }"
+                .into(),
+            "- { at: 1m, verdict: hold, guard: evidence, reason: latency cannot be measured before acting, nothing: true }",
+        ),
+        (
+            "- { probe: { rule: flush, proof: load, is: unhealthy } }".into(),
+            "- { at: 1m, verdict: hold, guard: cache, nothing: true }",
+        ),
+        (
+            format!("{slices}\n{heals}"),
+            "- { at: 15s, run: verifying, steps: [command mark, redis.flush cache in slices of 500 keys, redis.flush cache in slices of 500 keys] }",
+        ),
+        // the second slice waits, and begins when the store has recovered
+        (
+            format!(
+                "{slices}\n- {{ at: 5s, probe: {{ rule: flush, proof: hit_ratio, is: unhealthy }} }}\n- {{ at: 30s, probe: {{ rule: flush, proof: hit_ratio, is: healthy }} }}"
+            ),
+            "- { at: 29s, run: running }\n- { at: 50s, run: verifying }",
+        ),
+        (
+            format!("{slices}\n- {{ at: 5s, probe: {{ rule: flush, proof: load, is: unknown }} }}"),
+            "- { at: 59s, run: running }\n- { at: 1m, run: failed, outcome: \"no slice for 1m after 500 keys went in 1: cache: load is unknown\" }",
+        ),
+    ] {
+        // what holds from the beginning is said before the alert
+        let (before, after) = if events.starts_with("- { probe") || events.starts_with("- { at: 0s")
+        {
+            events.split_once('\n').unwrap_or((&events, ""))
+        } else {
+            ("", events.as_str())
+        };
+        let events = format!("{before}\n{FIRES}\n{after}");
+        let failed = check_of(HARM_RULES, HARM, &events, expect);
+        assert!(failed.is_empty(), "\n{failed}");
+    }
+}
+
+const AMONG: &str = r#"
+playbook: roll
+steps:
+  - name: restart
+    for_each: [a, b]
+    waves: [1, 100%]
+    bake: 1m
+    among: { promql: up, label: instance }
+    command: { argv: [restart, "{{ item }}"] }
+"#;
+
+#[test]
+fn g04_an_item_that_vanished_is_skipped_and_one_that_nobody_can_look_up_waits() {
+    let at_second =
+        |is: &str| format!("- {{ at: 30s, probe: {{ playbook: roll, step: restart, is: {is} }} }}");
+    for (events, expect) in [
+        (
+            String::new(),
+            "- { at: 2m, run: verifying, steps: [command restart a, command restart b] }",
+        ),
+        (at_second("unhealthy"), "- { at: 2m, run: verifying, steps: [command restart a] }"),
+        (at_second("unknown"), "- { at: 10m, run: running, steps: [command restart a] }"),
+        (at_second("unknown"), "- { at: 20m, run: cancelled, outcome: target }"),
+    ] {
+        let events = format!("{FIRES}\n{events}");
+        let failed = check_of(ROLL_RULES, AMONG, &events, expect);
+        assert!(failed.is_empty(), "\n{failed}");
     }
 }
 

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
+use crate::decide::spread;
 use crate::model::incident::Episode;
 use crate::model::incident::EpisodeId;
 use crate::model::incident::IncidentId;
@@ -79,14 +80,24 @@ impl Store {
         Ok(())
     }
 
-    /// Makes all open episodes due now: rules were reloaded, a pause ended.
+    /// Makes all open episodes due, because rules were reloaded or a pause ended: a few now, many spread over a time.
     pub async fn wake_all_episodes(&self) -> Result<()> {
         let mut tx = self.begin().await?;
         lock_episodes(&mut tx).await?;
-        sqlx::query("UPDATE episodes SET due_at = $1, attempt = attempt + 1 WHERE is_open = 1")
-            .bind(micros(self.now()))
-            .execute(&mut *tx)
+        let row = sqlx::query("SELECT COUNT(*) FROM episodes WHERE is_open = 1")
+            .fetch_one(&mut *tx)
             .await?;
+        let open: i64 = row.try_get(0)?;
+        let over = spread::over(u64::try_from(open).unwrap_or_default());
+        // as decide::spread::delay says; ids are small enough for the product
+        sqlx::query(
+            "UPDATE episodes SET due_at = $1 + (id * 2654435761) % 1000 * $2, attempt = attempt + 1
+             WHERE is_open = 1",
+        )
+        .bind(micros(self.now()))
+        .bind(i64::try_from(over.as_micros() / 1000).unwrap_or_default())
+        .execute(&mut *tx)
+        .await?;
         commit(tx).await?;
         Ok(())
     }

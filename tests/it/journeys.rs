@@ -7,6 +7,7 @@ mod credentials;
 mod explain;
 mod fixture;
 mod hands;
+mod harm;
 mod incident;
 mod measures;
 mod once;

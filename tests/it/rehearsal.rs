@@ -70,10 +70,15 @@ rules:
     match: [alertname="Errors", service="pair"]
     target: service/pair
     response: [{ playbook: restart, with: { unit: pair }, mode: approve, approvals: 2 }]
+  - name: guarded
+    match: [alertname="Errors", service="guarded"]
+    target: service/guarded
+    response: [{ playbook: drain, with: { unit: guarded } }]
     verify:
       command: { shell: "echo >> FOLDER/looks; exit $(cat FOLDER/probe)" }
       within: 35s
       hold: 15s
+      unharmed: [{ name: latency, scrape: { url: "PAGE/latency", select: latency }, worse: value > before * 1.2 }]
   - name: api
     match: [alertname="Errors", service!=""]
     target: service/{{ labels.service }}
@@ -146,6 +151,8 @@ enum Say {
     Sees(u8),
     /// Steps exit with this.
     Exits(u8),
+    /// Latency is 0 as before, 1 worse, 2 not to be seen.
+    Harm(u8),
     Approve,
     ApproveAs(&'static str),
     Reject,
@@ -199,6 +206,8 @@ fn event_words(plan: &quell::model::run::Plan, event: &Event) -> String {
         Event::StepEnded { step, outcome, .. } => format!("step {step} {}", outcome_word(outcome)),
         Event::UndoEnded { step, outcome, .. } => format!("undo {step} {}", outcome_word(outcome)),
         Event::Verified { seen } => format!("verified {}", seen.health.as_str()),
+        Event::Baseline { .. } => "baseline".into(),
+        Event::Compared { seen } => format!("compared {}", seen.health.as_str()),
         event => tell::event_line(plan, event),
     }
 }
@@ -216,12 +225,13 @@ fn outcome_word(outcome: &Outcome) -> &'static str {
 struct Real {
     app: App,
     folder: TempDir,
+    page: Recorder,
 }
 
 impl Real {
-    async fn start(folder: TempDir, library: Library) -> Self {
+    async fn start(folder: TempDir, library: Library, page: Recorder) -> Self {
         let clock = Clock::manual(START.parse().unwrap());
-        Self { app: App::start(library, clock).await.unwrap(), folder }
+        Self { app: App::start(library, clock).await.unwrap(), folder, page }
     }
 
     /// Moves the clock under a verification, and waits until it has looked again and its lease is renewed.
@@ -255,6 +265,7 @@ impl Real {
             Say::Exits(code) => write(self.folder.path(), "step", code),
             Say::Approve => self.word(&runs[0], "dana", approve(&runs[0])).await,
             Say::ApproveAs(who) => self.word(&runs[0], who, approve(&runs[0])).await,
+            Say::Harm(code) => latency(&self.page, code),
             Say::Reject => {
                 let word = StoredWord::Reject { reason: "no".to_owned() };
                 self.word(&runs[0], "dana", word).await;
@@ -386,6 +397,15 @@ fn approve(run: &RunRow) -> StoredWord {
     StoredWord::Approve { digest: run.digest.clone() }
 }
 
+fn latency(page: &Recorder, code: u8) {
+    let answer = match code {
+        0 => Answer::status(200).body("latency 0.2\n"),
+        1 => Answer::status(200).body("latency 0.9\n"),
+        _ => Answer::status(503),
+    };
+    page.always("/latency", answer);
+}
+
 fn write(folder: &Path, name: &str, code: u8) {
     // whole or not at all: a process may be reading it
     let new = folder.join(format!("{name}.new"));
@@ -432,10 +452,22 @@ fn rehearse(world: &mut World<'_>, say: Say) {
             let health = [Health::Healthy, Health::Unhealthy, Health::Unknown][usize::from(code)];
             let seen =
                 Observation { health, measured: format!("exit {code} in 3 ms"), denied: false };
-            for rule in ["api", "pair"] {
+            for rule in ["api", "pair", "guarded"] {
                 let seen = seen.clone();
                 world.script(now, |script| script.probe(Seen::Rule(rule), seen));
             }
+        }
+        Say::Harm(code) => {
+            let health = [Health::Healthy, Health::Unhealthy, Health::Unknown][usize::from(code)];
+            // as the page and the comparison say it
+            let measured = [
+                "0.2, 0.2 before (worse: value > before * 1.2)",
+                "0.9, 0.2 before (worse: value > before * 1.2)",
+                "http://127.0.0.1:1 answered 503",
+            ];
+            let measured = measured[usize::from(code)].to_owned();
+            let seen = Observation { health, measured, denied: false };
+            world.script(now, |script| script.probe(Seen::Unharmed("guarded", "latency"), seen));
         }
         Say::Exits(code) => {
             let which = Which { playbook: None, step: None, nth: None, undo: false };
@@ -485,12 +517,15 @@ async fn agree(script: &[(u64, Say)], ends: u64) {
     let people = Recorder::start().await;
     people.always("/deny", Answer::status(401));
     let path = folder.path().display().to_string();
+    let page = Recorder::start().await;
+    latency(&page, 0);
     for (name, text) in
         [("quell.yml", SETTINGS), ("rules/r.yml", FILES), ("playbooks/p.yml", PLAYBOOKS)]
     {
         let file = folder.path().join(name);
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         let text = text.replace("FOLDER", &path).replace("PEOPLE", &people.url("/"));
+        let text = text.replace("PAGE", &page.url(""));
         fs::write(file, text).unwrap();
     }
     write(folder.path(), "probe", 1);
@@ -530,7 +565,7 @@ async fn agree(script: &[(u64, Say)], ends: u64) {
     let real_library = load();
     let mut world = new();
     let mut happened = Vec::new();
-    let real = Real::start(folder, real_library).await;
+    let real = Real::start(folder, real_library, page).await;
     for moment in moments {
         let verifying =
             |world: &World<'_>| world.journals().any(|(.., state)| state == RunState::Verifying);
@@ -617,6 +652,24 @@ async fn a_pause_holds_and_its_end_lets_go() {
 async fn a_page_is_held_until_its_time_is_over() {
     let script = [(7, Say::Fire("api")), (200, Say::Fire("web")), (320, Say::Sees(0))];
     agree(&script, 500).await;
+}
+
+#[tokio::test]
+async fn g16_what_gets_worse_is_undone() {
+    let script = [(7, Say::Fire("guarded")), (80, Say::Harm(1)), (300, Say::Harm(0))];
+    agree(&script, 400).await;
+}
+
+#[tokio::test]
+async fn g16_what_cannot_be_measured_holds_and_later_counts_as_unknown() {
+    let script = [
+        (3, Say::Harm(2)),
+        (7, Say::Fire("guarded")),
+        (60, Say::Harm(0)),
+        (100, Say::Harm(2)),
+        (140, Say::Sees(0)),
+    ];
+    agree(&script, 400).await;
 }
 
 #[tokio::test]

@@ -97,12 +97,12 @@ fn named(url: &str) -> Targets {
 }
 
 fn everything(database: Option<i64>) -> RedisFlush {
-    RedisFlush { server: "cache".into(), database }
+    RedisFlush { server: "cache".into(), database, slices: None }
 }
 
 fn keys(keys: &[&str]) -> RedisDelete {
     let keys = keys.iter().map(ToString::to_string).collect();
-    RedisDelete { server: "cache".into(), database: None, keys, pattern: None }
+    RedisDelete { server: "cache".into(), database: None, keys, pattern: None, slices: None }
 }
 
 fn pattern(pattern: &str) -> RedisDelete {
@@ -142,6 +142,70 @@ async fn flush_empties_one_database_and_no_other() {
     assert_eq!(summary, "emptied database 5 of redis `cache` (7 keys)");
     assert_eq!(server.size(5).await, 0);
     refused(flush(&everything(Some(99)), LONG, &server.targets()).await, "out of range");
+}
+
+/// Slices until nothing is left, as the engine does: how many keys went with each.
+async fn in_slices(server: &Server, mut flush_this: RedisFlush) -> Vec<u64> {
+    let mut gone = Vec::new();
+    loop {
+        let (_, output) = done(flush(&flush_this, LONG, &server.targets()).await);
+        gone.push(output["deleted"].as_u64().unwrap());
+        assert!(gone.len() < 100, "for ever: {gone:?}");
+        match output.get("cursor") {
+            Some(cursor) => {
+                let slices = flush_this.slices.as_mut().unwrap();
+                slices.cursor = cursor.as_u64().unwrap();
+            }
+            None => return gone,
+        }
+    }
+}
+
+#[tokio::test]
+async fn g10_a_flush_in_slices_takes_about_as_many_keys_as_a_slice_and_ends_with_all() {
+    let server = Server::start().await;
+    server.fill(3, "a", 1234).await;
+    server.fill(5, "b", 7).await;
+    let slices = Some(Slices { keys: 300, pause: Duration::ZERO, cursor: 0 });
+    let gone = in_slices(&server, RedisFlush { slices, ..everything(None) }).await;
+    assert_eq!(gone.iter().sum::<u64>(), 1234);
+    assert!((3..=5).contains(&gone.len()), "{gone:?}");
+    // SCAN gives whole buckets, so a slice may have a few more
+    assert!(gone.iter().all(|it| *it < 500), "{gone:?}");
+    assert_eq!((server.size(3).await, server.size(5).await), (0, 7));
+}
+
+#[tokio::test]
+async fn g10_a_database_of_one_slice_is_emptied_at_once_and_only_at_its_beginning() {
+    let server = Server::start().await;
+    server.fill(3, "a", 70).await;
+    let with = |keys, cursor| RedisFlush {
+        slices: Some(Slices { keys, pause: Duration::ZERO, cursor }),
+        ..everything(None)
+    };
+    let (summary, _) = done(flush(&with(70, 0), LONG, &server.targets()).await);
+    assert_eq!(summary, "emptied database 3 of redis `cache` (70 keys)");
+    server.fill(3, "a", 70).await;
+    let (summary, _) = done(flush(&with(69, 0), LONG, &server.targets()).await);
+    assert!(summary.starts_with("deleted "), "{summary}");
+}
+
+#[tokio::test]
+async fn g10_a_pattern_is_deleted_in_slices_too_and_nothing_else_is() {
+    let server = Server::start().await;
+    server.fill(3, "page", 900).await;
+    server.fill(3, "session", 900).await;
+    let mut delete_this = pattern("page*");
+    delete_this.slices = Some(Slices { keys: 200, pause: Duration::ZERO, cursor: 0 });
+    let mut slices = 0;
+    loop {
+        let (_, output) = done(delete(&delete_this, LONG, &server.targets()).await);
+        slices += 1;
+        let Some(cursor) = output.get("cursor") else { break };
+        delete_this.slices.as_mut().unwrap().cursor = cursor.as_u64().unwrap();
+    }
+    assert!(slices >= 3, "{slices}");
+    assert_eq!(server.size(3).await, 900, "the sessions");
 }
 
 #[tokio::test]
@@ -238,7 +302,7 @@ async fn a_server_that_does_not_speak_tls_is_not_reached() {
 
 #[tokio::test]
 async fn a_target_that_does_not_exist_is_not_tried_again() {
-    let flush_other = RedisFlush { server: "cash".into(), database: None };
+    let flush_other = RedisFlush { server: "cash".into(), database: None, slices: None };
     let words = "no server `cash` in targets.redis of quell.yml; there are: cache";
     refused(flush(&flush_other, LONG, &named("redis://127.0.0.1:1")).await, words);
     let words = "targets.redis.cache of quell.yml: expected redis://host:port";

@@ -186,6 +186,7 @@ pub(in crate::api) fn rule() -> Rule {
             probe: Probe::Promql { query: "up".into(), healthy: "value == 1".into() },
             within: Duration::from_mins(5),
             hold: Duration::from_mins(1),
+            unharmed: Vec::new(),
         }),
         limits: RuleLimits {
             settle: None,

@@ -46,6 +46,9 @@ fn step(items: Option<Items>) -> Step {
         waves: Vec::new(),
         bake: std::time::Duration::ZERO,
         between: None,
+        among: None,
+        domain: None,
+        max_targets: None,
     });
     Step {
         name: "restart".into(),
@@ -108,6 +111,7 @@ impl World {
             probe: Probe::Tcp { address: "{{ labels.service }}:80".into() },
             within: std::time::Duration::from_mins(5),
             hold: std::time::Duration::ZERO,
+            unharmed: Vec::new(),
         };
         let rule = Rule {
             name: "shop".into(),

@@ -39,7 +39,7 @@ fn http(server: Option<&str>, secret: Option<&str>) -> Action {
 }
 
 fn redis(server: &str) -> Action {
-    Action::RedisFlush(RedisFlush { server: server.into(), database: None })
+    Action::RedisFlush(RedisFlush { server: server.into(), database: None, slices: None })
 }
 
 fn step(what: What, undo: Option<Action>) -> Step {

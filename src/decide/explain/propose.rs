@@ -12,6 +12,7 @@ use crate::decide::audience;
 use crate::decide::explain::Files;
 use crate::decide::guard;
 use crate::decide::items;
+use crate::decide::items::Most;
 use crate::decide::machine::State;
 use crate::decide::plan;
 use crate::decide::render::Escape;
@@ -106,6 +107,7 @@ pub(super) fn planned(config: &Config, plan: &Plan) -> Proposal {
         },
         within: show_duration(verify.within),
         hold: show_duration(verify.hold),
+        unharmed: verify.unharmed.iter().map(tell::unharmed_words).collect(),
     });
     let otherwise = if plan.remedy < plan.remedies {
         format!("remedy {} of {}", plan.remedy.saturating_add(1), plan.remedies)
@@ -179,7 +181,8 @@ fn step_plan(step: &Step, number: u32, context: &Value) -> StepPlan {
 
 /// The first item of a `for_each`, if that can be known before it runs, and what its templates read.
 fn of_first(each: &Each, context: &Value) -> Option<(String, Value)> {
-    let items = items::resolve(&each.items, context).ok()?;
+    let any = Most { items: usize::MAX, knob: String::new() };
+    let items = items::resolve(each, context, &any).ok()?;
     let first = items.into_iter().next()?;
     let mut context = context.clone();
     let map = context.as_object_mut()?;

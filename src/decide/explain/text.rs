@@ -387,6 +387,10 @@ fn proposed(out: &mut Lines, judgement: &Judgement, it: &Proposal, stored: bool)
             _ = write!(words, ", held {}", verify.hold);
         }
         out.paragraph(4, Tone::Plain, &words);
+        if !verify.unharmed.is_empty() {
+            let words = format!("undone if worse than before: {}", verify.unharmed.join(", "));
+            out.paragraph(4, Tone::Plain, &words);
+        }
     }
     if !it.otherwise.is_empty() {
         let when = if is_schedule(&judgement.rule) { "fails" } else { "does not help" };

@@ -9,6 +9,8 @@ use crate::decide::guard::proceed;
 use crate::decide::guard::refuse;
 use crate::decide::own;
 use crate::model::decision::Facts;
+use crate::model::decision::Proof;
+use crate::model::decision::ProofOf;
 use crate::model::decision::Ruling;
 use crate::model::decision::Standing;
 use crate::model::run::Health;
@@ -21,7 +23,7 @@ pub const NAME: &str = "evidence";
 const MISSING_DATA: [&str; 3] = ["DatasourceNoData", "DatasourceError", check::BLIND];
 
 /// Refuses on a cut-off alert list or a missing-data alert; holds while the precheck or Alertmanager cannot be
-/// asked; refuses when the precheck finds nothing to remedy.
+/// asked, or what must not get worse (G16) cannot be measured; refuses when the precheck finds nothing to remedy.
 pub(super) fn judge(subject: &Subject, facts: &Facts, now: Timestamp) -> Ruling {
     if subject.remedy == 0 {
         return proceed(NAME, "not asked: takes a temporary measure back");
@@ -53,8 +55,14 @@ pub(super) fn judge(subject: &Subject, facts: &Facts, now: Timestamp) -> Ruling 
         let reason = format!("Alertmanager cannot say whether the alert is silenced: {reason}");
         return hold_for_now(NAME, now, reason, "unknown");
     }
-    let Some(seen) = &facts.precheck else { return proceed(NAME, "no precheck") };
     let knob = format!("verify of rule {}", subject.rule);
+    let mut metrics = facts.proofs.iter().filter(|proof| proof.of == ProofOf::Baseline);
+    if let Some(unseen) = metrics.find(|proof| proof.seen.health != Health::Healthy) {
+        let Proof { name, seen, .. } = unseen;
+        let reason = format!("{name} cannot be measured before acting: {}", seen.measured);
+        return hold_for_now(NAME, now, reason, "unknown").limit("", knob);
+    }
+    let Some(seen) = &facts.precheck else { return proceed(NAME, "no precheck") };
     match seen.health {
         Health::Unhealthy => proceed(NAME, &seen.measured),
         Health::Unknown => {

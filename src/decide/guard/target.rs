@@ -9,7 +9,8 @@ use crate::decide::target;
 use crate::model::decision::Facts;
 use crate::model::decision::Ruling;
 
-const NAME: &str = "target";
+/// This guard's name.
+pub const NAME: &str = "target";
 
 /// Refuses a target that is empty, or names more than one thing, or is of another kind than the playbook acts on.
 pub(super) fn judge(subject: &Subject, _: &Facts, _: Timestamp) -> Ruling {

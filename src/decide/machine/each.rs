@@ -6,6 +6,7 @@ use super::Phase;
 use super::Record;
 use super::Spot;
 use super::State;
+use super::harm::is_guarded;
 use super::of_step;
 use super::ready;
 use super::undo::undo_or;
@@ -70,8 +71,8 @@ pub(super) fn following(plan: &Plan, state: &mut State, spot: Spot, at: jiff::Ti
         return Phase::Ready { step, item: Some(next), attempt: 1, at };
     }
     let at = after(at, each.bake);
-    if each.between.is_some() {
-        Phase::Looking { step, item: next, at }
+    if each.between.is_some() || is_guarded(plan) {
+        Phase::Looking { step, item: next, at, harm: None }
     } else {
         Phase::Ready { step, item: Some(next), attempt: 1, at }
     }

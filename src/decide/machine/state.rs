@@ -8,6 +8,7 @@ use crate::model::run::Event;
 use crate::model::run::Observation;
 use crate::model::run::Plan;
 use crate::model::run::RunState;
+use crate::model::run::Taken;
 
 /// Where a run stands, with what later decisions need.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,12 +19,16 @@ pub struct State {
     pub steps: Vec<Record>,
     /// The items of each `for_each` whose list is known, by step.
     pub lists: BTreeMap<usize, List>,
+    /// How far steps have come that are done a slice at a time.
+    pub slices: BTreeMap<Spot, Progress>,
     /// Entries folded so far.
     pub seq: i64,
     /// When the last one was written.
     pub last_at: Timestamp,
     /// Whether any action was begun: after it, stopping is no longer free.
     pub acted: bool,
+    /// What must not get worse, as it was before the first step.
+    pub baseline: Option<Vec<Taken>>,
     /// Why it ended or waits, for people.
     pub reason: String,
     /// Digest of the plan, which an approval must name.
@@ -78,6 +83,19 @@ pub struct List {
     pub records: Vec<Record>,
 }
 
+/// How far a step has come that is done a slice at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Where the next slice begins.
+    pub cursor: u64,
+    /// Slices that were done.
+    pub slices: u32,
+    /// Keys that went with them.
+    pub gone: u64,
+    /// When the last one was done.
+    pub at: Timestamp,
+}
+
 /// A step, and in a `for_each` one of its items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Spot {
@@ -123,7 +141,7 @@ pub enum Phase {
         /// Until.
         until: Timestamp,
     },
-    /// Between two waves of a `for_each`: what is between them is observed, not before `at`.
+    /// Between two waves of a `for_each`: what is between them and what must not get worse is observed, not before `at`.
     Looking {
         /// Index from 0.
         step: usize,
@@ -131,6 +149,8 @@ pub enum Phase {
         item: usize,
         /// Not before.
         at: Timestamp,
+        /// What was seen last of what must not get worse.
+        harm: Option<Observation>,
     },
     /// An `ask` step waits for its answer.
     Asking {
@@ -169,6 +189,8 @@ pub enum Phase {
         healthy_since: Option<Timestamp>,
         /// What was seen last.
         last: Option<Observation>,
+        /// What was seen last of what must not get worse.
+        harm: Option<Observation>,
     },
     /// Taking steps back, the last first.
     Undoing {
@@ -192,6 +214,8 @@ pub enum Phase {
 pub enum Effect {
     /// Write this entry; no outside effect.
     Write(Event),
+    /// Check that the run is still wanted, measure what must not get worse, and write `Baseline`.
+    Measure,
     /// Check that the run is still wanted, render the step, write its intent, do it, write the outcome. Without an item, a
     /// `for_each` lists its items first, and writes them.
     Begin {
@@ -200,7 +224,7 @@ pub enum Effect {
         /// From 1.
         attempt: u32,
     },
-    /// Observe what must be healthy between two waves of a `for_each`, and write `Looked`.
+    /// Compare what must not get worse, observe what must be healthy between two waves of a `for_each`, and write `Looked`.
     Look {
         /// Index of the step from 0.
         step: usize,
@@ -209,7 +233,8 @@ pub enum Effect {
     },
     /// Ask the verification whether a step in doubt happened, and write `ReadBack`.
     ReadBack,
-    /// Observe the verification, and write what [`super::verification_event`] says.
+    /// Compare what must not get worse, and write what [`super::comparison_event`] says; observe the verification, and write
+    /// what [`super::verification_event`] says.
     Verify,
     /// Render the step's undo, write its intent, do it, write the outcome.
     Undo {
@@ -251,9 +276,11 @@ impl State {
             phase: Phase::Empty,
             steps: vec![Record::Pending; plan.playbook.steps.len()],
             lists: BTreeMap::new(),
+            slices: BTreeMap::new(),
             seq: 0,
             last_at: Timestamp::MIN,
             acted: false,
+            baseline: None,
             reason: String::new(),
             digest: String::new(),
             approved_by: Vec::new(),
@@ -274,7 +301,7 @@ impl State {
             Phase::Empty | Phase::Observing => RunState::Planned,
             // nothing has begun yet, and nobody has said that it may
             Phase::Ready { step: 0, item: None | Some(0), attempt: 1, .. }
-                if !self.is_approved() =>
+                if !self.is_approved() && !self.acted =>
             {
                 RunState::Planned
             }

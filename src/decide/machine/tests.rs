@@ -4,7 +4,9 @@ mod approval;
 mod ask;
 mod each;
 mod exhaustion;
+mod harm;
 mod properties;
+mod slices;
 mod steps;
 mod stopping;
 mod table;
@@ -24,13 +26,19 @@ use crate::model::playbook::Between;
 use crate::model::playbook::Command;
 use crate::model::playbook::Each;
 use crate::model::playbook::Items;
+use crate::model::playbook::Measure;
 use crate::model::playbook::Playbook;
 use crate::model::playbook::PlaybookLimits;
 use crate::model::playbook::Probe;
 use crate::model::playbook::Retry;
 use crate::model::playbook::Share;
+use crate::model::playbook::Unharmed;
 use crate::model::playbook::Verification;
 use crate::model::run::Intent;
+use crate::model::run::Observation;
+use crate::model::run::Sample;
+use crate::model::run::Taken;
+use crate::model::time::since;
 
 const DIGEST: &str = "d16e57";
 
@@ -79,7 +87,16 @@ fn wait(name: &str, time: Duration) -> Step {
 /// Done for each of some items, in waves with so much time between them.
 fn for_each(step: Step, waves: &[Share], bake: Duration) -> Step {
     let items = Items::Expression("steps.find.output.lines".into());
-    Step { each: Some(Each { items, waves: waves.to_vec(), bake, between: None }), ..step }
+    let each = Each {
+        items,
+        waves: waves.to_vec(),
+        bake,
+        between: None,
+        max_targets: None,
+        domain: None,
+        among: None,
+    };
+    Step { each: Some(each), ..step }
 }
 
 /// The same, and what must be healthy between the waves.
@@ -128,13 +145,26 @@ fn plan(steps: Vec<Step>) -> Plan {
         parameters: BTreeMap::new(),
         labels: Labels::default(),
         annotations: Labels::default(),
-        verify: Some(Verification { probe: Probe::Alert, within: seconds(60), hold: seconds(30) }),
+        verify: Some(Verification {
+            probe: Probe::Alert,
+            within: seconds(60),
+            hold: seconds(30),
+            unharmed: Vec::new(),
+        }),
         glass: None,
         group: String::new(),
         left_version: String::new(),
         approve_until: None,
         rules_digest: String::new(),
     }
+}
+
+/// The same, and latency must not get worse.
+fn unharmed(mut plan: Plan) -> Plan {
+    let measure = Measure::Promql { query: "latency".into() };
+    let metric = Unharmed { name: "latency".into(), measure, worse: "value > before".into() };
+    plan.verify.as_mut().unwrap().unharmed.push(metric);
+    plan
 }
 
 fn in_mode(mode: Mode, plan: Plan) -> Plan {
@@ -335,6 +365,15 @@ fn read_back(health: Health) -> Event {
     Event::ReadBack { seen: seen(health) }
 }
 
+fn baseline() -> Event {
+    let samples = vec![Sample { labels: Labels::default(), value: 0.25 }];
+    Event::Baseline { taken: vec![Taken { name: "latency".into(), samples }] }
+}
+
+fn compared(health: Health) -> Event {
+    Event::Compared { seen: seen(health) }
+}
+
 fn stopped(why: Stop) -> Event {
     Event::Stopped { why }
 }
@@ -488,5 +527,10 @@ fn every_event() -> Vec<(&'static str, Event)> {
         ("asked 1", asked(1)),
         ("answered yes", answered(true)),
         ("answered no", answered(false)),
+        ("baseline", baseline()),
+        ("baseline of nothing", Event::Baseline { taken: Vec::new() }),
+        ("compared: fine", compared(Health::Healthy)),
+        ("compared: worse", compared(Health::Unhealthy)),
+        ("compared: unknown", compared(Health::Unknown)),
     ]
 }

@@ -4,7 +4,6 @@ use crate::decide::guard::tests::now;
 use crate::decide::guard::tests::subject;
 use crate::model::decision::Circumstances;
 use crate::model::decision::Denied;
-use crate::model::playbook::HttpProbe;
 
 const SHOP: &str = "targets.http.shop";
 
@@ -32,17 +31,11 @@ fn g19_a_run_stops_before_its_next_step_and_what_takes_a_measure_back_waits() {
 /// Given a probe step, when its credential is refused, then it ends at once: it is not looked at until its time is over.
 #[test]
 fn g19_a_probe_step_whose_credential_is_refused_is_not_asked_again() {
-    let probe = Probe::Http(HttpProbe {
-        url: "http://shop".into(),
-        status: None,
-        json: std::collections::BTreeMap::new(),
-        timeout: Duration::from_secs(1),
-    });
     let seen =
         |denied| Observation { health: Health::Unknown, measured: "status 401".into(), denied };
     let (soon, within) = (Duration::ZERO, Duration::from_mins(1));
-    assert_eq!(looked("up", &probe, &seen(false), 1, soon, within), None);
-    let outcome = looked("up", &probe, &seen(true), 1, soon, within).unwrap();
+    assert_eq!(looked("up", "http", &seen(false), 1, soon, within), None);
+    let outcome = looked("up", "http", &seen(true), 1, soon, within).unwrap();
     let expected = Outcome::Denied {
         credentials: Vec::new(),
         reason: "up could not be observed: status 401".into(),

@@ -6,11 +6,16 @@ use super::named;
 use super::short;
 use crate::decide::machine::item_words;
 use crate::decide::machine::wave_ends;
+use crate::model::number;
 use crate::model::playbook::Action;
+use crate::model::playbook::Slices;
+use crate::model::playbook::Unharmed;
 use crate::model::run::Event;
+use crate::model::run::Health;
 use crate::model::run::Outcome;
 use crate::model::run::Plan;
 use crate::model::run::Stop;
+use crate::model::run::Taken;
 
 /// One journal entry in words.
 pub fn event_line(plan: &Plan, event: &Event) -> String {
@@ -58,12 +63,26 @@ pub fn event_line(plan: &Plan, event: &Event) -> String {
         Event::StepEnded { step, item, outcome, .. } => {
             format!("{}: {}", name(step, item), outcome_words(outcome))
         }
+        Event::Sliced { step, item, gone, .. } => {
+            format!("{}: a slice of {gone} keys is gone", name(step, item))
+        }
         Event::StepSkipped { step, item, reason } => {
             format!("{}: skipped: {reason}", name(step, item))
         }
         Event::Looked { step, item, outcome } => {
             format!("{}, after {item} items: {}", name(step, &None), outcome_words(outcome))
         }
+        Event::Baseline { taken } => {
+            let taken: Vec<String> = taken.iter().map(taken_words).collect();
+            format!("before: {}", taken.join(", "))
+        }
+        Event::Compared { seen } => match seen.health {
+            Health::Healthy => format!("nothing got worse: {}", seen.measured),
+            Health::Unhealthy => format!("got worse: {}", seen.measured),
+            Health::Unknown => {
+                format!("nobody knows whether anything got worse: {}", seen.measured)
+            }
+        },
         Event::Asked { step, question } => {
             format!("{}: asks: {}", name(step, &None), short(question))
         }
@@ -88,6 +107,24 @@ pub fn event_line(plan: &Plan, event: &Event) -> String {
             format!("undo {}: {}", name(step, item), outcome_words(outcome))
         }
     }
+}
+
+/// ` in slices of 500 keys`.
+fn slices_words(slices: Option<&Slices>) -> String {
+    slices.map(|it| format!(" in slices of {} keys", it.keys)).unwrap_or_default()
+}
+
+/// `latency 0.2`, or `latency of 3 series`.
+fn taken_words(taken: &Taken) -> String {
+    match taken.samples.as_slice() {
+        [sample] => format!("{} {}", taken.name, number::show(sample.value)),
+        samples => format!("{} of {} series", taken.name, samples.len()),
+    }
+}
+
+/// What must not get worse, in words: `latency (worse: value > before * 1.2)`.
+pub fn unharmed_words(metric: &Unharmed) -> String {
+    format!("{} (worse: {})", metric.name, metric.worse)
 }
 
 fn outcome_words(outcome: &Outcome) -> String {
@@ -123,11 +160,11 @@ pub fn action_line(action: &Action) -> String {
         }
         Action::RedisFlush(flush) => {
             let database = flush.database.map(|it| format!(" database {it}")).unwrap_or_default();
-            format!("{}{database}", flush.server)
+            format!("{}{database}{}", flush.server, slices_words(flush.slices.as_ref()))
         }
         Action::RedisDelete(delete) => {
             let which = delete.pattern.clone().unwrap_or_else(|| delete.keys.join(" "));
-            format!("{} {which}", delete.server)
+            format!("{} {which}{}", delete.server, slices_words(delete.slices.as_ref()))
         }
     };
     let line: String = what.chars().take(MAX_TEXT).collect();

@@ -1,6 +1,7 @@
 //! Actions: what changes the world.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::probe;
 use super::sealed;
@@ -17,6 +18,7 @@ use crate::library::diagnostic::Span;
 use crate::library::field::Entries;
 use crate::library::field::Field;
 use crate::library::field::Found;
+use crate::library::raw::Opt;
 use crate::library::raw::TemplateText;
 use crate::library::raw::playbook::RawAction;
 use crate::library::raw::playbook::RawCommand;
@@ -24,6 +26,7 @@ use crate::library::raw::playbook::RawHttp;
 use crate::library::raw::playbook::RawMethod;
 use crate::library::raw::playbook::RawRedisDelete;
 use crate::library::raw::playbook::RawRedisFlush;
+use crate::library::raw::playbook::RawSlices;
 use crate::model::playbook::Action;
 use crate::model::playbook::Command;
 use crate::model::playbook::HttpCall;
@@ -31,6 +34,7 @@ use crate::model::playbook::Piece;
 use crate::model::playbook::RedisDelete;
 use crate::model::playbook::RedisFlush;
 use crate::model::playbook::Sealed;
+use crate::model::playbook::Slices;
 
 /// An action out of a step or an undo.
 pub(crate) fn action_of(at: At<'_>, found: Found<RawAction>, scope: &mut Scope<'_>) -> Action {
@@ -40,10 +44,11 @@ pub(crate) fn action_of(at: At<'_>, found: Found<RawAction>, scope: &mut Scope<'
             Action::Command(command(at, Found { value, span, written }, scope.names))
         }
         RawAction::Http(value) => Action::Http(http(at, *value, span, scope)),
-        RawAction::RedisFlush(RawRedisFlush { server, database }) => {
+        RawAction::RedisFlush(RawRedisFlush { server, database, slices: parts }) => {
             Action::RedisFlush(RedisFlush {
                 server: redis_server(at, server, span, "`redis.flush`", scope),
                 database: database_number(at, database),
+                slices: slices(at, parts),
             })
         }
         RawAction::RedisDelete(raw) => Action::RedisDelete(redis_delete(at, raw, span, scope)),
@@ -252,7 +257,12 @@ fn database_number(at: At<'_>, database: Option<Field<i64>>) -> Option<i64> {
 }
 
 fn redis_delete(at: At<'_>, raw: RawRedisDelete, span: Span, scope: &mut Scope<'_>) -> RedisDelete {
-    let RawRedisDelete { server, database, keys, pattern } = raw;
+    let RawRedisDelete { server, database, keys, pattern, slices: parts } = raw;
+    if let Some(parts) = parts.as_ref().filter(|_| pattern.is_none() && keys.is_some()) {
+        let message = "`slices` does not go together with `keys`";
+        let label = "keys that are named are deleted at once";
+        at.report(parts.span(), Diagnostic::error(codes::SHAPE, message).label(label));
+    }
     if keys.is_some() == pattern.is_some() {
         let message = match keys {
             Some(_) => "`keys` and `pattern` do not go together",
@@ -276,5 +286,16 @@ fn redis_delete(at: At<'_>, raw: RawRedisDelete, span: Span, scope: &mut Scope<'
             .map(|it| text::template(at, it, scope.names))
             .collect(),
         pattern: pattern.and_then(Field::found).map(|it| text::template(at, it, scope.names)),
+        slices: slices(at, parts),
     }
+}
+
+/// What `slices` says when it says nothing else.
+pub(crate) const SLICES: Slices = Slices { keys: 1000, pause: Duration::from_secs(1), cursor: 0 };
+
+fn slices(at: At<'_>, raw: Opt<RawSlices>) -> Option<Slices> {
+    let Found { value: raw, .. } = raw.and_then(Field::found)?;
+    let keys = raw.keys.and_then(Field::found).map(|it| text::positive(at, &it));
+    let pause = text::duration_or(at, raw.pause.and_then(Field::found), SLICES.pause);
+    Some(Slices { keys: keys.unwrap_or(SLICES.keys), pause, cursor: 0 })
 }

@@ -4,6 +4,7 @@ use super::probe;
 use super::text;
 use super::text::Names;
 use crate::decide::parameters::is_template;
+use crate::decide::plan;
 use crate::library::codes;
 use crate::library::diagnostic::At;
 use crate::library::diagnostic::Diagnostic;
@@ -13,9 +14,12 @@ use crate::library::raw::DurationText;
 use crate::library::raw::List;
 use crate::library::raw::Opt;
 use crate::library::raw::ShareText;
+use crate::library::raw::TemplateText;
+use crate::library::raw::playbook::RawAmong;
 use crate::library::raw::playbook::RawBetween;
 use crate::library::raw::playbook::RawItems;
 use crate::library::suggest::short;
+use crate::model::playbook::Among;
 use crate::model::playbook::Between;
 use crate::model::playbook::Each;
 use crate::model::playbook::Items;
@@ -27,6 +31,9 @@ pub(crate) struct Pace {
     pub(crate) waves: Opt<List<ShareText>>,
     pub(crate) bake: Opt<DurationText>,
     pub(crate) between: Opt<RawBetween>,
+    pub(crate) max_targets: Opt<u32>,
+    pub(crate) domain: Opt<TemplateText>,
+    pub(crate) among: Opt<RawAmong>,
 }
 
 /// What a step is done for. The items see what the step sees, and not themselves.
@@ -36,16 +43,20 @@ pub(crate) fn each(
     pace: Pace,
     names: Names<'_>,
 ) -> Option<Each> {
-    let Pace { waves, bake, between } = pace;
+    let Pace { waves, bake, between, max_targets, domain, among } = pace;
     let keys = [
         ("waves", waves.as_ref().map(Field::span)),
         ("bake", bake.as_ref().map(Field::span)),
         ("between", between.as_ref().map(Field::span)),
+        ("max_targets", max_targets.as_ref().map(Field::span)),
+        ("domain", domain.as_ref().map(Field::span)),
+        ("among", among.as_ref().map(Field::span)),
     ];
     let needs = if items.is_none() { "for_each" } else { "waves" };
     for (key, span) in keys {
         let Some(span) = span else { continue };
-        if items.is_none() || key != "waves" && waves.is_none() {
+        let of_waves = matches!(key, "bake" | "between");
+        if items.is_none() || of_waves && waves.is_none() {
             let message = format!("`{key}` without `{needs}`");
             let label = match needs {
                 "waves" => "without `waves` there is one wave, and nothing between waves",
@@ -59,7 +70,17 @@ pub(crate) fn each(
     let bake = text::duration_or(at, bake.and_then(Field::found), std::time::Duration::ZERO);
     let (items, known) = self::items(at, items?, names);
     let waves = waves.map(|it| self::waves(at, it, known)).unwrap_or_default();
-    Some(Each { items, waves, bake, between })
+    let of_item = [names.variables, &plan::OF_ITEMS].concat();
+    let of_item = Names { variables: &of_item, ..names };
+    Some(Each {
+        items,
+        waves,
+        bake,
+        between,
+        max_targets: max_targets.and_then(Field::found).map(|it| text::positive(at, &it)),
+        domain: domain.and_then(Field::found).map(|it| text::template(at, it, of_item)),
+        among: among.and_then(Field::found).and_then(|it| self::among(at, it, names)),
+    })
 }
 
 /// The items, and how many they are when that is known.
@@ -147,6 +168,14 @@ pub(crate) fn share(text: &str) -> Option<Share> {
         }
         Some(_) | None => None,
     }
+}
+
+fn among(at: At<'_>, found: Found<RawAmong>, names: Names<'_>) -> Option<Among> {
+    let Found { value: raw, span, .. } = found;
+    let query = raw.promql.need(at, span, "`among`", "promql");
+    let query = query.map(|it| text::template(at, it, names));
+    let label = raw.label.need(at, span, "`among`", "label").and_then(|it| text::name(at, it));
+    Some(Among { query: query?, label: label?.value })
 }
 
 fn between(at: At<'_>, found: Found<RawBetween>, names: Names<'_>) -> Option<Between> {

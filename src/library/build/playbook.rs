@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::action::SLICES;
 use super::parameter;
 use super::parameter::Role;
 use super::proof;
@@ -21,10 +22,12 @@ use crate::library::raw::List;
 use crate::library::raw::playbook::RawPlaybook;
 use crate::library::raw::playbook::RawPlaybookLimits;
 use crate::library::raw::playbook::RawStep;
+use crate::model::playbook::Action;
 use crate::model::playbook::Mode;
 use crate::model::playbook::Playbook;
 use crate::model::playbook::PlaybookLimits;
 use crate::model::playbook::Step;
+use crate::model::playbook::What;
 
 /// How long an approval is waited for when a playbook says nothing.
 const APPROVE_WITHIN: Duration = Duration::from_hours(1);
@@ -108,6 +111,10 @@ pub(crate) fn playbook(at: At<'_>, found: Found<RawPlaybook>) -> Option<BuiltPla
     let seen = Names { variables: &seen, steps: None, secrets: &secrets };
     let cache = raw.cache.and_then(Field::found).and_then(|it| proof::cache(at, it, seen));
     let rollback = raw.rollback.and_then(Field::found).and_then(|it| proof::rollback(at, it, seen));
+    let mut steps = steps;
+    if cache.is_some() {
+        steps.iter_mut().for_each(sliced);
+    }
     let name = name?;
     Some(BuiltPlaybook {
         playbook: Playbook {
@@ -136,6 +143,18 @@ pub(crate) fn playbook(at: At<'_>, found: Found<RawPlaybook>) -> Option<BuiltPla
         secrets: defaults.into_iter().map(|(name, key)| (name, key.span)).collect(),
         sound: at.sink.errors() == before,
     })
+}
+
+/// A cache that is guarded is emptied a slice at a time (G10).
+fn sliced(step: &mut Step) {
+    let What::Action(action) = &mut step.what else { return };
+    match action {
+        Action::RedisFlush(flush) => flush.slices = flush.slices.or(Some(SLICES)),
+        Action::RedisDelete(delete) if delete.pattern.is_some() => {
+            delete.slices = delete.slices.or(Some(SLICES));
+        }
+        Action::RedisDelete(_) | Action::Command(_) | Action::Http(_) => {}
+    }
 }
 
 fn limits(at: At<'_>, raw: RawPlaybookLimits) -> PlaybookLimits {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::action;
+use super::harm;
 use super::text;
 use super::text::Names;
 use crate::decide::parameters::is_template;
@@ -154,7 +155,9 @@ pub(crate) fn verification(
     let probe = probe(at, "`verify`", found.span, raw.take_probe(), names);
     let within = text::duration_or(at, raw.within.and_then(Field::found), WITHIN);
     let hold = text::duration_or(at, raw.hold.and_then(Field::found), HOLD);
-    Some(Verification { probe: probe?, within, hold })
+    let unharmed =
+        raw.unharmed.and_then(Field::found).map(|it| harm::unharmed(at, it.value, names));
+    Some(Verification { probe: probe?, within, hold, unharmed: unharmed.unwrap_or_default() })
 }
 
 /// Longest time for a probe step to become healthy, when it says nothing.

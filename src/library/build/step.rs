@@ -75,7 +75,14 @@ pub(crate) fn step(at: At<'_>, found: Found<RawStep>, scope: &mut Scope<'_>) -> 
     misplaced(at, &raw, kind, acts);
     let items = raw.for_each.and_then(Field::found);
     let is_each = items.is_some();
-    let pace = Pace { waves: raw.waves, bake: raw.bake, between: raw.between };
+    let pace = Pace {
+        waves: raw.waves,
+        bake: raw.bake,
+        between: raw.between,
+        max_targets: raw.max_targets,
+        domain: raw.domain,
+        among: raw.among,
+    };
     let each = each::each(at, items, pace, scope.names);
 
     // what is done for each item may name it
@@ -218,7 +225,15 @@ fn undo(at: At<'_>, found: Found<RawUndo>, kind: &str, scope: &mut Scope<'_>) ->
         RawUndo::RedisFlush(it) => it.found().map(|it| it.map(RawAction::RedisFlush)),
         RawUndo::RedisDelete(it) => it.found().map(|it| it.map(RawAction::RedisDelete)),
     };
-    action.map(|it| action_of(at, it, scope))
+    let action = action?;
+    let span = action.span;
+    let action = action_of(at, action, scope);
+    if action.slices().is_some() {
+        let message = "`slices` does not go together with `undo`";
+        let label = "an undo is one effect: remove it";
+        at.report(span, Diagnostic::error(codes::UNDO, message).label(label));
+    }
+    Some(action)
 }
 
 fn raw_action(

@@ -19,6 +19,7 @@ use crate::library::field::Field;
 use crate::library::field::Found;
 use crate::library::raw::DurationText;
 use crate::library::raw::Opt;
+use crate::library::raw::test::PROOFS;
 use crate::library::raw::test::RawTest;
 use crate::library::raw::test::RawTestFile;
 use crate::library::scenario::Scenario;
@@ -201,6 +202,26 @@ impl<'a> Names<'a> {
         let found = found.map(|name| name.replace(['-', '_'], " "));
         self.one_of(&found, codes::UNKNOWN_NAME, "guard", guard::NAMES.iter().copied());
         Some(wanted(found))
+    }
+
+    /// What a playbook wants to be shown, spelled as a guard is.
+    pub(super) fn proof(self, raw: Opt<String>) -> Option<String> {
+        let found = raw.and_then(Field::found)?;
+        let found = found.map(|name| name.replace(['-', '_'], " "));
+        self.one_of(&found, codes::UNKNOWN_NAME, "proof", PROOFS.iter().copied());
+        Some(found.value)
+    }
+
+    /// A metric of the verification of a rule, if that is known.
+    pub(super) fn metric(self, raw: Opt<String>, rule: Option<&str>) -> Option<String> {
+        let found = raw.and_then(Field::found)?;
+        let rule = self.library.all_rules().find(|it| Some(it.name.as_str()) == rule);
+        if let Some(rule) = rule {
+            let unharmed = rule.verify.as_ref().map_or(&[][..], |it| &it.unharmed);
+            let known = unharmed.iter().map(|it| it.name.as_str());
+            self.one_of(&found, codes::UNKNOWN_NAME, "metric", known);
+        }
+        Some(found.value)
     }
 
     /// What a pause covers.

@@ -12,6 +12,7 @@ use crate::library::promql::Masked;
 use crate::library::promql::Odd;
 use crate::library::promql::Wrong;
 use crate::library::yaml::Node;
+use crate::model::playbook::Measure;
 use crate::model::playbook::Probe;
 
 /// What is known of a query that parses.
@@ -24,6 +25,16 @@ pub(super) struct Query {
 /// Looks at the query of a probe, whose tree is `node`. `None` when it has none or it could not be read.
 pub(super) fn probe(at: At<'_>, node: &Node, probe: &Probe) -> Option<Query> {
     let Probe::Promql { query, .. } = probe else { return None };
+    look(at, node, query)
+}
+
+/// Looks at the query of a metric that must not get worse.
+pub(super) fn measure(at: At<'_>, node: &Node, measure: &Measure) -> Option<Query> {
+    let Measure::Promql { query } = measure else { return None };
+    look(at, node, query)
+}
+
+fn look(at: At<'_>, node: &Node, query: &str) -> Option<Query> {
     let written = node.get("promql")?;
     let masked = Masked::of(query)?;
     let parsed = promql::parse(&masked.text).or_else(|wrong| match &masked.with_numbers {

@@ -7,7 +7,9 @@ use crate::library::diagnostic::At;
 use crate::library::diagnostic::Diagnostic;
 use crate::library::diagnostic::Sink;
 use crate::model::config::Config;
+use crate::model::playbook::Measure;
 use crate::model::playbook::Probe;
+use crate::model::playbook::Verification;
 
 /// A server of quell.yml that a probe asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +43,16 @@ pub(super) fn of(probe: &Probe) -> Option<Source> {
     }
 }
 
+/// Whom a verification asks: of several, one that is not there.
+fn of_verification(verify: &Verification, config: &Config) -> Option<Source> {
+    let metrics = verify.unharmed.iter().filter_map(|it| match it.measure {
+        Measure::Promql { .. } => Some(Source::Prometheus),
+        Measure::Scrape { .. } => None,
+    });
+    let asked: Vec<Source> = of(&verify.probe).into_iter().chain(metrics).collect();
+    asked.iter().find(|it| !it.is_there(config)).or(asked.first()).copied()
+}
+
 /// Reports them. A rule without `verify` that has remedies asks whether the alert is gone.
 pub(super) fn check(sink: &Sink, config: &Config, gathered: &Gathered) {
     for (built, facts) in gathered.rules.iter().zip(&gathered.facts) {
@@ -48,7 +60,7 @@ pub(super) fn check(sink: &Sink, config: &Config, gathered: &Gathered) {
             continue;
         }
         let (source, span, silent) = match &built.rule.verify {
-            Some(verify) => match of(&verify.probe) {
+            Some(verify) => match of_verification(verify, config) {
                 Some(source) => (source, facts.verify, false),
                 None => continue,
             },
@@ -60,7 +72,8 @@ pub(super) fn check(sink: &Sink, config: &Config, gathered: &Gathered) {
     }
     for (built, facts) in gathered.schedules.iter().zip(&gathered.schedule_facts) {
         let verify = built.schedule.rule.verify.as_ref().filter(|_| facts.sound);
-        let source = verify.and_then(|it| of(&it.probe)).filter(|it| !it.is_there(config));
+        let source = verify.and_then(|it| of_verification(it, config));
+        let source = source.filter(|it| !it.is_there(config));
         if let Some(source) = source {
             report(At { file: &built.file, text: "", sink }, facts.verify, source, false);
         }

@@ -175,6 +175,9 @@ pub(crate) enum RawKind {
     "waves": ["for_each"],
     "bake": ["waves"],
     "between": ["waves"],
+    "max_targets": ["for_each"],
+    "domain": ["for_each"],
+    "among": ["for_each"],
 }))]
 pub(crate) struct RawStep {
     /// Unique name in the playbook. Later steps read `steps.<name>.output`.
@@ -213,6 +216,15 @@ pub(crate) struct RawStep {
     pub(crate) bake: Opt<DurationText>,
     /// What must be healthy between two waves, after `bake`; else the step fails and no more items are touched.
     pub(crate) between: Opt<RawBetween>,
+    /// Most items that the list may have; a longer one fails the step. That of `limits` of quell.yml when silent, and never
+    /// more (G4).
+    #[schemars(range(min = 1), extend("examples" = [10]))]
+    pub(crate) max_targets: Opt<u32>,
+    /// The failure domain of an item, a template that sees `item` and `index`. Items of more than one fail the step (G4).
+    #[schemars(extend("examples" = ["{{ steps.find.output.zones[item] }}"]))]
+    pub(crate) domain: Opt<TemplateText>,
+    /// What an item must still be among, asked immediately before it is done: one that has vanished is skipped (G4).
+    pub(crate) among: Opt<RawAmong>,
     /// Condition (CEL) over the parameters, `labels`, `annotations`, `steps` and `run`. False skips the step, an
     /// error fails it.
     #[schemars(extend("examples" = ["labels.env == 'prod'"]))]
@@ -287,6 +299,18 @@ pub(crate) struct RawBetween {
     pub(crate) probe: Field<RawProbe>,
     /// How long it may take to become healthy. 5m when silent.
     pub(crate) within: Opt<DurationText>,
+}
+
+/// The values of one label of all series that a query gives now.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename = "`among`")]
+pub(crate) struct RawAmong {
+    /// An instant query to Prometheus, a template. No series is unknown: then nothing is done until somebody can say.
+    #[schemars(extend("examples" = ["up{job=\"api\"}"]))]
+    pub(crate) promql: Field<TemplateText>,
+    /// The label.
+    #[schemars(extend("examples" = ["instance"]))]
+    pub(crate) label: Field<String>,
 }
 
 /// Tries after one that failed.
@@ -410,12 +434,28 @@ pub(crate) struct RawRedisFlush {
     /// Number of the database. The one of the URL when silent.
     #[schemars(range(min = 0), extend("examples" = [0]))]
     pub(crate) database: Opt<i64>,
+    /// A slice at a time, each an effect of its own: before the next one everything is asked again, `cache` of the playbook
+    /// first. When silent, all at once; in a playbook with `cache`, in slices of 1000 keys, 1s apart (G10).
+    pub(crate) slices: Opt<RawSlices>,
+}
+
+/// A cache that is emptied a slice at a time can warm up between them. What has no more keys than one slice goes at once.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename = "`slices`")]
+pub(crate) struct RawSlices {
+    /// Keys of one slice, at least.
+    #[schemars(range(min = 1), extend("default" = 1000))]
+    pub(crate) keys: Opt<u32>,
+    /// Time between two slices.
+    #[schemars(extend("default" = "1s"))]
+    pub(crate) pause: Opt<DurationText>,
 }
 
 /// Deletes keys of a Redis server: `keys`, or those that match `pattern`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename = "`redis.delete`")]
 #[schemars(extend("allOf" = [exactly_one(&["keys", "pattern"])]))]
+#[schemars(extend("dependencies" = { "slices": ["pattern"] }))]
 pub(crate) struct RawRedisDelete {
     /// Name of a server under `targets.redis` in quell.yml.
     #[schemars(extend("examples" = ["cache"]))]
@@ -429,4 +469,6 @@ pub(crate) struct RawRedisDelete {
     /// Keys that match this glob, found by SCAN.
     #[schemars(extend("examples" = ["page:*"]))]
     pub(crate) pattern: Opt<TemplateText>,
+    /// A slice at a time, as of `redis.flush`. Goes with `pattern`.
+    pub(crate) slices: Opt<RawSlices>,
 }

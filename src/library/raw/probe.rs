@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::ConditionText;
 use super::DurationText;
+use super::List;
 use super::Opt;
 use super::TemplateText;
 use super::playbook::RawCommand;
@@ -65,6 +66,28 @@ pub(crate) struct RawVerify {
     /// Time that it must stay healthy.
     #[schemars(extend("default" = "1m"))]
     pub(crate) hold: Opt<DurationText>,
+    /// Metrics that the remedy must not make worse. They are measured before the first step, and compared between waves and
+    /// while the remedy is verified: one that is worse undoes it at once (G16).
+    #[schemars(extend("examples" = [[{"name": "latency", "promql": "shop_latency_seconds", "worse": "value > before * 1.2"}]]))]
+    pub(crate) unharmed: Opt<List<RawUnharmed>>,
+}
+
+/// A metric that a remedy must not make worse: exactly one of promql and scrape.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename = "a metric of `unharmed`")]
+#[schemars(extend("allOf" = [exactly_one(&["promql", "scrape"])]))]
+pub(crate) struct RawUnharmed {
+    /// Unique in its list.
+    #[schemars(extend("examples" = ["latency"]))]
+    pub(crate) name: Field<String>,
+    /// An instant query to Prometheus, which gives the same series before and after, such as one sum.
+    #[schemars(extend("examples" = ["sum(rate(http_requests_total{code=~\"5..\"}[1m]))"]))]
+    pub(crate) promql: Opt<TemplateText>,
+    /// Samples of one metrics page.
+    pub(crate) scrape: Opt<RawScrape>,
+    /// Condition (CEL) over `value`, `labels` and `before`, the value of the same series before the first step.
+    #[schemars(extend("examples" = ["value > before * 1.2"]))]
+    pub(crate) worse: Field<ConditionText>,
 }
 
 impl RawVerify {

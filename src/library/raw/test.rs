@@ -172,15 +172,22 @@ pub(crate) struct RawAdded {
 #[derive(Debug, Deserialize)]
 pub(crate) struct RawNothing;
 
+/// What a playbook wants to be shown before it acts, by name.
+pub(crate) const PROOFS: [&str; 5] =
+    ["load", "hit ratio", "was healthy", "in the registry", "schema unchanged"];
+
 /// What a probe sees from now on, until another event says otherwise.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename = "`probe` of an event")]
 pub(crate) struct RawSees {
     /// The verification of this rule, which is also asked before it acts.
     pub(crate) rule: Opt<String>,
-    /// Beside `rule`: not its verification, but what the playbook of its remedy wants to be shown before it acts, by its
-    /// key under `cache` or `rollback`. Healthy when no event says otherwise.
-    pub(crate) proof: Opt<RawProof>,
+    /// Beside `rule`: what the playbook of its remedy wants to be shown instead: load, hit ratio, was healthy, in the registry
+    /// or schema unchanged.
+    #[schemars(extend("anyOf" = spelled(&PROOFS)))]
+    pub(crate) proof: Opt<String>,
+    /// Beside `rule`: a metric of `unharmed` of its verification instead; unhealthy is worse than before.
+    pub(crate) unharmed: Opt<String>,
     /// The probe of this check.
     pub(crate) check: Opt<String>,
     /// The probe step of this playbook.
@@ -191,22 +198,6 @@ pub(crate) struct RawSees {
     pub(crate) is: Field<Health>,
     /// What was measured, for people.
     pub(crate) measured: Opt<String>,
-}
-
-/// What a playbook wants to be shown before it acts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum RawProof {
-    /// The store behind a cache bears the load.
-    Load,
-    /// The cache hits often enough.
-    HitRatio,
-    /// The version to return to was well.
-    WasHealthy,
-    /// The registry still has it.
-    InRegistry,
-    /// No change of a schema came between.
-    SchemaUnchanged,
 }
 
 /// What a step comes to from now on. Steps are done at once when no event says otherwise.

@@ -199,13 +199,13 @@ channels: { slack: { slack: { webhook_url: \"${env:SET}\" } }, pager: { slack: {
 severities: { critical: { notify: [slcak, pager], escalate_to: [mail] } }
 unmatched: [pager]
 "),
-        ("playbooks/a.yml", "playbook: a\nsteps:\n  - { name: f, redis.flush: { server: cahce } }\n  - { name: h, http: { server: shop, method: DELETE, url: /cache } }\n"),
+        ("playbooks/a.yml", "playbook: a\nsteps:\n  - { name: f, redis.delete: { server: cahce, keys: [k] } }\n  - { name: h, http: { server: shop, method: DELETE, url: /cache } }\n"),
     ]), @r#"
     error[Q0127]: unknown redis server `cahce`
-      ┌─ playbooks/a.yml:3:39
+      ┌─ playbooks/a.yml:3:40
       │
-    3 │   - { name: f, redis.flush: { server: cahce } }
-      │                                       ^^^^^ did you mean `cache`?
+    3 │   - { name: f, redis.delete: { server: cahce, keys: [k] } }
+      │                                        ^^^^^ did you mean `cache`?
       │
       = `targets.redis` of quell.yml has: cache
 

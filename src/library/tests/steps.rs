@@ -7,7 +7,7 @@ use crate::model::playbook::Share;
 use crate::model::playbook::What;
 
 /// A playbook around its steps, with a parameter of each kind that matters here.
-fn playbook(steps: &str) -> String {
+pub(super) fn playbook(steps: &str) -> String {
     format!(
         "playbook: fix\nparameters:\n  unit: {{ type: string, required: true }}\n  token: {{ type: string, secret: true, required: true }}\nsteps:{steps}"
     )

@@ -37,6 +37,10 @@ rules:
       healthy: value < 0.05
       within: 1s
       hold: 1s
+      unharmed:
+        - name: errors
+          scrape: { url: SHOP/metrics, select: shop_error_ratio }
+          worse: value > before + 0.5
 "#;
 
 const FLUSH: &str = "

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use quell::decide::spread;
 use quell::model::run::Stop;
 use tokio::task::JoinSet;
 
@@ -23,6 +24,7 @@ on_each_engine!(
     what_has_been_due_longest_is_claimed_first,
     an_alert_between_claim_and_answer_keeps_the_episode_due,
     waking_makes_open_episodes_due,
+    g09_a_herd_that_is_woken_becomes_due_spread_over_a_time,
 );
 
 const THINGS: usize = 24;
@@ -214,6 +216,37 @@ async fn an_alert_between_claim_and_answer_keeps_the_episode_due(db: Database) {
     assert!(store.claim_episode(LEASE).await.unwrap().is_none());
     db.advance(50);
     assert!(store.claim_episode(LEASE).await.unwrap().is_some());
+}
+
+async fn g09_a_herd_that_is_woken_becomes_due_spread_over_a_time(db: Database) {
+    let store = db.store().await;
+    for number in 0..40 {
+        fire(&store, &format!("A{number}")).await;
+    }
+    let claim_all = || async {
+        let mut ids = Vec::new();
+        while let Some(due) = store.claim_episode(LEASE).await.unwrap() {
+            store.episode_due(&due, None).await.unwrap();
+            ids.push(due.episode.id);
+        }
+        ids
+    };
+    assert_eq!(claim_all().await.len(), 40);
+    store.wake_all_episodes().await.unwrap();
+    let over = spread::over(40);
+    assert_eq!(over, Duration::from_secs(4));
+    let mut seen = 0;
+    for second in 0..4_u64 {
+        let until = Duration::from_secs(second);
+        for id in claim_all().await {
+            let delay = spread::delay(id.0, over);
+            assert!(delay <= until && delay + Duration::from_secs(1) > until, "{id} {delay:?}");
+            seen += 1;
+        }
+        assert!(seen < 40 || second == 3, "all of them within {second}s");
+        db.advance(1);
+    }
+    assert_eq!(seen + claim_all().await.len(), 40);
 }
 
 async fn waking_makes_open_episodes_due(db: Database) {

@@ -13,6 +13,7 @@ on_each_engine!(
     a_busy_target_refuses_a_run_until_it_is_free,
     one_episode_gets_one_run_of_a_remedy_in_each_round,
     replicas_that_judge_at_once_create_one_run,
+    g09_replicas_never_disrupt_two_members_of_one_redundancy_group_together,
     a_refused_run_leaves_nothing_behind,
     an_end_is_written_with_all_that_follows_from_it,
     nothing_is_appended_after_the_end,
@@ -136,6 +137,29 @@ async fn replicas_that_judge_at_once_create_one_run(db: Database) {
         join_all(all).await.into_iter().partition(Result::is_ok);
     assert_eq!((created.len(), refused.len()), (1, 7));
     assert!(refused.iter().all(|it| matches!(it, Err(StoreError::Changed))), "{refused:?}");
+}
+
+/// Two replicas judge two members of one redundancy group at the same time, and each sees nobody at work.
+async fn g09_replicas_never_disrupt_two_members_of_one_redundancy_group_together(db: Database) {
+    let stores = [db.store().await, db.store().await];
+    let member = |number: i64| Plan {
+        group: "shard-1".into(),
+        ..plan(&format!("redis-{number}"), IncidentId(number), EpisodeId(number))
+    };
+    let mut seen = Vec::new();
+    for store in &stores {
+        let version = store.facts_version().await.unwrap();
+        let runs = store.past_runs(at(0), IncidentId(9)).await.unwrap();
+        assert!(runs.iter().all(|run| run.group != "shard-1"), "nobody is at work yet");
+        seen.push(version);
+    }
+    stores[0].create_run(seen[0], &member(1), 0, |_| Vec::new()).await.unwrap();
+    let late = stores[1].create_run(seen[1], &member(2), 0, |_| Vec::new()).await;
+    assert!(matches!(late, Err(StoreError::Changed)), "{late:?}");
+    // judged again, it sees the other
+    let runs = stores[1].past_runs(at(0), IncidentId(9)).await.unwrap();
+    let busy = runs.iter().find(|run| run.group == "shard-1" && !run.state.is_final()).unwrap();
+    assert_eq!(busy.target, "redis-1");
 }
 
 async fn a_refused_run_leaves_nothing_behind(db: Database) {

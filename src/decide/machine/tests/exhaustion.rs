@@ -14,11 +14,13 @@ use std::collections::VecDeque;
 use super::*;
 
 /// Waits, delays, `within` and `hold` are one or two of these.
-const TICK: u64 = 10;
+pub(super) const TICK: u64 = 10;
 /// Tries beyond this are all alike: no limit of the playbooks below is higher.
 const MOST_TRIES: u32 = 7;
 /// Most entries that a run without a crash or a person may need before it ends or asks.
 const LONGEST: usize = 60;
+
+const HEALTH: [Health; 3] = [Health::Healthy, Health::Unhealthy, Health::Unknown];
 
 /// Of every `for_each`.
 const ITEMS: [&str; 2] = ["x", "y"];
@@ -47,6 +49,10 @@ struct Ghost {
     yeses: Vec<String>,
     /// Somebody broke the glass.
     lifted: bool,
+    /// It is known what must not get worse.
+    measured: bool,
+    /// What the last look at it said, since the last crash and the last effect.
+    harm: Option<Health>,
 }
 
 impl Ghost {
@@ -62,6 +68,8 @@ impl Ghost {
                 assert!(!self.undoing, "a step after an undo");
                 let enough = self.yeses.len() >= usize::from(plan.approvals) || self.lifted;
                 assert!(plan.mode != Mode::Approve || enough, "n-1 people are not n");
+                assert!(self.measured || !is_guarded(plan), "a step without a baseline");
+                assert_ne!(self.harm, Some(Health::Unhealthy), "a step after harm");
                 assert!(!self.ever_done.contains(&spot), "what was done is begun again");
                 assert!(!matches!(
                     before.phase,
@@ -71,18 +79,39 @@ impl Ghost {
                 let each = plan.playbook.steps[*step].each.as_ref();
                 if let (Some(each), Some(item)) = (each, item) {
                     let ends = wave_ends(&each.waves, ITEMS.len());
-                    if each.between.is_some() && ends.contains(item) {
+                    if (each.between.is_some() || is_guarded(plan)) && ends.contains(item) {
                         assert_eq!(self.cleared, Some(*item), "a wave that nothing cleared");
                     }
                 }
                 // waiting is no effect: it may be stopped at any time
                 self.in_flight = !waits;
+                self.harm = None;
+            }
+            Event::Baseline { .. } => {
+                assert!(!self.measured && !before.acted, "measured after the first step");
+                self.measured = true;
+            }
+            Event::Compared { seen } => {
+                self.harm = Some(seen.health);
+                let undoes =
+                    matches!(after.phase, Phase::Undoing { .. } | Phase::Final(RunState::Failed));
+                assert_eq!(
+                    undoes,
+                    seen.health == Health::Unhealthy,
+                    "harm alone is undone at once"
+                );
             }
             Event::Listed { step, .. } => {
                 assert!(!before.lists.contains_key(step), "listed twice");
             }
             Event::Looked { item, outcome, .. } => match outcome {
-                Outcome::Done { .. } => self.cleared = Some(*item),
+                Outcome::Done { .. } => {
+                    assert!(
+                        self.harm == Some(Health::Healthy) || !is_guarded(plan),
+                        "a wave while nobody knows"
+                    );
+                    self.cleared = Some(*item);
+                }
                 Outcome::Failed { .. } | Outcome::Denied { .. } | Outcome::Unknown { .. } => {
                     assert!(
                         matches!(
@@ -119,6 +148,7 @@ impl Ghost {
             }
             Event::Interrupted => {
                 self.in_flight = false;
+                self.harm = None;
                 if let Phase::UndoInFlight { spot, .. } = &before.phase {
                     let repeats = plan.playbook.steps[spot.step].on_unknown == OnUnknown::Retry;
                     self.undo_failed = !repeats;
@@ -147,6 +177,7 @@ impl Ghost {
                 self.yeses.push(by.clone());
             }
             Event::Lifted { .. } => self.lifted = true,
+            Event::Sliced { .. } => self.in_flight = false,
             Event::Planned { .. }
             | Event::Asked { .. }
             | Event::StepSkipped { .. }
@@ -192,6 +223,12 @@ impl Ghost {
             }
             RunState::Fixed | RunState::Cancelled => {
                 assert!(!self.undoing, "{end:?} after an undo");
+                assert!(
+                    *end == RunState::Cancelled
+                        || !is_guarded(plan)
+                        || self.harm == Some(Health::Healthy),
+                    "fixed while nobody knows whether it did harm"
+                );
             }
             RunState::Stuck => {}
             RunState::Planned
@@ -208,7 +245,8 @@ impl Ghost {
 /// A state as it looks from its last entry: without texts, times relative and no longer than they matter.
 fn canonical(mut state: State) -> State {
     let last = state.last_at;
-    let past = |then: Timestamp| before_start(since(last, then).min(seconds(2 * TICK)));
+    let most = if state.baseline.is_some() { 3 } else { 2 };
+    let past = |then: Timestamp| before_start(since(last, then).min(seconds(most * TICK)));
     let future = |then: Timestamp| after(at(0), since(then, last));
     state.phase = match state.phase {
         Phase::Ready { step, item, attempt, at } => {
@@ -220,15 +258,18 @@ fn canonical(mut state: State) -> State {
         Phase::InDoubt { step, item, attempt } => {
             Phase::InDoubt { step, item, attempt: attempt.min(MOST_TRIES) }
         }
-        Phase::Looking { step, item, at } => Phase::Looking { step, item, at: future(at) },
+        Phase::Looking { step, item, at, harm } => {
+            Phase::Looking { step, item, at: future(at), harm }
+        }
         Phase::Asking { step, question, until } => {
             Phase::Asking { step, question, until: future(until) }
         }
         Phase::Waiting { step, until } => Phase::Waiting { step, until: future(until) },
-        Phase::Verifying { started_at, healthy_since, last } => Phase::Verifying {
+        Phase::Verifying { started_at, healthy_since, last, harm } => Phase::Verifying {
             started_at: past(started_at),
             healthy_since: healthy_since.map(past),
             last,
+            harm,
         },
         phase => phase,
     };
@@ -281,9 +322,10 @@ fn every_event_of(state: &State, plan: &Plan) -> Vec<Event> {
         stopped(changed()),
         stopped(taken_over()),
         Event::VerifyStarted,
+        baseline(),
     ];
-    for health in [Health::Healthy, Health::Unhealthy, Health::Unknown] {
-        events.extend([verified(health), read_back(health)]);
+    for health in HEALTH {
+        events.extend([verified(health), read_back(health), compared(health)]);
     }
     let attempt = match state.phase {
         Phase::Ready { attempt, .. } => attempt,
@@ -319,6 +361,7 @@ fn own_events(plan: &Plan, state: &State) -> Vec<(u64, Event)> {
         // how often a process dies is not the machine's to bound
         Effect::Over | Effect::AskPerson | Effect::Write(Event::Interrupted) => {}
         Effect::Write(event) => events.push((0, event)),
+        Effect::Measure => events.push((0, baseline())),
         Effect::Begin { spot, attempt } => {
             let definition = &plan.playbook.steps[spot.step];
             let begins = match (&definition.what, &definition.each, spot.item) {
@@ -329,7 +372,18 @@ fn own_events(plan: &Plan, state: &State) -> Vec<(u64, Event)> {
             events.extend([(0, begins), (0, left_out(spot)), (0, over(spot, failed()))]);
         }
         Effect::Look { step, item } => {
-            events.extend(outcomes().map(|outcome| (0, looked(step, item, outcome))));
+            let looks = outcomes().map(|outcome| looked(step, item, outcome));
+            events.extend(looks.into_iter().map(|event| (0, event)).filter(|(_, event)| {
+                let entry = Entry { seq: 1, at: now, event: event.clone() };
+                apply(plan, state.clone(), &entry).is_ok()
+            }));
+            // how often it comes and goes is bounded by the time there is, not by the machine
+            if let Phase::Looking { harm: None, .. } = state.phase
+                && is_guarded(plan)
+            {
+                let events_of = HEALTH.map(|health| comparison_event(state, seen(health)));
+                events.extend(events_of.into_iter().flatten().map(|event| (0, event)));
+            }
         }
         Effect::ReadBack => {
             for health in [Health::Healthy, Health::Unhealthy, Health::Unknown] {
@@ -337,12 +391,20 @@ fn own_events(plan: &Plan, state: &State) -> Vec<(u64, Event)> {
             }
         }
         Effect::Verify => {
-            for health in [Health::Healthy, Health::Unhealthy, Health::Unknown] {
-                for ticks in [1, 2] {
+            let most = if is_guarded(plan) { 3 } else { 2 };
+            if let Phase::Verifying { started_at, .. } = state.phase
+                && is_guarded(plan)
+                && since(now, started_at) < seconds(3 * TICK)
+            {
+                let events_of = HEALTH.map(|health| comparison_event(state, seen(health)));
+                events.extend(events_of.into_iter().flatten().map(|event| (1, event)));
+            }
+            for health in HEALTH {
+                for ticks in 1..=most {
                     let later = after(now, seconds(ticks * TICK));
                     let event = verification_event(plan, state, seen(health), later);
                     assert!(
-                        event.is_some() || ticks == 1,
+                        event.is_some() || ticks < most,
                         "{health:?} for ever: {:?}",
                         state.phase
                     );
@@ -427,7 +489,8 @@ fn explore(plan: &Plan) -> HashSet<&'static str> {
             state.phase,
             Phase::Waiting { .. } | Phase::Verifying { .. } | Phase::Asking { .. }
         );
-        let ticks = if waits { 0..=2 } else { 0..=0 };
+        let most = if is_guarded(plan) { 3 } else { 2 };
+        let ticks = if waits { 0..=most } else { 0..=0 };
         for event in every_event_of(&state, plan) {
             for ticks in ticks.clone() {
                 let Some(then) = write(plan, &state, ticks, event.clone()) else { continue };
@@ -458,7 +521,16 @@ fn check_steps(
     let retry = Retry { times: 1, backoff: seconds(2 * TICK) };
     let step = |step: Step| Step { retry, on_failure, on_unknown, ..step };
     let guarded = steps.iter().any(|it| it.each.as_ref().is_some_and(|it| it.between.is_some()));
-    let mut plan = in_mode(mode, plan(steps.into_iter().map(step).collect()));
+    let plan = in_mode(mode, plan(steps.into_iter().map(step).collect()));
+    check_plan(plan, guarded, verify);
+}
+
+pub(super) fn check_plan(mut plan: Plan, guarded: bool, verify: bool) {
+    let mode = plan.mode;
+    let (on_unknown, on_failure) = {
+        let first = &plan.playbook.steps[0];
+        (first.on_unknown, first.on_failure)
+    };
     plan.verify = plan.verify.filter(|_| verify).map(|verification| Verification {
         within: seconds(2 * TICK),
         hold: seconds(TICK),

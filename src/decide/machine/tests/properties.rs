@@ -32,11 +32,15 @@ fn any_plan() -> impl Strategy<Value = Plan> {
             }
         },
     );
-    (prop::collection::vec(step, 0..4), 0..3_usize, any::<bool>(), 1..4_u8).prop_map(
+    (prop::collection::vec(step, 0..4), 0..3_usize, 0..3_usize, 1..4_u8).prop_map(
         |(steps, mode, verify, approvals)| {
             let plan = in_mode([Mode::Observe, Mode::Approve, Mode::Auto][mode], plan(steps));
             let plan = Plan { approvals, proposed_by: "eve".into(), ..plan };
-            if verify { plan } else { unverified(plan) }
+            match verify {
+                0 => plan,
+                1 => unharmed(plan),
+                _ => unverified(plan),
+            }
         },
     )
 }
@@ -67,6 +71,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         spot().prop_map(left_out),
         step().prop_map(asked),
         health().prop_map(verified),
+        health().prop_map(compared),
         health().prop_map(read_back),
     ]
 }
@@ -87,6 +92,10 @@ fn journal(plan: &Plan, choices: &[(u16, Vec<Event>)]) -> Vec<Entry> {
                     (_, Some(_), None) => listed(spot.step, &["x", "y", "z"]),
                     _ => begun(spot, attempt),
                 })
+            }
+            Effect::Measure => Some(baseline()),
+            Effect::Look { .. } if is_guarded(plan) && run.state.seq % 2 == 0 => {
+                Some(compared(Health::Healthy))
             }
             Effect::Look { step, item } => Some(looked(step, item, done())),
             Effect::Undo { spot } => Some(undo_begun(spot)),
@@ -143,6 +152,24 @@ proptest! {
             for spot in state.done() {
                 let step = &plan.playbook.steps[spot.step];
                 prop_assert!(step.undo.is_none(), "{:?} {:?}", state.steps, state.lists);
+            }
+        }
+    }
+
+    #[test]
+    fn g16_nothing_is_begun_without_a_baseline_and_nothing_after_harm(
+        plan in any_plan(), choices in choices(),
+    ) {
+        let entries = journal(&plan, &choices);
+        let (mut measured, mut harmed) = (!is_guarded(&plan), false);
+        for entry in &entries {
+            match &entry.event {
+                Event::Baseline { .. } => measured = true,
+                Event::Compared { seen } => harmed |= seen.health == Health::Unhealthy,
+                Event::StepStarted { step, .. } => {
+                    prop_assert!(measured && !harmed, "step {} {:?}", step, entries);
+                }
+                _ => {}
             }
         }
     }

@@ -243,7 +243,7 @@ fn undos_begin_and_end_in_order_and_nothing_stops_them() {
 fn nothing_follows_a_final_state() {
     let approve = || Run::planned(in_mode(Mode::Approve, two()));
     let acted = || Run::planned(two()).step(0, done());
-    for (name, run) in [
+    let ended = vec![
         ("observed", Run::planned(in_mode(Mode::Observe, two())).then(Event::Observed)),
         ("rejected", approve().then(rejected())),
         ("expired", approve().then(Event::Expired)),
@@ -252,7 +252,8 @@ fn nothing_follows_a_final_state() {
         ("failed", Run::planned(two()).step(0, failed())),
         ("fixed", Run::planned(unverified(two())).step(0, done()).step(1, done())),
         ("stuck", acted().step(1, failed()).undo(0, failed())),
-    ] {
+    ];
+    for (name, run) in ended {
         check(name, &run, &[]);
         assert_eq!(run.effect(), Effect::Over, "{name}");
     }

@@ -60,7 +60,11 @@ fn drive(waves: &[Share], bake: u64, guards: bool, count: usize, fate: &Fate) ->
                 Run { now: until, ..run }
             }
             Effect::Over => return (run.state, world),
-            other @ (Effect::Write(_) | Effect::ReadBack | Effect::Verify | Effect::AskPerson) => {
+            other @ (Effect::Write(_)
+            | Effect::Measure
+            | Effect::ReadBack
+            | Effect::Verify
+            | Effect::AskPerson) => {
                 panic!("{other:?} in {:?}", run.state.phase)
             }
         };

@@ -15,7 +15,6 @@ use crate::library::raw::test::RawComesTo;
 use crate::library::raw::test::RawCounted;
 use crate::library::raw::test::RawEvent;
 use crate::library::raw::test::RawOutcome;
-use crate::library::raw::test::RawProof;
 use crate::library::raw::test::RawSays;
 use crate::library::raw::test::RawSees;
 use crate::library::raw::test::RawSet;
@@ -171,17 +170,6 @@ fn clock(names: Names<'_>, found: Found<RawSet>) -> Option<Deed> {
     }
 }
 
-/// The name that guards use.
-fn proof(raw: RawProof) -> &'static str {
-    match raw {
-        RawProof::Load => "load",
-        RawProof::HitRatio => "hit ratio",
-        RawProof::WasHealthy => "was healthy",
-        RawProof::InRegistry => "in the registry",
-        RawProof::SchemaUnchanged => "schema unchanged",
-    }
-}
-
 fn sees(names: Names<'_>, found: Found<RawSees>) -> Option<Deed> {
     let Found { value: raw, span, .. } = found;
     let health = raw.is.need(names.at, span, "a probe", "is").map(|it| it.value);
@@ -197,14 +185,20 @@ fn sees(names: Names<'_>, found: Found<RawSees>) -> Option<Deed> {
     }
     let playbook = names.playbook(raw.playbook).map(|it| it.value);
     let step = names.step(raw.step, playbook.as_ref()).map(|it| it.value);
-    let proof_of = raw.proof.and_then(Field::found).map(|it| proof(it.value));
-    if proof_of.is_some() && raw.rule.is_none() {
-        names.wrong_keys(span, "`proof` goes with `rule`", "name the rule whose remedy wants it");
+    if (raw.proof.is_some() || raw.unharmed.is_some()) && raw.rule.is_none()
+        || raw.proof.is_some() && raw.unharmed.is_some()
+    {
+        let label = "write `rule`, and one of them";
+        names.wrong_keys(span, "`proof` and `unharmed` go with `rule`, one at a time", label);
         return None;
     }
-    let rule = names.rule(raw.rule).map(|it| match proof_of {
-        Some(name) => Whose::Proof(it.value, name),
-        None => Whose::Rule(it.value),
+    let proof = names.proof(raw.proof);
+    let rule = names.rule(raw.rule);
+    let unharmed = names.metric(raw.unharmed, rule.as_ref().map(|it| it.value.as_str()));
+    let rule = rule.map(|it| match (proof, unharmed) {
+        (Some(proof), _) => Whose::Proof(it.value, proof),
+        (None, Some(metric)) => Whose::Unharmed(it.value, metric),
+        (None, None) => Whose::Rule(it.value),
     });
     let check = names.check(raw.check).map(|it| Whose::Check(it.value));
     let step = playbook.zip(step).map(|(playbook, step)| Whose::Step(playbook, step));
