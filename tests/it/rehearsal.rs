@@ -70,6 +70,10 @@ rules:
     match: [alertname="Errors", service="pair"]
     target: service/pair
     response: [{ playbook: restart, with: { unit: pair }, mode: approve, approvals: 2 }]
+    verify:
+      command: { shell: "echo >> FOLDER/looks; exit $(cat FOLDER/probe)" }
+      within: 35s
+      hold: 15s
   - name: guarded
     match: [alertname="Errors", service="guarded"]
     target: service/guarded

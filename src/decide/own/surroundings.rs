@@ -3,12 +3,12 @@
 
 use jiff::Timestamp;
 
+use super::firing;
+use super::labels;
 use crate::decide::population::Census;
 use crate::model::alert::Alert;
-use crate::model::alert::AlertStatus;
 use crate::model::config::StormLimits;
 use crate::model::decision::Jump;
-use crate::model::labels::Labels;
 use crate::model::playbook::Rate;
 use crate::model::time::show_duration;
 
@@ -28,26 +28,6 @@ pub const FAILING: &str = "QuellRunsFailing";
 /// The names of these alerts.
 pub const NAMES: [&str; 6] = [STORM, TOO_SICK, WATCHDOG_MISSING, CLOCK_JUMPED, DISK_LOW, FAILING];
 
-fn firing(
-    name: &str,
-    severity: &str,
-    more: &[(&str, &str)],
-    summary: &str,
-    description: &str,
-    since: Timestamp,
-) -> Alert {
-    let labels = [("alertname", name), ("severity", severity)];
-    let labels: Labels = labels.into_iter().chain(more.iter().copied()).collect();
-    Alert {
-        status: AlertStatus::Firing,
-        labels,
-        annotations: [("summary", summary), ("description", description)].into_iter().collect(),
-        starts_at: Some(since),
-        ends_at: None,
-        generator_url: String::new(),
-    }
-}
-
 /// A storm since then; `some` are a few of its targets.
 pub fn storm(targets: u32, some: &[String], limits: StormLimits, since: Timestamp) -> Alert {
     let (within, cooldown) = (show_duration(limits.within), show_duration(limits.cooldown));
@@ -62,7 +42,7 @@ pub fn storm(targets: u32, some: &[String], limits: StormLimits, since: Timestam
          has been calm for {cooldown} without a break; their own pages wait as long. `quell break-glass` lifts it for one of them",
         some.join(", ")
     );
-    firing(STORM, "critical", &[], &summary, &description, since)
+    firing(labels(STORM, "critical", &[]), &summary, &description, since)
 }
 
 /// Too much of a group is not well since then.
@@ -73,7 +53,7 @@ pub fn too_sick(census: &Census, measured: &str, limit: &str, since: Timestamp) 
     );
     let description = "so much of one group is no fault of one member: look for what they share. Work goes on when the group \
                        has been below the limit for the cooldown of `storm` without a break; their own pages wait as long";
-    firing(TOO_SICK, "critical", &[("rule", &census.rule)], &summary, description, since)
+    firing(labels(TOO_SICK, "critical", &[("rule", &census.rule)]), &summary, description, since)
 }
 
 /// The watchdog alert has not arrived since then.
@@ -81,7 +61,7 @@ pub fn watchdog_missing(within: &str, since: Timestamp) -> Alert {
     let summary = format!("the watchdog alert has not arrived for more than {within}");
     let description = "Prometheus or Alertmanager is down, cannot reach quell, or routes the alert elsewhere: nobody knows what is \
                        wrong, so nothing begins until it arrives again";
-    firing(WATCHDOG_MISSING, "critical", &[], &summary, description, since)
+    firing(labels(WATCHDOG_MISSING, "critical", &[]), &summary, description, since)
 }
 
 /// The wall clock was set.
@@ -92,14 +72,14 @@ pub fn clock_jumped(jump: &Jump, hold: &str) -> Alert {
     let description = format!(
         "nothing begins for {hold}; no cooldown is shorter for it. Look at the time service of this host"
     );
-    firing(CLOCK_JUMPED, "warning", &[], &summary, &description, jump.at)
+    firing(labels(CLOCK_JUMPED, "warning", &[]), &summary, &description, jump.at)
 }
 
 /// So little is free under the database.
 pub fn disk_low(free: &str, of: &str, since: Timestamp) -> Alert {
     let summary = format!("the disk under quell's database has {free} left of {of}");
     let description = "when it is full nothing can be written down, so nothing is done and no alert is taken: make room";
-    firing(DISK_LOW, "critical", &[], &summary, description, since)
+    firing(labels(DISK_LOW, "critical", &[]), &summary, description, since)
 }
 
 /// quell's own error budget is spent.
@@ -108,5 +88,5 @@ pub fn failing(failed: usize, limit: Rate, since: Timestamp) -> Alert {
     let summary = format!("{failed} runs failed within {span}, of {} that may", limit.count);
     let description = "what quell does makes nothing better, so nothing begins until the first of them is old: `quell runs` shows \
                        them";
-    firing(FAILING, "critical", &[], &summary, description, since)
+    firing(labels(FAILING, "critical", &[]), &summary, description, since)
 }
