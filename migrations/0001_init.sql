@@ -57,6 +57,7 @@ CREATE TABLE incidents (
   taken_at BIGINT NOT NULL DEFAULT 0,
   given_back_at BIGINT NOT NULL DEFAULT 0,
   held_until BIGINT NOT NULL DEFAULT 0,
+  flapping BIGINT NOT NULL DEFAULT 0,
   ack_within BIGINT NOT NULL DEFAULT 0,
   due_at BIGINT NOT NULL,
   attempt BIGINT NOT NULL,
@@ -64,6 +65,7 @@ CREATE TABLE incidents (
 );
 CREATE UNIQUE INDEX incidents_one_open ON incidents (rule, group_key) WHERE status <> 'resolved';
 CREATE INDEX incidents_due ON incidents (due_at);
+CREATE INDEX incidents_group ON incidents (rule, group_key, id);
 
 CREATE TABLE incident_episodes (
   incident BIGINT NOT NULL,

@@ -36,6 +36,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::BinaryHeap;
 use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -151,6 +152,8 @@ struct Trouble {
     incident: Incident,
     episodes: Vec<EpisodeId>,
     runs: Vec<RunId>,
+    /// It flapped: it stays open until it has been quiet.
+    flapping: bool,
     /// Channels that were told of it.
     told: BTreeSet<String>,
     /// Time for an acknowledgement.
@@ -201,6 +204,8 @@ pub struct World<'a> {
     /// Open incidents by rule and group.
     open: HashMap<String, HashMap<String, IncidentId>>,
     incidents: BTreeMap<IncidentId, Trouble>,
+    /// When incidents of a rule and group were opened, and the last of them.
+    opened: HashMap<(String, String), (VecDeque<Timestamp>, IncidentId)>,
     runs: BTreeMap<RunId, Work>,
     /// Those of the runs that have not ended.
     at_work: BTreeSet<RunId>,
@@ -252,6 +257,7 @@ impl<'a> World<'a> {
             episodes: HashMap::new(),
             open: HashMap::new(),
             incidents: BTreeMap::new(),
+            opened: HashMap::new(),
             runs: BTreeMap::new(),
             at_work: BTreeSet::new(),
             pauses: Vec::new(),
@@ -465,6 +471,8 @@ impl<'a> World<'a> {
             }
             !over
         });
+        let flapped = before(self.now, self.config.limits.flapping.value.per);
+        self.opened.retain(|_, (opened, _)| opened.back().is_some_and(|at| *at > flapped));
         self.runs.retain(|_, work| {
             !work.past.state.is_final()
                 || work.past.started_at >= from

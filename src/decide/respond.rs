@@ -46,6 +46,7 @@ use crate::model::incident::RunId;
 use crate::model::playbook::Mode;
 use crate::model::playbook::Playbook;
 use crate::model::playbook::Probe;
+use crate::model::playbook::Rate;
 use crate::model::rule::Rule;
 use crate::model::rule::is_schedule;
 use crate::model::run::Health;
@@ -100,6 +101,17 @@ pub fn opened(
 ) -> Vec<Owed> {
     let notice = tell::opened(incident, episode, rule.response.len(), now);
     page::held(config, incident, audience::owed(config, &notice, false))
+}
+
+/// What people are told when an incident flaps.
+pub fn flaps(config: &Config, incident: &Incident, episode: &Episode, now: Timestamp) -> Vec<Owed> {
+    let notice = tell::flaps(incident, episode, config.limits.flapping.value, now);
+    page::held(config, incident, audience::owed(config, &notice, false))
+}
+
+/// How long an incident that flapped must be quiet before it is over.
+pub fn quiet_after_flapping(limit: Rate) -> Duration {
+    limit.per.checked_div(limit.count.saturating_add(1)).unwrap_or(limit.per)
 }
 
 /// The incident of an alert that no rule matches; `None` when `unmatched:` names nobody to tell, and it is not about quell itself.

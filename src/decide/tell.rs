@@ -16,6 +16,7 @@ use crate::decide::machine::State;
 use crate::decide::machine::item_words;
 use crate::decide::own;
 use crate::decide::plan;
+use crate::decide::respond;
 use crate::model::incident::Episode;
 use crate::model::incident::Incident;
 use crate::model::incident::Notice;
@@ -24,6 +25,7 @@ use crate::model::incident::RunId;
 use crate::model::playbook::Each;
 use crate::model::playbook::Items;
 use crate::model::playbook::Mode;
+use crate::model::playbook::Rate;
 use crate::model::playbook::Step;
 use crate::model::playbook::What;
 use crate::model::rule::is_schedule;
@@ -70,6 +72,20 @@ pub fn opened(incident: &Incident, episode: &Episode, remedies: usize, now: Time
         count => format!("rule {} has {count} remedies, which quell judges now", incident.rule),
     };
     let headline = format!("{} is firing; {next}", name(&incident.labels));
+    let mut notice = notice(incident, NoticeKind::Opened, headline, now);
+    notice.details = evidence(episode);
+    notice
+}
+
+/// It fires again and again: from now on that is one incident.
+pub fn flaps(incident: &Incident, episode: &Episode, limit: Rate, now: Timestamp) -> Notice {
+    let headline = format!(
+        "{} flaps: it fired more than {} times within {}, so it stays one incident until it has been quiet for {}",
+        name(&incident.labels),
+        limit.count,
+        show_duration(limit.per),
+        show_duration(respond::quiet_after_flapping(limit)),
+    );
     let mut notice = notice(incident, NoticeKind::Opened, headline, now);
     notice.details = evidence(episode);
     notice

@@ -154,6 +154,19 @@ async fn under_rule(
         let cooldown = library.config.limits.storm.value.cooldown;
         new.held_until = Some(page::hold_in_trip(new.held_until, cooldown, now));
     }
+    let flaps = |incident: &Incident| respond::flaps(&library.config, incident, episode, now);
+    let limit = library.config.limits.flapping.value;
+    let (new, ack_within) = (&opening.incident, opening.ack_within);
+    if engine.store.open_incident(&new.rule, &new.group_key).await?.is_none()
+        && engine.store.flaps(new, limit, ack_within, flaps).await?
+    {
+        tracing::warn!(
+            rule = rule.name,
+            title = new.title,
+            "it flaps: the last incident is open again"
+        );
+        engine.wake.deliver.notify_one();
+    }
     let opened =
         |incident: &Incident| respond::opened(&library.config, rule, incident, episode, now);
     let (incident, is_new) = engine
@@ -299,14 +312,26 @@ async fn closed(engine: &Engine, episode: &Episode) -> Result<Option<Timestamp>>
     engine.wake.work.notify_one();
     let mut again = None;
     for incident in engine.store.incidents_of(episode).await? {
+        if let Some(until) = flaps_until(engine, &incident).await? {
+            again = earlier(again, Some(until));
+            continue;
+        }
         // what an earlier process resolved it may not have taken back
         let resolved =
             incident.status == IncidentStatus::Resolved || resolve(engine, &incident).await?;
         if resolved && !take_back(engine, &incident).await? {
-            again = Some(after(engine.clock.now(), Duration::from_secs(1)));
+            again = earlier(again, Some(after(engine.clock.now(), Duration::from_secs(1))));
         }
     }
     Ok(again)
+}
+
+/// Until when an incident that flapped must have been quiet; `None` when it has been, or did not flap.
+async fn flaps_until(engine: &Engine, incident: &Incident) -> Result<Option<Timestamp>> {
+    let Some(last) = engine.store.flapped(incident.id).await? else { return Ok(None) };
+    let (now, limit) = (engine.clock.now(), engine.library.load().config.limits.flapping.value);
+    let until = after(last.min(now), respond::quiet_after_flapping(limit));
+    Ok((until > now && incident.status != IncidentStatus::Resolved).then_some(until))
 }
 
 /// Resolves an incident unless something of it goes on; says whether it did.

@@ -303,6 +303,8 @@ pub struct Limits {
     pub max_skew: Set<Duration>,
     /// G3: a population that shrank by more than this part within a day is unknown. In percent.
     pub max_drop: Set<u8>,
+    /// G5: incidents of one rule and group in a span of time; what fires more often flaps, and is one incident.
+    pub flapping: Set<Rate>,
     /// G18: fixes of one target by one rule that are no longer a fix but a habit, and raise a ticket.
     pub chronic: Set<Rate>,
 }
@@ -339,6 +341,7 @@ impl Default for Limits {
             quiet: Set::default_of(minutes(30)),
             max_skew: Set::default_of(minutes(5)),
             max_drop: Set::default_of(30),
+            flapping: Set::default_of(Rate { count: 2, per: minutes(15) }),
             chronic: Set::default_of(Rate { count: 5, per: minutes(24 * 60) }),
             demote_after: Set::default_of(Rate { count: 3, per: minutes(24 * 60) }),
         }

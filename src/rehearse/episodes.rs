@@ -1,5 +1,6 @@
 //! Episodes and incidents: what an alert changes, and what follows from it.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -245,6 +246,7 @@ impl World<'_> {
         let (config, now) = (self.config, self.now);
         let mut opening = respond::opening(config, rule, episode, now);
         self.fold(rule, &mut opening.incident);
+        self.flaps(&opening.incident, opening.ack_within, episode);
         let incident =
             self.incident_for(opening.incident, episode, opening.ack_within, |incident| {
                 respond::opened(config, rule, incident, episode, now)
@@ -448,11 +450,16 @@ impl World<'_> {
         }
         let incident = Incident { id, ..new };
         self.counters.incidents += 1;
+        let key = (incident.rule.clone(), incident.group_key.clone());
+        let opened = self.opened.entry(key).or_insert_with(|| (VecDeque::new(), id));
+        opened.0.push_back(incident.opened_at);
+        opened.1 = id;
         self.open.entry(incident.rule.clone()).or_default().insert(incident.group_key.clone(), id);
         let trouble = Trouble {
             incident: incident.clone(),
             episodes: vec![episode.id],
             runs: Vec::new(),
+            flapping: false,
             told: std::collections::BTreeSet::new(),
             ack_within,
             due: None,
@@ -508,12 +515,63 @@ impl World<'_> {
         }
         let mut again = None;
         for id in incidents {
+            if let Some(until) = self.flaps_until(id) {
+                again = earlier(again, Some(until));
+                continue;
+            }
             let resolved = self.resolve(id);
             if resolved && !self.take_back(id) {
-                again = Some(after(now, TAKE_BACK_AGAIN));
+                again = earlier(again, Some(after(now, TAKE_BACK_AGAIN)));
             }
         }
         again
+    }
+
+    /// Opens the last incident of a rule and group again instead of another one, when it flaps.
+    fn flaps(&mut self, new: &Incident, ack_within: Option<Duration>, episode: &Episode) {
+        let limit = self.config.limits.flapping.value;
+        let open = self.open.get(&new.rule).and_then(|groups| groups.get(&new.group_key));
+        let key = (new.rule.clone(), new.group_key.clone());
+        let (None, Some((opened, last))) = (open, self.opened.get_mut(&key)) else { return };
+        let from = before(new.opened_at, limit.per);
+        while opened.front().is_some_and(|at| *at <= from) {
+            opened.pop_front();
+        }
+        if opened.len() < limit.count.max(1) as usize {
+            return;
+        }
+        let id = *last;
+        let Some(trouble) = self.incidents.get_mut(&id) else { return };
+        trouble.flapping = true;
+        let it = &mut trouble.incident;
+        it.status = if it.acked_by.is_empty() {
+            IncidentStatus::Open
+        } else {
+            IncidentStatus::Acknowledged
+        };
+        (it.escalated, it.resolved_at, it.held_until) = (false, None, new.held_until);
+        let incident = it.clone();
+        self.open.entry(key.0).or_default().insert(key.1, id);
+        let due = match new.held_until {
+            Some(until) => Some(until).filter(|until| *until > new.opened_at),
+            None => ack_within.map(|within| after(new.opened_at, within)),
+        };
+        self.incident_due(id, due);
+        self.happens(What::Opened(Arc::new(incident.clone())));
+        self.owe(respond::flaps(self.config, &incident, episode, self.now));
+    }
+
+    /// Until when an incident that flapped must have been quiet; `None` when it has been, or did not flap.
+    fn flaps_until(&self, id: IncidentId) -> Option<Timestamp> {
+        let trouble = self.incidents.get(&id).filter(|trouble| trouble.flapping)?;
+        if trouble.incident.status == IncidentStatus::Resolved {
+            return None;
+        }
+        let episodes = trouble.episodes.iter().filter_map(|it| self.episodes.get(it));
+        let last = episodes.filter_map(|held| held.episode.ended_at).max()?;
+        let limit = self.config.limits.flapping.value;
+        let until = after(last.min(self.now), respond::quiet_after_flapping(limit));
+        (until > self.now).then_some(until)
     }
 
     /// Resolves an incident unless something of it goes on; says whether it is resolved.

@@ -12,7 +12,9 @@ use crate::model::incident::Incident;
 use crate::model::incident::IncidentId;
 use crate::model::incident::IncidentStatus;
 use crate::model::incident::Owed;
+use crate::model::playbook::Rate;
 use crate::model::time::after;
+use crate::model::time::before;
 use crate::store::NEVER;
 use crate::store::Result;
 use crate::store::Store;
@@ -76,11 +78,7 @@ impl Store {
             None => (Incident { id: IncidentId(id), ..new.clone() }, true),
         };
         if opened {
-            let due = match new.held_until {
-                Some(until) if until > new.opened_at => micros(until),
-                Some(_) => NEVER,
-                None => ack_within.map_or(NEVER, |within| micros(after(new.opened_at, within))),
-            };
+            let due = due_of(new, ack_within);
             insert_incident(&mut tx, &found, ack_within, due).await?;
             owe(&mut tx, owed(&found), self.now()).await?;
         } else if let Some(until) = new.held_until.filter(|until| *until > new.opened_at) {
@@ -104,6 +102,63 @@ impl Store {
         .await?;
         commit(tx).await?;
         Ok((found, opened))
+    }
+
+    /// Opens the last incident of a rule and group again instead of another one, when as many as `limit` were opened within its
+    /// span: what flaps is one incident (G5). The notices that `owed` makes of it are owed with that; says whether it did.
+    pub async fn flaps(
+        &self,
+        new: &Incident,
+        limit: Rate,
+        ack_within: Option<Duration>,
+        owed: impl FnOnce(&Incident) -> Vec<Owed>,
+    ) -> Result<bool> {
+        let from = before(new.opened_at, limit.per);
+        let row = sqlx::query(
+            "SELECT COUNT(*) AS count FROM incidents WHERE rule = $1 AND group_key = $2 AND opened_at > $3",
+        )
+        .bind(new.rule.as_str())
+        .bind(plain(&new.group_key))
+        .bind(micros(from))
+        .fetch_one(&self.reader)
+        .await?;
+        let count: i64 = row.try_get("count")?;
+        if count < i64::from(limit.count.max(1)) {
+            return Ok(false);
+        }
+        let mut tx = self.begin().await?;
+        // only the last one, and only while it is over
+        let row = sqlx::query(
+            "UPDATE incidents SET flapping = 1, escalated = 0, resolved_at = 0, held_until = $1, due_at = $2,
+               attempt = attempt + 1, status = CASE WHEN acked_by = '' THEN 'open' ELSE 'acknowledged' END
+             WHERE status = 'resolved' AND id = (SELECT MAX(id) FROM incidents WHERE rule = $3 AND group_key = $4)
+             RETURNING *",
+        )
+        .bind(micros_or_none(new.held_until))
+        .bind(due_of(new, ack_within))
+        .bind(new.rule.as_str())
+        .bind(plain(&new.group_key))
+        .fetch_optional(&mut *tx)
+        .await?;
+        if let Some(row) = &row {
+            owe(&mut tx, owed(&incident(row)?), self.now()).await?;
+        }
+        commit(tx).await?;
+        Ok(row.is_some())
+    }
+
+    /// When the last episode of an incident that flaps ended; `None` when it does not flap, or one is open.
+    pub async fn flapped(&self, id: IncidentId) -> Result<Option<Timestamp>> {
+        let row = sqlx::query(
+            "SELECT MAX(e.ended_at) AS last FROM incidents n
+             JOIN incident_episodes i ON i.incident = n.id JOIN episodes e ON e.id = i.episode
+             WHERE n.id = $1 AND n.flapping = 1",
+        )
+        .bind(id.0)
+        .fetch_one(&self.reader)
+        .await?;
+        let last: Option<i64> = row.try_get("last")?;
+        Ok(last.filter(|it| *it > 0).and_then(|it| Timestamp::from_microsecond(it).ok()))
     }
 
     /// The open incident of a rule and group.
@@ -337,6 +392,15 @@ impl Store {
         .fetch_all(&self.reader)
         .await?;
         rows.iter().map(|row| Ok((text(row, "status")?, row.try_get("count")?))).collect()
+    }
+}
+
+/// When an incident that opens is due: its page that is held, or the time for an acknowledgement.
+fn due_of(new: &Incident, ack_within: Option<Duration>) -> i64 {
+    match new.held_until {
+        Some(until) if until > new.opened_at => micros(until),
+        Some(_) => NEVER,
+        None => ack_within.map_or(NEVER, |within| micros(after(new.opened_at, within))),
     }
 }
 

@@ -647,6 +647,21 @@ async fn a_person_stops_it_and_takes_it() {
 }
 
 #[tokio::test]
+async fn g05_what_flaps_is_one_incident_until_it_is_quiet() {
+    let script = [
+        (7, Say::Fire("api")),
+        (15, Say::Resolve("api")),
+        (37, Say::Fire("api")),
+        (45, Say::Resolve("api")),
+        (67, Say::Fire("api")),
+        (75, Say::Resolve("api")),
+        (97, Say::Fire("api")),
+        (105, Say::Resolve("api")),
+    ];
+    agree(&script, 600).await;
+}
+
+#[tokio::test]
 async fn a_pause_holds_and_its_end_lets_go() {
     let script = [(3, Say::Pause), (7, Say::Fire("api")), (150, Say::Resume), (230, Say::Sees(0))];
     agree(&script, 400).await;

@@ -46,6 +46,7 @@ pub(crate) fn limits(at: At<'_>, raw: RawLimits) -> Limits {
         (raw.ineffective, &mut limits.ineffective),
         (raw.failures, &mut limits.failures),
         (raw.chronic, &mut limits.chronic),
+        (raw.flapping, &mut limits.flapping),
     ] {
         if let Some(found) = field.and_then(Field::found)
             && let Some(value) = text::rate(at, &found)

@@ -406,6 +406,10 @@ pub(crate) struct RawLimits {
     /// A population that shrank by more than this part within a day is unknown (G3).
     #[schemars(extend("default" = "30%"))]
     pub(crate) max_drop: Opt<PercentText>,
+    /// So many incidents of one rule and group: what fires more often in that time flaps, and is one incident, which stays
+    /// open until it has been quiet (G5).
+    #[schemars(extend("default" = "2 per 15m"))]
+    pub(crate) flapping: Opt<RateText>,
     /// So many fixes of one target by one rule are a habit, and raise a ticket (G18).
     #[schemars(extend("default" = "5 per 1d"))]
     pub(crate) chronic: Opt<RateText>,

@@ -170,6 +170,40 @@ fn g01_a_group_that_is_too_sick_is_left_alone_and_others_are_served() {
     assert!(!came(&mut world).effects.is_empty());
 }
 
+/// Given an alert that fires for 15 s every 30 s, when it has done so three times, then it is one incident, which is over when it
+/// has been quiet for five minutes; and no more is done for it than the loop breaker allows.
+#[test]
+fn g05_a_flapping_alert_counts_as_one_incident() {
+    let library = library();
+    let mut world = World::new(&library, start());
+    for turn in 0..40 {
+        let began = at(30 * turn);
+        world.alert(began, &firing(of_host("HostDown", 1), began), "am", 0);
+        let ended = at(30 * turn + 15);
+        world.alert(
+            ended,
+            &Alert { starts_at: Some(began), ..over(of_host("HostDown", 1), ended) },
+            "am",
+            0,
+        );
+    }
+    let last = 30 * 39 + 15;
+    let mut opened = BTreeSet::new();
+    let mut resolved = Vec::new();
+    world.run_until(at(last + 3600));
+    for happening in world.happenings() {
+        match happening.what {
+            What::Opened(it) if it.rule == "hosts" => drop(opened.insert(it.id)),
+            What::Resolved(it) if it.rule == "hosts" => resolved.push((it.id, happening.at)),
+            _ => {}
+        }
+    }
+    assert_eq!(opened.len(), 2, "two, and from the third on the second again");
+    let over: Vec<_> = resolved.iter().filter(|(_, when)| *when > at(80)).collect();
+    assert_eq!(over.len(), 1, "{resolved:?}");
+    assert_eq!(over[0].1, at(last + 300), "quiet for five minutes");
+}
+
 /// A simulation to look at: `cargo nextest run --run-ignored only --no-capture storm_over_ten_thousand`.
 #[test]
 #[ignore = "a figure, not a test: it prints effects, pages and memory"]

@@ -1,6 +1,7 @@
 //! Incidents: one open for a rule and group, acknowledged once, escalated once, resolved when all is over.
 
 use futures_util::future::join_all;
+use quell::model::playbook::Rate;
 
 use super::*;
 
@@ -16,7 +17,38 @@ on_each_engine!(
     who_does_not_answer_in_time_is_told_of_once,
     an_answer_in_time_stops_the_reminder,
     incidents_are_listed_by_status_and_cursor,
+    g05_the_third_incident_of_a_group_within_the_span_is_the_last_one_again,
 );
+
+async fn g05_the_third_incident_of_a_group_within_the_span_is_the_last_one_again(db: Database) {
+    let store = db.store().await;
+    let limit = Rate { count: 2, per: Duration::from_mins(15) };
+    let flaps = |incident: &Incident| vec![owed(incident.id, "slack", "flaps")];
+    let new = |seconds: i64| Incident { opened_at: at(seconds), ..incident("r", "g") };
+    for turn in 0..2 {
+        let again = store.flaps(&new(turn * 60), limit, None, flaps).await.unwrap();
+        assert!(!again, "{turn}: one more may open");
+        let episode = fire(&store, "A").await;
+        let opened = store.incident_for(&new(turn * 60), episode, None, |_| Vec::new()).await;
+        let id = opened.unwrap().0.id;
+        resolve(&store, "A").await;
+        assert!(store.resolve_incident(id, Vec::new()).await.unwrap());
+        assert_eq!(store.flapped(id).await.unwrap(), None);
+        db.advance(60);
+    }
+    assert!(
+        !store.flaps(&Incident { rule: "q".into(), ..new(120) }, limit, None, flaps).await.unwrap()
+    );
+    assert!(store.flaps(&new(120), limit, None, flaps).await.unwrap());
+    assert!(!store.flaps(&new(121), limit, None, flaps).await.unwrap(), "it is open already");
+    let open = store.open_incident("r", "g").await.unwrap().unwrap();
+    assert_eq!((open.id, open.resolved_at), (IncidentId(2), None));
+    assert_eq!(told(&store, open.id).await, ["flaps"]);
+    assert!(store.flapped(open.id).await.unwrap().is_some());
+    // when the first of the two is old, another one may open
+    store.resolve_incident(open.id, Vec::new()).await.unwrap();
+    assert!(!store.flaps(&new(15 * 60), limit, None, flaps).await.unwrap());
+}
 
 async fn told(store: &Store, incident: IncidentId) -> Vec<String> {
     let all = store.notifications_of(incident).await.unwrap();
