@@ -52,10 +52,14 @@ pub async fn observe(
 ) -> Observation {
     let age = samples::Age { now, max: sources.max_age };
     match probe {
-        Probe::Promql { query, healthy } => {
-            promql::observe(query, healthy, sources.prometheus, age).await
+        Probe::Promql { query, healthy, min_sources } => {
+            let wanted = samples::Wanted { healthy, min_sources: min_sources.unwrap_or(1) };
+            promql::observe(query, wanted, sources.prometheus, age).await
         }
-        Probe::Scrape { url, select, healthy } => scrape::observe(url, select, healthy, age).await,
+        Probe::Scrape { url, select, healthy, min_sources } => {
+            let wanted = samples::Wanted { healthy, min_sources: min_sources.unwrap_or(1) };
+            scrape::observe(url, select, wanted, age).await
+        }
         Probe::Http(probe) => http::observe(probe).await,
         Probe::Tcp { address } => tcp::observe(address).await,
         Probe::Command(command) => command::observe(command).await,

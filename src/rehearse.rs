@@ -20,6 +20,7 @@ pub mod coverage;
 mod episodes;
 pub mod happening;
 mod harm;
+mod incidents;
 pub mod junit;
 mod pages;
 pub mod people;

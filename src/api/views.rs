@@ -224,7 +224,7 @@ impl CheckView {
 fn probe(probe: &Probe) -> String {
     let kind = probe.kind();
     match probe {
-        Probe::Promql { query, healthy } => format!("{kind} {query}, healthy: {healthy}"),
+        Probe::Promql { query, healthy, .. } => format!("{kind} {query}, healthy: {healthy}"),
         Probe::Scrape { select, healthy, .. } => format!("{kind} {select}, healthy: {healthy}"),
         Probe::Tcp { address } => format!("{kind} {address}"),
         Probe::Http(_) | Probe::Command(_) | Probe::Alert => kind.to_owned(),

@@ -494,11 +494,13 @@ pub fn render_measure(measure: &Measure, context: &Value) -> Result<Measure, Str
 /// A probe with every template rendered.
 pub fn render_probe(probe: &Probe, context: &Value) -> Result<Probe, String> {
     Ok(match probe {
-        Probe::Promql { query, healthy } => Probe::Promql {
+        Probe::Promql { query, healthy, min_sources } => Probe::Promql {
+            min_sources: *min_sources,
             query: render(query, context, Escape::Quoted)?,
             healthy: healthy.clone(),
         },
-        Probe::Scrape { url, select, healthy } => Probe::Scrape {
+        Probe::Scrape { url, select, healthy, min_sources } => Probe::Scrape {
+            min_sources: *min_sources,
             url: render(url, context, Escape::Url)?,
             select: render(select, context, Escape::Quoted)?,
             healthy: healthy.clone(),

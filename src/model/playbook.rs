@@ -492,6 +492,9 @@ pub enum Probe {
         query: Template,
         /// CEL over `value` and `labels`.
         healthy: String,
+        /// Fewer series than this are unknown (G3).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        min_sources: Option<u32>,
     },
     /// Samples from a metrics page.
     Scrape {
@@ -501,6 +504,9 @@ pub enum Probe {
         select: Template,
         /// CEL over `value` and `labels`.
         healthy: String,
+        /// Fewer series than this are unknown (G3).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        min_sources: Option<u32>,
     },
     /// An HTTP request.
     Http(HttpProbe),

@@ -10,6 +10,7 @@ use super::TIMEOUT;
 use super::samples;
 use super::samples::Age;
 use super::samples::Point;
+use super::samples::Wanted;
 use crate::model::config::Endpoint;
 use crate::model::labels::Labels;
 use crate::model::run::Observation;
@@ -27,12 +28,12 @@ const SHOWN: usize = 300;
 /// Asks Prometheus.
 pub(super) async fn observe(
     query: &str,
-    healthy: &str,
+    wanted: Wanted<'_>,
     prometheus: Option<&Endpoint>,
     age: Age,
 ) -> Observation {
     match ask(query, prometheus).await {
-        Ok(points) => samples::judge(&points, healthy, age),
+        Ok(points) => samples::judge(&points, wanted, age),
         Err(blind) => blind.into(),
     }
 }
@@ -184,7 +185,7 @@ mod tests {
 
     async fn check(status: u16, kind: &'static str, body: &str, health: Health, measured: &str) {
         answering(status, kind, body, async |url| {
-            let seen = observe("q", "value < 0.05", Some(&endpoint(&url)), age()).await;
+            let seen = observe("q", "value < 0.05".into(), Some(&endpoint(&url)), age()).await;
             assert_eq!(seen.health, health, "{body}: {}", seen.measured);
             assert!(seen.measured.contains(measured), "{body}: {}", seen.measured);
         })
@@ -202,7 +203,7 @@ mod tests {
         let body = r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#;
         beside(keeping(&asked, body), async |url| {
             let prometheus = endpoint(&format!("{url}/prefix"));
-            observe(r#"up{a="ü&b"} > 1"#, "value < 1", Some(&prometheus), age()).await;
+            observe(r#"up{a="ü&b"} > 1"#, "value < 1".into(), Some(&prometheus), age()).await;
         })
         .await;
         let (path, headers, body) = asked.lock().unwrap().take().unwrap();
@@ -334,7 +335,7 @@ mod tests {
     async fn g19_a_refused_credential_of_prometheus_is_told_from_other_errors() {
         for (status, denied) in [(401, true), (403, true), (404, false), (503, false)] {
             answering(status, "text/plain", "no", async |url| {
-                let seen = observe("q", "value < 1", Some(&endpoint(&url)), age()).await;
+                let seen = observe("q", "value < 1".into(), Some(&endpoint(&url)), age()).await;
                 assert_eq!((seen.health, seen.denied), (Health::Unknown, denied), "{status}");
             })
             .await;
@@ -343,11 +344,11 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_to_ask_is_unknown() {
-        let seen = observe("q", "value < 1", None, age()).await;
+        let seen = observe("q", "value < 1".into(), None, age()).await;
         assert_eq!(seen.health, Health::Unknown);
         assert!(seen.measured.contains("set `prometheus` in quell.yml"));
         let away = endpoint(&format!("http://{}", nobody().await));
-        let seen = observe("q", "value < 1", Some(&away), age()).await;
+        let seen = observe("q", "value < 1".into(), Some(&away), age()).await;
         assert_eq!(seen.health, Health::Unknown);
         assert_eq!(seen.measured, "no answer from Prometheus: connection refused");
     }

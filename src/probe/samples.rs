@@ -28,6 +28,21 @@ pub(super) struct Age {
     pub(super) max: Duration,
 }
 
+/// What samples must be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    /// The condition that holds for each.
+    pub(super) healthy: &'a str,
+    /// Fewer of them are unknown.
+    pub(super) min_sources: u32,
+}
+
+impl<'a> From<&'a str> for Wanted<'a> {
+    fn from(healthy: &'a str) -> Self {
+        Self { healthy, min_sources: 1 }
+    }
+}
+
 impl Age {
     /// Why a sample of this time is no evidence. One from the future is none either: a clock is wrong.
     fn objects(self, at: Timestamp) -> Option<String> {
@@ -46,13 +61,19 @@ impl Age {
 
 /// Healthy when the condition holds for each sample; unknown when there is none, or when one is stale, not
 /// finite, or of the wrong type.
-pub(super) fn judge(points: &[Point], healthy: &str, age: Age) -> Observation {
+pub(super) fn judge(points: &[Point], wanted: Wanted<'_>, age: Age) -> Observation {
+    let Wanted { healthy, min_sources } = wanted;
     let condition = match Condition::new(healthy, &["value", "labels"]) {
         Ok(condition) => condition,
         Err((reason, _)) => return super::unknown(format!("healthy: {reason}")),
     };
     if points.is_empty() {
         return super::unknown(format!("no sample (healthy: {healthy})"));
+    }
+    let least = usize::try_from(min_sources).unwrap_or(usize::MAX);
+    if points.len() < least {
+        let count = points.len();
+        return super::unknown(format!("{count} of at least {least} samples (healthy: {healthy})"));
     }
     let mut failing = Vec::new();
     for point in points {
@@ -151,7 +172,7 @@ mod tests {
 
     fn check(points: &[Point], healthy: &str, health: Health, measured: &str) {
         let age = Age { now: Timestamp::from_second(NOW).unwrap(), max: Duration::from_mins(15) };
-        let seen = judge(points, healthy, age);
+        let seen = judge(points, healthy.into(), age);
         assert_eq!((seen.health, seen.measured.as_str()), (health, measured));
     }
 
@@ -241,9 +262,22 @@ mod tests {
         let age = Age { now: Timestamp::UNIX_EPOCH, max: Duration::from_mins(15) };
         for healthy in ["value <", "value < \"5\"", "labels.zone == \"a\"", "valu < 5", "value", ""]
         {
-            let seen = judge(&[point(1.0)], healthy, age);
+            let seen = judge(&[point(1.0)], healthy.into(), age);
             assert_eq!(seen.health, Health::Unknown, "{healthy}: {}", seen.measured);
         }
+    }
+
+    #[test]
+    fn g03_fewer_samples_than_min_sources_are_unknown() {
+        let seen = |count: usize| {
+            let points: Vec<Point> = (0..count).map(|_| point(1.0)).collect();
+            let age = Age { now: Timestamp::UNIX_EPOCH, max: Duration::from_mins(1) };
+            judge(&points, Wanted { healthy: "value < 5", min_sources: 3 }, age)
+        };
+        assert_eq!(seen(3).health, Health::Healthy);
+        let few = seen(2);
+        assert_eq!(few.health, Health::Unknown);
+        assert_eq!(few.measured, "2 of at least 3 samples (healthy: value < 5)");
     }
 
     #[test]

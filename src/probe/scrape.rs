@@ -7,6 +7,7 @@ use super::exposition::Format;
 use super::samples;
 use super::samples::Age;
 use super::samples::Point;
+use super::samples::Wanted;
 use crate::model::matcher;
 use crate::model::matcher::Grammar;
 use crate::model::matcher::Matcher;
@@ -16,12 +17,13 @@ use crate::net::Answer;
 use crate::net::Call;
 
 /// Reads a page and judges the samples that `select` chooses.
-pub(super) async fn observe(url: &str, select: &str, healthy: &str, age: Age) -> Observation {
+pub(super) async fn observe(url: &str, select: &str, wanted: Wanted<'_>, age: Age) -> Observation {
     match read(url, select).await {
-        Ok(points) if points.is_empty() => {
-            super::unknown(format!("no sample of `{select}` on the page (healthy: {healthy})"))
-        }
-        Ok(points) => samples::judge(&points, healthy, age),
+        Ok(points) if points.is_empty() => super::unknown(format!(
+            "no sample of `{select}` on the page (healthy: {})",
+            wanted.healthy
+        )),
+        Ok(points) => samples::judge(&points, wanted, age),
         Err(blind) => blind.into(),
     }
 }
@@ -117,7 +119,8 @@ mod tests {
 
     async fn check(kind: &'static str, page: &str, select: &str, health: Health, measured: &str) {
         answering(200, kind, page, async |url| {
-            let seen = observe(&format!("{url}/metrics"), select, "value < 0.05", age()).await;
+            let seen =
+                observe(&format!("{url}/metrics"), select, "value < 0.05".into(), age()).await;
             assert_eq!(seen.health, health, "{select}: {}", seen.measured);
             assert!(seen.measured.contains(measured), "{select}: {}", seen.measured);
         })
@@ -173,7 +176,7 @@ mod tests {
     async fn g19_a_refused_credential_of_a_page_is_unknown_and_said() {
         for (status, denied) in [(401, true), (403, true), (404, false)] {
             let seen = answering(status, TEXT, PAGE, async |url| {
-                observe(&url, "errors", "value < 1", age()).await
+                observe(&url, "errors", "value < 1".into(), age()).await
             })
             .await;
             assert_eq!((seen.health, seen.denied), (Health::Unknown, denied), "{status}");
@@ -184,7 +187,7 @@ mod tests {
     async fn asks_for_the_text_format() {
         let asked = Asked::default();
         let seen = beside(keeping(&asked, "up 1\n"), async |url| {
-            observe(&format!("{url}/metrics?a=1"), "up", "value == 1", age()).await
+            observe(&format!("{url}/metrics?a=1"), "up", "value == 1".into(), age()).await
         })
         .await;
         assert_eq!(seen.health, Health::Healthy);
@@ -196,14 +199,15 @@ mod tests {
     #[tokio::test]
     async fn a_page_that_cannot_be_had_is_unknown() {
         let seen = answering(503, TEXT, PAGE, async |url| {
-            observe(&url, "errors", "value < 1", age()).await
+            observe(&url, "errors", "value < 1".into(), age()).await
         })
         .await;
         assert_eq!(seen.health, Health::Unknown);
         assert!(seen.measured.contains(" answered 503 "), "{}", seen.measured);
         let away = nobody().await;
         let seen =
-            observe(&format!("http://u:s3cret@{away}/x"), "errors", "value < 1", age()).await;
+            observe(&format!("http://u:s3cret@{away}/x"), "errors", "value < 1".into(), age())
+                .await;
         assert_eq!(seen.health, Health::Unknown);
         assert_eq!(seen.measured, format!("no page from http://{away}: connection refused"));
     }

@@ -135,6 +135,7 @@ async fn rules_playbooks_and_checks_in_force_are_shown_in_words() {
         url: "http://user:secret@occ/metrics".into(),
         select: "errors".into(),
         healthy: "value < 1".into(),
+        min_sources: None,
     };
     let checks = vec![Arc::new(Check {
         name: "occ-health".into(),
@@ -183,7 +184,11 @@ pub(in crate::api) fn rule() -> Rule {
             place: Place::default(),
         }],
         verify: Some(Verification {
-            probe: Probe::Promql { query: "up".into(), healthy: "value == 1".into() },
+            probe: Probe::Promql {
+                query: "up".into(),
+                healthy: "value == 1".into(),
+                min_sources: None,
+            },
             within: Duration::from_mins(5),
             hold: Duration::from_mins(1),
             unharmed: Vec::new(),

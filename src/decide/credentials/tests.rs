@@ -121,11 +121,16 @@ fn g19_a_playbook_uses_the_credentials_of_its_steps_undos_and_parameters() {
         json!({ "token": "deploy-token", "where": "secret-looking" }),
         &["secrets.deploy-token"],
     );
-    let query = Probe::Promql { query: "up".into(), healthy: "value == 1".into() };
+    let query =
+        Probe::Promql { query: "up".into(), healthy: "value == 1".into(), min_sources: None };
     let look = step(What::Probe { probe: query, within: Duration::from_secs(1) }, None);
     check(vec![look], json!({}), &["prometheus"]);
-    let page =
-        Probe::Scrape { url: "http://x".into(), select: "up".into(), healthy: "true".into() };
+    let page = Probe::Scrape {
+        url: "http://x".into(),
+        select: "up".into(),
+        healthy: "true".into(),
+        min_sources: None,
+    };
     let look = step(What::Probe { probe: page, within: Duration::from_secs(1) }, None);
     check(vec![look], json!({}), &["playbooks.deploy"]);
     let later = playbook(Vec::new(), vec![act(redis("cache"))]);
@@ -173,7 +178,8 @@ fn g19_a_refusal_names_what_the_call_carried() {
 #[test]
 fn g19_a_refused_probe_names_prometheus_or_its_playbook() {
     let denied = || Outcome::Denied { credentials: Vec::new(), reason: "401".into() };
-    let query = Probe::Promql { query: "up".into(), healthy: "value == 1".into() };
+    let query =
+        Probe::Promql { query: "up".into(), healthy: "value == 1".into(), min_sources: None };
     assert_eq!(of_probe("deploy", &query, denied()).denied(), ["prometheus"]);
     let page = Probe::Http(HttpProbe {
         url: "http://shop".into(),

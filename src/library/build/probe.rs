@@ -34,7 +34,7 @@ pub(crate) fn probe(
     raw: RawProbe,
     names: Names<'_>,
 ) -> Option<Probe> {
-    let RawProbe { promql, scrape, http, tcp, command, alert, healthy } = raw;
+    let RawProbe { promql, scrape, http, tcp, command, alert, healthy, min_sources } = raw;
     let named: Vec<&str> = [
         ("promql", promql.is_some()),
         ("scrape", scrape.is_some()),
@@ -73,12 +73,19 @@ pub(crate) fn probe(
         }
         _ => {}
     }
+    let min_sources = min_sources.and_then(Field::found);
+    if let Some(min) = min_sources.as_ref().filter(|_| !samples) {
+        let message = format!("`min_sources` does not go together with `{kind}`");
+        let label = "only promql and scrape give samples to count";
+        at.report(min.span, Diagnostic::error(codes::SHAPE, message).label(label));
+    }
+    let min_sources = min_sources.map(|it| text::positive(at, &it)).filter(|least| *least > 1);
     let healthy = healthy
         .map(|healthy| text::condition(at, healthy, Names::of(&["value", "labels"])))
         .unwrap_or_default();
     if let Some(query) = promql.and_then(Field::found) {
         let query = text::template(at, query, names);
-        return Some(Probe::Promql { query, healthy });
+        return Some(Probe::Promql { query, healthy, min_sources });
     }
     if let Some(scrape) = scrape.and_then(Field::found) {
         let url = scrape.value.url.need(at, scrape.span, "`scrape`", "url");
@@ -87,6 +94,7 @@ pub(crate) fn probe(
             url: url.map(|url| http_url(at, url, names)).unwrap_or_default(),
             select: select.map(|it| text::template(at, it, names)).unwrap_or_default(),
             healthy,
+            min_sources,
         });
     }
     if let Some(http) = http.and_then(Field::found) {

@@ -18,7 +18,7 @@ use crate::library::schema::shape::with_one_of;
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename = "a probe")]
 #[schemars(extend("allOf" = [exactly_one(&["promql", "scrape", "http", "tcp", "command", "alert"])]))]
-#[schemars(extend("dependencies" = { "promql": ["healthy"], "scrape": ["healthy"], "healthy": with_one_of(&["promql", "scrape"]) }))]
+#[schemars(extend("dependencies" = { "promql": ["healthy"], "scrape": ["healthy"], "healthy": with_one_of(&["promql", "scrape"]), "min_sources": with_one_of(&["promql", "scrape"]) }))]
 pub(crate) struct RawProbe {
     /// An instant query to Prometheus. `healthy` must hold for each sample; no sample is unknown.
     #[schemars(extend("examples" = ["up{job=\"{{ labels.job }}\"}"]))]
@@ -36,13 +36,16 @@ pub(crate) struct RawProbe {
     /// Condition (CEL) over `value` and `labels` of a sample. Goes with promql and scrape.
     #[schemars(extend("examples" = ["value < 0.05", "value == 1.0"]))]
     pub(crate) healthy: Opt<ConditionText>,
+    /// Fewer samples than this are unknown, and unknown never acts (G3). Goes with promql and scrape.
+    #[schemars(range(min = 1), extend("default" = 1))]
+    pub(crate) min_sources: Opt<u32>,
 }
 
 /// What "it helped" means: a probe that must become healthy `within` a time, and stay healthy for `hold`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename = "`verify`")]
 #[schemars(extend("allOf" = [exactly_one(&["promql", "scrape", "http", "tcp", "command", "alert"])]))]
-#[schemars(extend("dependencies" = { "promql": ["healthy"], "scrape": ["healthy"], "healthy": with_one_of(&["promql", "scrape"]) }))]
+#[schemars(extend("dependencies" = { "promql": ["healthy"], "scrape": ["healthy"], "healthy": with_one_of(&["promql", "scrape"]), "min_sources": with_one_of(&["promql", "scrape"]) }))]
 pub(crate) struct RawVerify {
     /// An instant query to Prometheus. `healthy` must hold for each sample; no sample is unknown.
     #[schemars(extend("examples" = ["up{job=\"{{ labels.job }}\"}"]))]
@@ -60,6 +63,9 @@ pub(crate) struct RawVerify {
     /// Condition (CEL) over `value` and `labels` of a sample. Goes with promql and scrape.
     #[schemars(extend("examples" = ["value < 0.05", "value == 1.0"]))]
     healthy: Opt<ConditionText>,
+    /// Fewer samples than this are unknown, and unknown never acts (G3). Goes with promql and scrape.
+    #[schemars(range(min = 1), extend("default" = 1))]
+    min_sources: Opt<u32>,
     /// Time to become healthy.
     #[schemars(extend("default" = "5m"))]
     pub(crate) within: Opt<DurationText>,
@@ -101,6 +107,7 @@ impl RawVerify {
             command: self.command.take(),
             alert: self.alert.take(),
             healthy: self.healthy.take(),
+            min_sources: self.min_sources.take(),
         }
     }
 }
