@@ -155,6 +155,8 @@ struct Trouble {
     runs: Vec<RunId>,
     /// It flapped: it stays open until it has been quiet.
     flapping: bool,
+    /// It has resolved, and all that was temporary is taken back.
+    over: bool,
     /// Channels that were told of it.
     told: BTreeSet<String>,
     /// Time for an acknowledgement.
@@ -460,6 +462,11 @@ impl<'a> World<'a> {
     fn forget(&mut self) {
         let from = before(self.now, self.look_back);
         let long_ago = before(self.now, REOPENS_WITHIN);
+        // one that ended a while ago cannot flap any more
+        let flapped = before(self.now, self.config.limits.flapping.value.per);
+        self.incidents.retain(|_, trouble| {
+            !trouble.over || trouble.incident.resolved_at.is_none_or(|at| at > flapped)
+        });
         let (incidents, latest) = (&self.incidents, &mut self.latest);
         self.episodes.retain(|id, held| {
             let episode = &held.episode;
@@ -472,7 +479,6 @@ impl<'a> World<'a> {
             }
             !over
         });
-        let flapped = before(self.now, self.config.limits.flapping.value.per);
         self.opened.retain(|_, (opened, _)| opened.back().is_some_and(|at| *at > flapped));
         self.runs.retain(|_, work| {
             !work.past.state.is_final()

@@ -1,6 +1,5 @@
 //! Incidents: opened, joined, given to people, resolved, and opened again when they flap.
 
-use super::Memory;
 use super::Trouble;
 use super::World;
 use super::happening::What;
@@ -76,6 +75,7 @@ impl World<'_> {
             episodes: vec![episode.id],
             runs: Vec::new(),
             flapping: false,
+            over: false,
             told: std::collections::BTreeSet::new(),
             ack_within,
             due: None,
@@ -124,7 +124,7 @@ impl World<'_> {
         }
         let id = *last;
         let Some(trouble) = self.incidents.get_mut(&id) else { return };
-        trouble.flapping = true;
+        (trouble.flapping, trouble.over) = (true, false);
         let it = &mut trouble.incident;
         it.status = if it.acked_by.is_empty() {
             IncidentStatus::Open
@@ -225,8 +225,11 @@ impl World<'_> {
                 .iter()
                 .all(|run| self.runs.get(run).is_none_or(|work| work.past.state.is_final()))
         });
-        if all && over && self.memory == Memory::Stream {
-            self.incidents.remove(&id);
+        if all
+            && over
+            && let Some(trouble) = self.incidents.get_mut(&id)
+        {
+            trouble.over = true;
         }
         all
     }
