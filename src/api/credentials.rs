@@ -42,8 +42,7 @@ pub(super) async fn clear(
 ) -> Answer {
     let Clear { credential } = body::act(request).await?;
     if !api.store.clear_denial(&credential, &operator.name).await? {
-        let denials = api.store.denials().await?;
-        let names = names(&denials);
+        let names = names(&api.store.denied().await?);
         return Err(Problem::new(
             problem::CONFLICT,
             format!("`{credential}` does not count as refused; refused now: {names}"),
@@ -55,8 +54,7 @@ pub(super) async fn clear(
     listed(&api).await
 }
 
-fn names(denials: &[Denial]) -> String {
-    let names = denials.iter().filter(|it| it.cleared_at.is_none()).map(|it| &*it.credential);
-    let names: Vec<&str> = names.collect();
+fn names(denied: &[Denial]) -> String {
+    let names: Vec<&str> = denied.iter().map(|it| &*it.credential).collect();
     if names.is_empty() { "none is".to_owned() } else { names.join(", ") }
 }

@@ -69,9 +69,8 @@ async fn clear(at: &Place, options: &Clear) -> Result<(), Error> {
         output::line(&format!("{name}: cleared by {by}; what waited is judged again"));
         return Ok(());
     }
-    let denials = store.denials().await.map_err(store_error)?;
-    let refused: Vec<&str> =
-        denials.iter().filter(|it| it.cleared_at.is_none()).map(|it| &*it.credential).collect();
+    let denied = store.denied().await.map_err(store_error)?;
+    let refused: Vec<&str> = denied.iter().map(|it| &*it.credential).collect();
     let refused = if refused.is_empty() { "none is".to_owned() } else { refused.join(", ") };
     Err(Error::problems("Q0408", format!("`{name}` does not count as refused"))
         .hint(format!("refused now: {refused}")))

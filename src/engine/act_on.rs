@@ -280,8 +280,8 @@ pub async fn undo(engine: &Engine, claim: &mut Claim, state: &mut State, spot: S
         engine.store.renew_run(claim, LEASE_MARGIN).await?;
         return Ok(());
     }
-    let denied = engine.store.denials().await?;
-    let denied = denied.iter().filter(|it| it.cleared_at.is_none()).map(|it| &*it.credential);
+    let denied = engine.store.denied().await?;
+    let denied = denied.iter().map(|it| &*it.credential);
     let name = &claim.plan.playbook.name;
     if let Some(outcome) = credentials::withheld(name, intent.action.as_ref(), denied) {
         let event = Event::UndoEnded { step, item, outcome };

@@ -28,10 +28,7 @@ pub fn refusals(engine: &Engine, event: &Event) -> Vec<Refusal> {
 pub async fn clear_changed(engine: &Engine) -> Result<()> {
     let library = engine.library.load_full();
     let mut cleared = false;
-    for denial in engine.store.denials().await? {
-        if denial.cleared_at.is_some() {
-            continue;
-        }
+    for denial in engine.store.denied().await? {
         let credential = denial.credential.as_str();
         let now = credentials::mark(&library.config, credential, &engine.link_key);
         if now.is_some_and(|now| credentials::changed(&denial.mark, &now))

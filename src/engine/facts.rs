@@ -119,9 +119,10 @@ pub async fn circumstances(
 
 /// Credentials that were refused and not cleared.
 async fn denied(engine: &Engine) -> Result<Vec<Denied>> {
-    let denials = engine.store.denials().await?.into_iter();
-    let count = denials.filter(|it| it.cleared_at.is_none());
-    Ok(count.map(|it| Denied { credential: it.credential, at: it.at, reason: it.reason }).collect())
+    let denied = engine.store.denied().await?.into_iter();
+    Ok(denied
+        .map(|it| Denied { credential: it.credential, at: it.at, reason: it.reason })
+        .collect())
 }
 
 /// What the playbook wants to be shown.

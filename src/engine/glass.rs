@@ -15,6 +15,7 @@ pub async fn run(engine: Engine) {
         if let Err(error) = end(&engine).await {
             engine.trouble("glass", &error).await;
         }
+        engine.turned("glass");
         engine.pause(LOOK_EVERY).await;
     }
 }

@@ -13,8 +13,8 @@ use crate::decide::tell;
 use crate::decide::trust;
 use crate::decide::trust::Policy;
 use crate::engine::Engine;
+use crate::engine::watch;
 use crate::model::alert::Alert;
-use crate::model::alert::Delivery;
 use crate::model::config::Config;
 use crate::model::decision::Facts;
 use crate::model::incident::Episode;
@@ -39,6 +39,7 @@ pub async fn run(engine: Engine) {
         if let Err(error) = tell_of_all(&engine).await {
             engine.trouble("trust", &error).await;
         }
+        engine.turned("trust");
         engine.pause(LOOK_EVERY).await;
     }
 }
@@ -113,14 +114,7 @@ async fn tell_of_all(engine: &Engine) -> Result<()> {
     let now = engine.clock.now();
     let over = open.into_values();
     alerts.extend(over.map(|it| own::mended(it.labels, it.annotations, now)));
-    if alerts.is_empty() {
-        return Ok(());
-    }
-    let source = own::TRUST.to_owned();
-    let delivery = Delivery { source, receiver: String::new(), truncated: 0, alerts };
-    if let Err(error) = engine.intake.accept(delivery).await {
-        // what is not told now is told at the next look
-        tracing::error!(%error, "the alert about a rule that is trusted less was not stored");
-    }
+    // what is not told now is told at the next look
+    watch::raise(engine, own::TRUST, alerts).await;
     Ok(())
 }

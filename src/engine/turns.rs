@@ -33,6 +33,12 @@ impl Turns {
         times.filter(|(_, time)| *time >= STALLED).max_by_key(|(_, time)| *time)
     }
 
+    /// When each loop turned last, or else was begun.
+    #[cfg(test)]
+    fn all(&self) -> BTreeMap<&'static str, Instant> {
+        self.lock().clone()
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, Instant>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -41,6 +47,38 @@ impl Turns {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::App;
+    use crate::clock::Clock;
+    use crate::library::Library;
+    use crate::model::config::Config;
+    use crate::model::config::Secret;
+
+    /// Each loop turns within seconds, even when it has nothing to do.
+    const TURNS_WITHIN: Duration = Duration::from_secs(20);
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn g18_every_loop_of_a_server_turns() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            storage: Secret::new(format!("sqlite:{}", folder.path().join("quell.db").display())),
+            ..Config::default()
+        };
+        let library = Library { config, ..Library::default() };
+        let app = App::start(library, Clock::System).await.unwrap();
+        let begun = app.engine.turns.all();
+        let deadline = Instant::now() + TURNS_WITHIN;
+        loop {
+            let now = app.engine.turns.all();
+            let still: Vec<_> = begun.keys().filter(|name| now[*name] == begun[*name]).collect();
+            if still.is_empty() {
+                break;
+            }
+            assert!(Instant::now() < deadline, "never turned: {still:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        app.stop().await;
+    }
 
     #[test]
     fn g18_a_loop_that_does_not_turn_is_found_and_one_begun_again_has_not_turned() {

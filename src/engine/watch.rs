@@ -162,11 +162,10 @@ impl Watch {
 
 /// Alerts about credentials that were refused.
 async fn denied(engine: &Engine) -> Result<Vec<Alert>> {
-    let denials = engine.store.denials().await?;
-    let count = denials.iter().filter(|it| it.cleared_at.is_none()).count();
-    engine.metrics.credentials_denied.set(i64::try_from(count).unwrap_or(i64::MAX));
-    let counts = denials.iter().filter(|it| it.cleared_at.is_none());
-    Ok(counts
+    let denied = engine.store.denied().await?;
+    engine.metrics.credentials_denied.set(i64::try_from(denied.len()).unwrap_or(i64::MAX));
+    Ok(denied
+        .iter()
         .map(|it| {
             let run = it.run.to_string();
             own::credential_denied(&it.credential, &it.reason, &run, &it.playbook, it.at)

@@ -403,7 +403,8 @@ impl World<'_> {
         }
     }
 
-    fn wake_open(&mut self) {
+    /// Open episodes are judged again, spread as those of a server are.
+    pub(super) fn wake_open(&mut self) {
         let mut open: Vec<EpisodeId> =
             self.episodes.iter().filter(|(_, held)| held.episode.open).map(|(id, _)| *id).collect();
         open.sort_unstable();

@@ -124,7 +124,7 @@ impl World<'_> {
             }
             (Some(_), None) => {
                 self.end_own(own::surroundings::STORM, "");
-                self.wake_all_episodes();
+                self.wake_open();
             }
             _ => {}
         }
@@ -210,7 +210,7 @@ impl World<'_> {
             }
             (Some(_), None) => {
                 self.end_own(own::surroundings::TOO_SICK, &rule.name);
-                self.wake_all_episodes();
+                self.wake_open();
             }
             _ => {}
         }
@@ -238,16 +238,6 @@ impl World<'_> {
             .collect();
         for alert in over {
             self.take_alert(&alert, own::WATCH, 0);
-        }
-    }
-
-    /// Open episodes are judged again.
-    pub(super) fn wake_all_episodes(&mut self) {
-        let mut open: Vec<EpisodeId> =
-            self.episodes.iter().filter(|(_, it)| it.episode.open).map(|(id, _)| *id).collect();
-        open.sort_unstable();
-        for id in open {
-            self.wake_episode(id, self.now);
         }
     }
 

@@ -83,6 +83,14 @@ impl Store {
         rows.iter().map(denial).collect()
     }
 
+    /// The credentials that count as refused, by name.
+    pub async fn denied(&self) -> Result<Vec<Denial>> {
+        let rows = sqlx::query("SELECT * FROM denied WHERE cleared_at = 0 ORDER BY credential")
+            .fetch_all(&self.reader)
+            .await?;
+        rows.iter().map(denial).collect()
+    }
+
     /// A credential works again, says `by`; says whether it counted as refused.
     pub async fn clear_denial(&self, credential: &str, by: &str) -> Result<bool> {
         let done = sqlx::query(

@@ -81,22 +81,10 @@ fn slicing(plan: &Plan, state: &State) -> Option<(Spot, crate::decide::machine::
 /// What gives a run up that a guard has held before a step for too long.
 fn gives_up(state: &State, guard: &str, reason: &str, now: Timestamp) -> Option<Stop> {
     // a delay of its own, such as the time between two waves, is no hold
-    let from = match state.phase {
-        Phase::Ready { at, .. } => at.max(state.last_at),
-        Phase::Empty
-        | Phase::AwaitingApproval
-        | Phase::Observing
-        | Phase::InFlight { .. }
-        | Phase::Waiting { .. }
-        | Phase::Looking { .. }
-        | Phase::Asking { .. }
-        | Phase::ReadingBack { .. }
-        | Phase::InDoubt { .. }
-        | Phase::ToVerify
-        | Phase::Verifying { .. }
-        | Phase::Undoing { .. }
-        | Phase::UndoInFlight { .. }
-        | Phase::Final(_) => state.last_at,
+    let from = if let Phase::Ready { at, .. } = state.phase {
+        at.max(state.last_at)
+    } else {
+        state.last_at
     };
     let long = since(now, from) >= GIVE_UP_AFTER;
     long.then(|| Stop::Refused { guard: guard.to_owned(), reason: reason.to_owned() })
