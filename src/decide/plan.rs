@@ -1,5 +1,8 @@
 //! From an alert and a rule to a plan: names, groups, parameters; and from a plan to what a step will do.
 
+mod proof;
+mod rendering;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -20,21 +23,11 @@ use crate::decide::render::Escape;
 use crate::decide::render::render;
 use crate::decide::target;
 use crate::model::config::Config;
-use crate::model::decision::ProofOf;
 use crate::model::incident::Episode;
 use crate::model::incident::IncidentId;
-use crate::model::playbook::Action;
-use crate::model::playbook::Command;
-use crate::model::playbook::HttpCall;
-use crate::model::playbook::HttpProbe;
-use crate::model::playbook::Measure;
 use crate::model::playbook::Mode;
-use crate::model::playbook::Piece;
 use crate::model::playbook::Playbook;
 use crate::model::playbook::Probe;
-use crate::model::playbook::RedisDelete;
-use crate::model::playbook::RedisFlush;
-use crate::model::playbook::Sealed;
 use crate::model::playbook::Unharmed;
 use crate::model::playbook::Verification;
 use crate::model::rule::Remedy;
@@ -42,6 +35,17 @@ use crate::model::rule::Rule;
 use crate::model::rule::Set;
 use crate::model::rule::is_schedule;
 use crate::model::run::Plan;
+
+use proof::proof_context;
+
+pub use proof::Look;
+pub use proof::Wanted;
+pub use proof::wanted;
+pub use proof::wanted_before_step;
+pub use rendering::member;
+pub use rendering::render_action;
+pub use rendering::render_measure;
+pub use rendering::render_probe;
 
 /// Variables that rules see: `labels` and `annotations`.
 pub fn alert_context(episode: &Episode) -> Value {
@@ -166,94 +170,6 @@ fn group_of(rule: &Rule, episode: &Episode) -> Result<String, String> {
 fn dependency(config: &Config, target: &str) -> Option<(String, String)> {
     let found = config.dependencies.iter().find(|it| target::fits(&it.value, target))?;
     Some((target.to_owned(), format!("dependencies ({})", found.place)))
-}
-
-/// Variables that `cache:` and `rollback:` of a playbook see: its parameters, `labels` and `annotations`.
-fn proof_context(
-    playbook: &Playbook,
-    with: &BTreeMap<String, Value>,
-    episode: &Episode,
-) -> Result<Value, String> {
-    let mut context = alert_context(episode);
-    let parameters = parameters::resolve(playbook, with, &context).map_err(|it| it.join("; "))?;
-    if let Some(map) = context.as_object_mut() {
-        map.extend(parameters);
-    }
-    Ok(context)
-}
-
-/// What is to be shown before acting; what cannot be rendered is seen as unknown.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
-    /// For which guard.
-    pub of: ProofOf,
-    /// What it shows.
-    pub name: String,
-    /// What to look at, or why that cannot be said.
-    pub look: Result<Look, String>,
-}
-
-/// What is looked at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Look {
-    /// Whether this is healthy.
-    Probe(Probe),
-    /// Whether this can be measured.
-    Measure(Measure),
-}
-
-/// What is to be shown before the remedy is decided: what its playbook wants, and that what must not get worse can be
-/// measured.
-pub fn wanted(
-    rule: &Rule,
-    playbook: &Playbook,
-    with: &BTreeMap<String, Value>,
-    episode: &Episode,
-) -> Vec<Wanted> {
-    let asks = playbook.cache.is_some() || playbook.rollback.is_some();
-    let context = if asks { proof_context(playbook, with, episode) } else { Ok(Value::Null) };
-    let shown = proofs(playbook, true).into_iter().map(|(of, name, probe)| {
-        let context = context.as_ref().map_err(Clone::clone);
-        let look = context.and_then(|context| render_probe(probe, context)).map(Look::Probe);
-        Wanted { of, name: name.to_owned(), look }
-    });
-    let unharmed = rule.verify.as_ref().map_or(&[][..], |verify| &verify.unharmed);
-    let alert = alert_context(episode);
-    let measured = unharmed.iter().map(|it| Wanted {
-        of: ProofOf::Baseline,
-        name: it.name.clone(),
-        look: render_measure(&it.measure, &alert).map(Look::Measure),
-    });
-    shown.chain(measured).collect()
-}
-
-/// What the playbook of a run wants to be shown before a step: of the version only before anything was done.
-pub fn wanted_before_step(plan: &Plan, acted: bool) -> Vec<Wanted> {
-    let mut context = json!({ "labels": plan.labels, "annotations": plan.annotations });
-    if let Some(map) = context.as_object_mut() {
-        map.extend(plan.parameters.clone());
-    }
-    let wanted = |(of, name, probe): (ProofOf, &'static str, &Probe)| Wanted {
-        of,
-        name: name.to_owned(),
-        look: render_probe(probe, &context).map(Look::Probe),
-    };
-    proofs(&plan.playbook, !acted).into_iter().map(wanted).collect()
-}
-
-fn proofs(playbook: &Playbook, rollback: bool) -> Vec<(ProofOf, &'static str, &Probe)> {
-    let mut proofs = Vec::new();
-    if let Some(cache) = &playbook.cache {
-        proofs.push((ProofOf::Cache, "load", &cache.load));
-        proofs.extend(cache.hit_ratio.as_ref().map(|it| (ProofOf::Cache, "hit ratio", it)));
-    }
-    if let Some(proof) = playbook.rollback.as_ref().filter(|_| rollback) {
-        proofs.push((ProofOf::Rollback, "was healthy", &proof.was_healthy));
-        proofs.push((ProofOf::Rollback, "in the registry", &proof.in_registry));
-        let schema = proof.schema_unchanged.as_ref();
-        proofs.extend(schema.map(|it| (ProofOf::Rollback, "schema unchanged", it)));
-    }
-    proofs
 }
 
 /// The plan of one remedy. Errors are sentences that name the parameter or template.
@@ -444,168 +360,4 @@ pub fn key(run: &str, spot: Spot) -> String {
         None => format!("{run}/{}", spot.step + 1),
         Some(item) => format!("{run}/{}.{}", spot.step + 1, item + 1),
     }
-}
-
-/// An action with every template rendered.
-pub fn render_action(action: &Action, context: &Value) -> Result<Action, String> {
-    let plain = |text: &String| render(text, context, Escape::None);
-    Ok(match action {
-        Action::Command(command) => Action::Command(render_command(command, context)?),
-        Action::Http(call) => Action::Http(HttpCall {
-            server: call.server.as_ref().map(plain).transpose()?,
-            url: render(&call.url, context, Escape::Url)?,
-            headers: texts(&call.headers, &call.sealed, context)?,
-            body: match (&call.body, &call.sealed.body) {
-                (Some(_), Some(pieces)) => Some(shown(&render_pieces(pieces, context)?)),
-                (body, _) => body.as_ref().map(plain).transpose()?,
-            },
-            json: match &call.json {
-                Some(json) => Some(render_json(json, "", &call.sealed, context)?),
-                None => None,
-            },
-            sealed: render_sealed(&call.sealed, context)?,
-            ..call.clone()
-        }),
-        Action::RedisFlush(flush) => {
-            Action::RedisFlush(RedisFlush { server: plain(&flush.server)?, ..flush.clone() })
-        }
-        Action::RedisDelete(delete) => Action::RedisDelete(RedisDelete {
-            server: plain(&delete.server)?,
-            keys: delete.keys.iter().map(plain).collect::<Result<_, _>>()?,
-            pattern: delete.pattern.as_ref().map(plain).transpose()?,
-            ..delete.clone()
-        }),
-    })
-}
-
-/// A measure with every template rendered.
-pub fn render_measure(measure: &Measure, context: &Value) -> Result<Measure, String> {
-    Ok(match measure {
-        Measure::Promql { query } => {
-            Measure::Promql { query: render(query, context, Escape::Quoted)? }
-        }
-        Measure::Scrape { url, select } => Measure::Scrape {
-            url: render(url, context, Escape::Url)?,
-            select: render(select, context, Escape::Quoted)?,
-        },
-    })
-}
-
-/// A probe with every template rendered.
-pub fn render_probe(probe: &Probe, context: &Value) -> Result<Probe, String> {
-    Ok(match probe {
-        Probe::Promql { query, healthy, min_sources } => Probe::Promql {
-            min_sources: *min_sources,
-            query: render(query, context, Escape::Quoted)?,
-            healthy: healthy.clone(),
-        },
-        Probe::Scrape { url, select, healthy, min_sources } => Probe::Scrape {
-            min_sources: *min_sources,
-            url: render(url, context, Escape::Url)?,
-            select: render(select, context, Escape::Quoted)?,
-            healthy: healthy.clone(),
-        },
-        Probe::Http(http) => {
-            Probe::Http(HttpProbe { url: render(&http.url, context, Escape::Url)?, ..http.clone() })
-        }
-        Probe::Tcp { address } => Probe::Tcp { address: render(address, context, Escape::None)? },
-        Probe::Command(command) => Probe::Command(render_command(command, context)?),
-        Probe::Alert => Probe::Alert,
-    })
-}
-
-fn render_command(command: &Command, context: &Value) -> Result<Command, String> {
-    let plain = |text: &String| render(text, context, Escape::None);
-    Ok(Command {
-        argv: command.argv.iter().map(plain).collect::<Result<_, _>>()?,
-        shell: command.shell.clone(),
-        env: texts(&command.env, &command.sealed, context)?,
-        sealed: render_sealed(&command.sealed, context)?,
-        directory: command.directory.as_ref().map(plain).transpose()?,
-    })
-}
-
-/// Rendered, and with the name of a secret where its value will be.
-fn texts(
-    map: &BTreeMap<String, String>,
-    sealed: &Sealed,
-    context: &Value,
-) -> Result<BTreeMap<String, String>, String> {
-    let render = |(name, text): (&String, &String)| {
-        let text = match sealed.named.get(name) {
-            Some(pieces) => shown(&render_pieces(pieces, context)?),
-            None => render(text, context, Escape::None)?,
-        };
-        Ok((name.clone(), text))
-    };
-    map.iter().map(render).collect()
-}
-
-fn render_json(
-    json: &Value,
-    pointer: &str,
-    sealed: &Sealed,
-    context: &Value,
-) -> Result<Value, String> {
-    Ok(match json {
-        Value::String(text) => Value::String(match sealed.json.get(pointer) {
-            Some(pieces) => shown(&render_pieces(pieces, context)?),
-            None => render(text, context, Escape::None)?,
-        }),
-        Value::Array(items) => {
-            let inside = |(at, item): (usize, &Value)| {
-                render_json(item, &format!("{pointer}/{at}"), sealed, context)
-            };
-            Value::Array(items.iter().enumerate().map(inside).collect::<Result<_, _>>()?)
-        }
-        Value::Object(map) => {
-            let inside = |(name, value): (&String, &Value)| {
-                let pointer = member(pointer, name);
-                Ok((name.clone(), render_json(value, &pointer, sealed, context)?))
-            };
-            Value::Object(map.iter().map(inside).collect::<Result<_, String>>()?)
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) => json.clone(),
-    })
-}
-
-/// A member of what a JSON pointer points to (RFC 6901).
-pub fn member(pointer: &str, name: &str) -> String {
-    format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"))
-}
-
-/// Texts rendered, and each parameter replaced by the name of the secret that it stands for.
-fn render_pieces(pieces: &[Piece], context: &Value) -> Result<Vec<Piece>, String> {
-    let render = |piece: &Piece| match piece {
-        Piece::Text(text) => render(text, context, Escape::None).map(Piece::Text),
-        Piece::Secret(parameter) => context
-            .get(parameter)
-            .and_then(Value::as_str)
-            .map(|name| Piece::Secret(name.to_owned()))
-            .ok_or_else(|| format!("parameter `{parameter}` names no secret")),
-    };
-    pieces.iter().map(render).collect()
-}
-
-fn render_sealed(sealed: &Sealed, context: &Value) -> Result<Sealed, String> {
-    let all = |map: &BTreeMap<String, Vec<Piece>>| {
-        let one = |(at, pieces): (&String, &Vec<Piece>)| {
-            Ok((at.clone(), render_pieces(pieces, context)?))
-        };
-        map.iter().map(one).collect::<Result<BTreeMap<_, _>, String>>()
-    };
-    Ok(Sealed {
-        named: all(&sealed.named)?,
-        body: sealed.body.as_ref().map(|it| render_pieces(it, context)).transpose()?,
-        json: all(&sealed.json)?,
-    })
-}
-
-/// A text that holds secrets, as people may see it: `Bearer [secret deploy-token]`.
-fn shown(pieces: &[Piece]) -> String {
-    let show = |piece: &Piece| match piece {
-        Piece::Text(text) => text.clone(),
-        Piece::Secret(name) => format!("[secret {name}]"),
-    };
-    pieces.iter().map(show).collect()
 }
