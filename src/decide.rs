@@ -4,6 +4,7 @@
 pub mod answer;
 pub mod approval;
 pub mod audience;
+pub mod audit;
 pub mod changed;
 pub mod channels;
 pub mod check;

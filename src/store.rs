@@ -232,11 +232,10 @@ fn migrator() -> Migrator {
             false,
         )
     };
-    Migrator::with_migrations(vec![migration(
-        1,
-        "init",
-        include_str!("../migrations/0001_init.sql"),
-    )])
+    Migrator::with_migrations(vec![
+        migration(1, "init", include_str!("../migrations/0001_init.sql")),
+        migration(2, "audit", include_str!("../migrations/0002_audit.sql")),
+    ])
 }
 
 /// Connects once, as the pools do: they would go on trying for as long as a caller may wait, and keep the reason.

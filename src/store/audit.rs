@@ -1,8 +1,16 @@
-//! Reads the journals back and checks each run's hash chain.
+//! Reads the journals back and checks each run's hash chain; and the log that all records are leaves of.
+
+pub mod findings;
+pub mod key;
+pub mod read;
+mod records;
+pub mod seal;
+pub mod verify;
 
 use sqlx::Row as _;
 
 use crate::model::incident::RunId;
+use crate::model::run::Event;
 use crate::store::Result;
 use crate::store::Store;
 use crate::store::runs::hex;
@@ -20,6 +28,13 @@ pub struct Broken {
     pub seq: i64,
     /// What does not fit.
     pub what: String,
+}
+
+impl std::fmt::Display for Broken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { run, seq, what } = self;
+        write!(f, "{run} entry {seq}: {what}")
+    }
 }
 
 /// What an audit found.
@@ -52,8 +67,8 @@ impl Store {
                 after = row.try_get("id")?;
                 let run = RunId(after);
                 audit.runs += 1;
-                if hex(&sha2::Sha256::digest(text(row, "plan")?.as_bytes())) != text(row, "digest")?
-                {
+                let digest = hex(&sha2::Sha256::digest(text(row, "plan")?.as_bytes()));
+                if digest != text(row, "digest")? || !self.is_planned(run, &digest).await? {
                     let what = "the plan is not the one that was approved".to_owned();
                     audit.broken.push(Broken { run, seq: 0, what });
                 }
@@ -66,6 +81,19 @@ impl Store {
                 return Ok(audit);
             }
         }
+    }
+
+    /// Whether the first entry of the journal names the plan of this digest; one that is missing or changed is found elsewhere.
+    async fn is_planned(&self, run: RunId, digest: &str) -> Result<bool> {
+        let row = sqlx::query("SELECT body FROM run_events WHERE run = $1 AND seq = 1")
+            .bind(run.0)
+            .fetch_optional(&self.reader)
+            .await?;
+        let Some(row) = row else { return Ok(true) };
+        Ok(match serde_json::from_str(&text(&row, "body")?) {
+            Ok(Event::Planned { digest: planned }) => planned == digest,
+            Ok(_) | Err(_) => true,
+        })
     }
 
     async fn audit_run(&self, run: RunId, seq: i64, events: &mut u64) -> Result<Option<Broken>> {

@@ -11,6 +11,7 @@ mod hands;
 mod incidents;
 mod ingest;
 mod leases;
+mod log;
 mod outbox;
 mod pages;
 mod people;
@@ -18,6 +19,7 @@ mod races;
 mod runs;
 mod schedules;
 mod surroundings;
+mod tampering;
 mod trust;
 mod windows;
 
