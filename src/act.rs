@@ -33,7 +33,9 @@ pub async fn perform(
     };
     let timeout = intent.timeout;
     let outcome = match &action {
-        Action::Command(command) => command::perform(command, timeout, &mask).await,
+        Action::Command(command) => {
+            command::perform(&command::named(command, &intent.key, attempt), timeout, &mask).await
+        }
         Action::Http(call) => http::perform(call, intent, attempt, targets, &mask).await,
         Action::RedisFlush(flush) => redis::flush(flush, timeout, targets).await,
         Action::RedisDelete(delete) => redis::delete(delete, timeout, targets).await,

@@ -106,6 +106,7 @@ impl App {
             link_key: link_key.clone(),
             intake: intake.clone(),
             turns: Arc::default(),
+            troubles: Arc::default(),
             steady: Arc::default(),
             stop: CancellationToken::new(),
             tasks,

@@ -34,6 +34,7 @@ use crate::demo::shop;
 use crate::error::Error;
 use crate::error::Exit;
 use crate::error::chain;
+use crate::exec;
 use crate::library;
 use crate::library::Library;
 use crate::store::Store;
@@ -141,6 +142,11 @@ enum Command {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    // before anything else: what keeps a command has nothing to do with the command line of people
+    if let Some(code) = exec::keeper_main() {
+        return code;
+    }
+    exec::use_keepers();
     let cli = help::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

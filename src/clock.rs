@@ -6,6 +6,8 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rustix::time::ClockId;
+use rustix::time::clock_gettime;
 
 /// The system's clock, or one that tests and simulations move by hand.
 #[derive(Debug, Clone)]
@@ -49,6 +51,12 @@ impl Clock {
             Self::Manual(_) => 500,
         }
     }
+}
+
+/// Time since the machine started. Unlike the wall clock it is never set, and unlike timers it counts on while this process is
+/// stopped and while the machine is suspended.
+pub fn uptime() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::Boottime)).unwrap_or_default()
 }
 
 /// Random bytes from the operating system, for keys.

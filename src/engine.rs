@@ -15,10 +15,13 @@ pub mod glass;
 pub mod heartbeat;
 pub mod intake;
 pub mod judge;
+mod lease;
 pub mod people;
 pub mod population;
+pub mod replicas;
 pub mod schedules;
 pub mod surroundings;
+pub mod troubles;
 pub mod trust;
 pub mod turns;
 pub mod watch;
@@ -28,17 +31,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
+use crate::engine::troubles::Troubles;
 use crate::engine::turns::Turns;
 use crate::library::Library;
 use crate::store::Store;
 use crate::store::StoreError;
 use crate::telemetry::Metrics;
+use crate::wake::Bell;
 use crate::wake::Wake;
 
 /// How often each loop looks without being woken.
@@ -67,6 +71,8 @@ pub struct Engine {
     pub intake: crate::store::alerts::Intake,
     /// Whether the loops turn.
     pub turns: Arc<Turns>,
+    /// What failed last, which is not said again each second.
+    pub troubles: Arc<Troubles>,
     /// Notices that the wall clock was set.
     pub steady: Arc<surroundings::Steady>,
     /// Set when the server stops: nothing new is begun.
@@ -88,6 +94,7 @@ impl Engine {
         self.supervise("escalate", |engine| async move { escalate::run(engine).await });
         self.supervise("watch", |engine| async move { watch::run(engine).await });
         self.tasks.spawn(heartbeat::run(self.clone()));
+        replicas::start(self);
     }
 
     /// Runs a loop until the server stops, and begins it again when it panics.
@@ -122,7 +129,7 @@ impl Engine {
     }
 
     /// Waits for a wake-up, the next poll, or the stop.
-    async fn idle(&self, wake: &Notify) {
+    async fn idle(&self, wake: &Bell) {
         tokio::select! {
             () = self.stop.cancelled() => {}
             () = wake.notified() => {}
@@ -133,7 +140,11 @@ impl Engine {
     /// Logs a store error once, where it is handled, and says how long to wait before the next try.
     async fn trouble(&self, task: &'static str, error: &StoreError) {
         self.metrics.store_errors.inc();
-        tracing::error!(task, %error, "the store failed; trying again");
+        if error.is_outage() {
+            tracing::debug!(task, %error, "the store failed; trying again");
+        } else if self.troubles.is_news(task, &error.to_string(), Instant::now()) {
+            tracing::error!(task, %error, "the store failed; trying again");
+        }
         self.pause(Duration::from_secs(1)).await;
     }
 }

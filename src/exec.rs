@@ -5,6 +5,8 @@
 //!       ──start▶ Running    until it is terminated: output inherited, dropped, in a file or line by line
 //! ```
 //!
+//! What `run` runs has a [`keeper`]: it is killed in time also while quell itself is stopped, and when quell dies.
+//!
 //! Every process leads its own process group, and every way out of a call that does not see the process
 //! end by itself (timeout, cancelled future, dropped handle) kills that group, so that no grandchild of a
 //! remedy outlives it. A process that ends by itself may leave others behind: starting a daemon is a
@@ -22,15 +24,22 @@ use std::time::Duration;
 use std::os::unix::process::ExitStatusExt;
 
 use tokio::process::Child;
+use tokio::process::ChildStderr;
+use tokio::process::ChildStdout;
 use tokio::process::Command;
 use tokio::time::Instant;
 
 mod capture;
 mod group;
+mod keeper;
+mod kept;
 mod running;
 
 use capture::Capture;
 use group::Group;
+pub use keeper::main as keeper_main;
+use kept::Kept;
+pub use kept::use_keepers;
 pub use running::Output;
 pub use running::Running;
 pub use running::start;
@@ -139,35 +148,71 @@ pub fn shell(script: &str) -> Vec<String> {
 /// is killed. Dropping the future kills the process with its group at once.
 pub async fn run(spawn: &Spawn) -> Result<Ended, String> {
     let began = Instant::now();
-    let mut child = launch(spawn, Stdio::piped(), Stdio::piped())?;
-    // declared after `child`, so dropped before it: the group is killed while its leader is not reaped,
-    // so that its number cannot have been given to another group
-    let mut group = Group::of(&child);
+    let mut leader = Leader::launch(spawn).await?;
     let mut stdout = Capture::new(spawn.max_output_bytes);
     let mut stderr = Capture::new(spawn.max_output_bytes);
-    let (out, err) = (child.stdout.take(), child.stderr.take());
+    let (out, err) = leader.outputs();
 
-    let status = {
+    let end = {
         let reading = async { tokio::join!(stdout.fill(out), stderr.fill(err)) };
-        let living = live(&mut child, &mut group, spawn.timeout);
+        let living = leader.live(spawn.timeout);
         tokio::pin!(reading, living);
         tokio::select! {
-            status = &mut living => {
+            end = &mut living => {
                 // what is already in the pipes is read; more than that only a process left behind writes
                 let _left_behind = tokio::time::timeout(DRAIN, reading).await;
-                status
+                end
             }
             _ = &mut reading => living.await,
         }
     };
-    let end = match status {
-        Ok(Some(status)) => End::from(status),
-        Ok(None) => End::TimedOut,
-        Err(error) => return Err(format!("could not wait for `{}`: {error}", name_of(spawn))),
-    };
-    group.release();
+    let end = end.map_err(|error| format!("could not wait for `{}`: {error}", name_of(spawn)))?;
     let cut = stdout.is_cut();
     Ok(Ended { end, cut, stdout: stdout.text(), stderr: stderr.text(), took: began.elapsed() })
+}
+
+/// Who leads the group of a process that is run to its end.
+enum Leader {
+    /// The process itself; this process kills it.
+    Alone {
+        // dropped first: the group is killed while its leader is not reaped, so that its number cannot have been given
+        // to another group
+        group: Group,
+        child: Child,
+    },
+    /// A keeper is between.
+    Kept(Kept),
+}
+
+impl Leader {
+    async fn launch(spawn: &Spawn) -> Result<Self, String> {
+        if kept::are_used() {
+            return Ok(Self::Kept(Kept::launch(spawn).await?));
+        }
+        let child = launch(spawn, Stdio::piped(), Stdio::piped())?;
+        Ok(Self::Alone { group: Group::of(&child), child })
+    }
+
+    /// The ends of its pipes, once.
+    fn outputs(&mut self) -> (Option<ChildStdout>, Option<ChildStderr>) {
+        let child = match self {
+            Self::Alone { child, .. } => child,
+            Self::Kept(kept) => &mut kept.keeper,
+        };
+        (child.stdout.take(), child.stderr.take())
+    }
+
+    /// Waits for the process; after `timeout` its group is ended.
+    async fn live(&mut self, timeout: Duration) -> io::Result<End> {
+        match self {
+            Self::Alone { group, child } => {
+                let status = live(child, group, timeout).await?;
+                group.release();
+                Ok(status.map_or(End::TimedOut, End::from))
+            }
+            Self::Kept(kept) => Ok(kept.live(timeout).await),
+        }
+    }
 }
 
 /// Waits for the process; after `timeout` ends its group and gives `None`.
@@ -185,6 +230,14 @@ async fn live(
 
 /// Starts a process with a clean environment in its own process group.
 fn launch(spawn: &Spawn, stdout: Stdio, stderr: Stdio) -> Result<Child, String> {
+    let program = name_of(spawn);
+    prepared(spawn, stdout, stderr)?
+        .spawn()
+        .map_err(|error| format!("could not start `{program}`: {}", why(program, &error)))
+}
+
+/// A process to start with a clean environment in its own process group.
+fn prepared(spawn: &Spawn, stdout: Stdio, stderr: Stdio) -> Result<Command, String> {
     let Some((program, arguments)) = spawn.argv.split_first().filter(|(it, _)| !it.is_empty())
     else {
         return Err("there is no program to run: its command line is empty".into());
@@ -207,9 +260,7 @@ fn launch(spawn: &Spawn, stdout: Stdio, stderr: Stdio) -> Result<Child, String> 
     if let Some(directory) = &spawn.directory {
         command.current_dir(directory);
     }
-    command
-        .spawn()
-        .map_err(|error| format!("could not start `{program}`: {}", why(program, &error)))
+    Ok(command)
 }
 
 /// Checked beforehand, because the system reports a missing directory as if the program were missing.

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod changes;
 pub mod checks;
 pub mod chronic;
+mod compat;
 pub mod credentials;
 pub mod decisions;
 pub mod episodes;
@@ -21,10 +22,13 @@ pub mod links;
 pub mod outbox;
 pub mod pauses;
 pub mod people;
+mod pool;
 pub mod runs;
 pub mod schedules;
 pub mod surroundings;
 pub mod trust;
+pub mod wakes;
+mod watch;
 pub mod windows;
 
 use std::borrow::Cow;
@@ -34,7 +38,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::Any;
 use sqlx::AnyConnection;
 use sqlx::AnyPool;
 use sqlx::Connection as _;
@@ -46,6 +49,7 @@ use sqlx::migrate::MigrateError;
 use sqlx::migrate::Migration;
 use sqlx::migrate::MigrationType;
 use sqlx::migrate::Migrator;
+use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::crash;
@@ -56,6 +60,21 @@ pub(crate) const NEVER: i64 = i64::MAX;
 
 /// A database that does not answer in this time when quell starts is not there.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+
+/// Connections of one replica to `PostgreSQL`.
+const REPLICA_CONNECTIONS: u32 = 16;
+
+/// Longest time for one answer: longer than what a server allows a statement, and than `SQLite` waits for a lock.
+const LONGEST: Duration = Duration::from_secs(40);
+
+/// How long `PostgreSQL` waits for whom. A replica that is stopped in the middle of a transaction would keep the others out for
+/// as long as it is, and one that has vanished from the network for hours.
+const BOUNDS: &str = "SELECT set_config('statement_timeout', '30s', false),
+    set_config('idle_in_transaction_session_timeout', '10s', false),
+    set_config('tcp_user_timeout', '10s', false),
+    set_config('tcp_keepalives_idle', '5', false),
+    set_config('tcp_keepalives_interval', '3', false),
+    set_config('tcp_keepalives_count', '3', false)";
 
 /// Tries after the first to bring a file up to date that other processes open at the same time.
 const MIGRATION_TRIES: usize = 4;
@@ -89,10 +108,20 @@ pub enum StoreError {
     Database(#[from] sqlx::Error),
 }
 
+impl StoreError {
+    /// Whether nobody can use the database now: that is logged once, by whoever watches it.
+    pub fn is_outage(&self) -> bool {
+        let Self::Database(sqlx::Error::AnyDriverError(error)) = self else { return false };
+        error.is::<Outage>()
+    }
+}
+
 /// Short for what the store returns.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
-type Transaction = sqlx::Transaction<'static, Any>;
+use pool::Outage;
+use pool::Pool;
+use pool::Transaction;
 
 /// Which engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,12 +135,26 @@ pub enum Engine {
 /// A database with quell's tables.
 #[derive(Debug, Clone)]
 pub struct Store {
-    writer: AnyPool,
-    reader: AnyPool,
+    writer: Pool,
+    /// The same as the writer, but for `SQLite`.
+    reader: Pool,
     engine: Engine,
     clock: Clock,
+    /// Where it connects to; may hold a password.
+    url: Arc<Hidden>,
+    /// Set when it is closed, for what watches.
+    closed: CancellationToken,
     /// Where the file of `SQLite` is.
     folder: Option<Arc<Path>>,
+}
+
+/// Never shown.
+struct Hidden(String);
+
+impl std::fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("…")
+    }
 }
 
 /// How much of a disk is free.
@@ -146,32 +189,32 @@ impl Store {
         };
         let file = sqlite_file(url).map(|file| format!("sqlite://{}?mode=rwc", file.display()));
         let to = file.as_deref().unwrap_or(url);
-        first_connection(to, engine).await.map_err(failed)?;
+        let first = first_connection(to, engine).await.map_err(failed)?;
         let (writer, reader) = match engine {
             Engine::Sqlite => {
                 let writer = pool(1, engine).connect(to).await.map_err(failed)?;
                 let reader = pool(4, engine).connect(to).await.map_err(failed)?;
-                (writer, reader)
+                (Pool::new(writer, LONGEST), Pool::new(reader, LONGEST))
             }
             Engine::Postgres => {
-                let pool = pool(16, engine).connect(to).await.map_err(failed)?;
+                let pool = pool(REPLICA_CONNECTIONS, engine).connect(to).await.map_err(failed)?;
+                let pool = Pool::new(pool, LONGEST);
                 (pool.clone(), pool)
             }
         };
-        // SQLite has no lock for this: another process may be creating the same tables, and what it did is seen next time
-        let migrator = migrator();
-        let mut migrated = migrator.run(&writer).await;
-        for _ in 0..MIGRATION_TRIES {
-            if migrated.is_err() && engine == Engine::Sqlite {
-                migrated = migrator.run(&writer).await;
-            }
-        }
-        migrated.map_err(not_migrated)?;
+        migrate(first, engine).await?;
         let folder = sqlite_file(url).map(|file| match file.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => Arc::from(folder),
             _ => Arc::from(Path::new(".")),
         });
-        Ok(Self { writer, reader, engine, clock, folder })
+        let url = Arc::new(Hidden(to.to_owned()));
+        let closed = CancellationToken::new();
+        Ok(Self { writer, reader, engine, clock, url, closed, folder })
+    }
+
+    /// New connections to the same place, none of which is made before it is needed.
+    fn new_pool(&self) -> sqlx::Result<AnyPool> {
+        pool(REPLICA_CONNECTIONS, self.engine).connect_lazy(&self.url.0)
     }
 
     /// How much of the disk under the database is free; `None` when that is on another host, or cannot be asked.
@@ -201,6 +244,7 @@ impl Store {
 
     /// Closes all connections, after what is under way.
     pub async fn close(&self) {
+        self.closed.cancel();
         self.reader.close().await;
         self.writer.close().await;
     }
@@ -222,6 +266,9 @@ pub fn sqlite_file(url: &str) -> Option<&Path> {
 
 /// The tables, in the order in which they came. Released migrations never change: their checksums are kept in the
 /// database. (The macro of sqlx for this would compile both drivers a second time.)
+///
+/// A database may have been used by a newer quell already, whose migrations are not known here: [`compat`] says whether they
+/// only added.
 fn migrator() -> Migrator {
     let migration = |version, name, sql: &'static str| {
         Migration::new(
@@ -232,18 +279,44 @@ fn migrator() -> Migrator {
             false,
         )
     };
-    Migrator::with_migrations(vec![
+    let mut migrator = Migrator::with_migrations(vec![
         migration(1, "init", include_str!("../migrations/0001_init.sql")),
         migration(2, "audit", include_str!("../migrations/0002_audit.sql")),
-    ])
+        migration(3, "compat", include_str!("../migrations/0003_compat.sql")),
+    ]);
+    migrator.set_ignore_missing(true);
+    migrator
 }
 
-/// Connects once, as the pools do: they would go on trying for as long as a caller may wait, and keep the reason.
-async fn first_connection(url: &str, engine: Engine) -> std::result::Result<(), sqlx::Error> {
+/// Brings the tables up to date, unless a newer quell keeps this one out.
+async fn migrate(mut on: AnyConnection, engine: Engine) -> std::result::Result<(), Error> {
+    let migrator = migrator();
+    let mut migrated = migrator.run(&mut on).await;
+    // SQLite has no lock for this: another process may be creating the same tables, and what it did is seen next time
+    for _ in 0..MIGRATION_TRIES {
+        if migrated.is_err() && engine == Engine::Sqlite {
+            migrated = migrator.run(&mut on).await;
+        }
+    }
+    migrated.map_err(not_migrated)?;
+    compat::check(&mut on).await?;
+    // what it was for is done
+    let _goodbye = on.close().await;
+    Ok(())
+}
+
+/// Connects once, as the pools do: they would go on trying for as long as a caller may wait, and keep the reason. Statements on
+/// it may take as long as migrations do.
+async fn first_connection(
+    url: &str,
+    engine: Engine,
+) -> std::result::Result<AnyConnection, sqlx::Error> {
     let connecting = async {
         let mut connection = AnyConnection::connect(url).await?;
-        prepare(&mut connection, engine).await?;
-        connection.close().await
+        if engine == Engine::Sqlite {
+            prepare(&mut connection, engine).await?;
+        }
+        Ok(connection)
     };
     tokio::time::timeout(CONNECT_WITHIN, connecting).await.unwrap_or_else(|_| {
         let late = format!("no answer within {}s", CONNECT_WITHIN.as_secs());
@@ -253,15 +326,17 @@ async fn first_connection(url: &str, engine: Engine) -> std::result::Result<(), 
 
 /// What every connection is told before it is used.
 async fn prepare(connection: &mut AnyConnection, engine: Engine) -> sqlx::Result<()> {
-    if engine == Engine::Sqlite {
-        for pragma in [
+    let statements: &[&str] = match engine {
+        Engine::Sqlite => &[
             "PRAGMA busy_timeout = 10000",
             "PRAGMA journal_mode = WAL",
             "PRAGMA synchronous = FULL",
             "PRAGMA foreign_keys = ON",
-        ] {
-            sqlx::query(pragma).execute(&mut *connection).await?;
-        }
+        ],
+        Engine::Postgres => &[BOUNDS],
+    };
+    for statement in statements {
+        sqlx::query(*statement).execute(&mut *connection).await?;
     }
     Ok(())
 }
@@ -269,11 +344,6 @@ async fn prepare(connection: &mut AnyConnection, engine: Engine) -> sqlx::Result
 /// Why the tables are not those of this quell; migrations are whole or not at all.
 fn not_migrated(error: MigrateError) -> Error {
     match error {
-        MigrateError::VersionMissing(version) => Error::new(
-            "Q0403",
-            format!("the database belongs to a newer quell: migration {version} is not known here"),
-        )
-        .hint("start the newer quell again, or restore a copy from before it; nothing was changed"),
         MigrateError::VersionMismatch(version) => Error::new(
             "Q0403",
             format!(
@@ -294,7 +364,10 @@ fn not_migrated(error: MigrateError) -> Error {
 fn pool(size: u32, engine: Engine) -> AnyPoolOptions {
     let options = AnyPoolOptions::new()
         .max_connections(size)
-        .acquire_timeout(Duration::from_secs(30))
+        .acquire_timeout(match engine {
+            Engine::Sqlite => Duration::from_secs(30),
+            Engine::Postgres => Duration::from_secs(10),
+        })
         // first flushes a rollback that is queued
         .test_before_acquire(true)
         .before_acquire(|connection, _| {
@@ -381,7 +454,13 @@ fn database_words(error: &sqlx::Error) -> String {
             // SQLITE_IOERR_WRITE, _FSYNC, _TRUNCATE
             Some("778" | "1034" | "1546") => "the disk cannot be written".into(),
             Some("26") => "the file is not a database".into(),
-            Some("8" | "1032") => "the database may only be read".into(),
+            Some("8" | "1032" | "25006") => "the database may only be read".into(),
+            Some("57P03") => "the database is starting or stopping".into(),
+            Some("53300") => "the database takes no more connections".into(),
+            Some("57014") => "the database did not answer within its statement_timeout".into(),
+            Some("57P01" | "57P02" | "57P05" | "25P03") => {
+                "the database ended the connection".into()
+            }
             Some("5" | "6" | "517") => "the database is locked by another process".into(),
             _ => error.message().to_owned(),
         },
@@ -389,7 +468,8 @@ fn database_words(error: &sqlx::Error) -> String {
             "nothing listens where the storage URL says: connection refused".into()
         }
         sqlx::Error::Io(error) => format!("the database cannot be reached: {error}"),
-        sqlx::Error::PoolTimedOut => "no database connection became free within 30s".into(),
+        sqlx::Error::PoolTimedOut => "no database connection became free in time".into(),
+        sqlx::Error::AnyDriverError(error) => error.to_string(),
         sqlx::Error::PoolClosed => "the database is closed".into(),
         sqlx::Error::Configuration(_) => "the storage URL cannot be read".into(),
         other => other.to_string(),
@@ -406,7 +486,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", dir.path().join("quell.db").display());
         let store = Store::open(&url, Clock::System).await.unwrap();
-        for pool in [&store.writer, &store.reader] {
+        for pool in [&store.writer.connections(), &store.reader.connections()] {
             let mode: String =
                 sqlx::query_scalar("PRAGMA journal_mode").fetch_one(pool).await.unwrap();
             let synchronous: i64 =
@@ -415,6 +495,6 @@ mod tests {
                 sqlx::query_scalar("PRAGMA busy_timeout").fetch_one(pool).await.unwrap();
             assert_eq!((mode.as_str(), synchronous, timeout), ("wal", 2, 10_000));
         }
-        assert_eq!(store.writer.options().get_max_connections(), 1);
+        assert_eq!(store.writer.connections().options().get_max_connections(), 1);
     }
 }

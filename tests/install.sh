@@ -14,6 +14,7 @@ has_faketime() { compgen -G '/usr/lib/*/faketime/libfaketime.so.1'; }
 has_postgres() { compgen -G '/usr/lib/postgresql/*/bin/initdb'; }
 
 need gcc command -v cc
+need iproute2 command -v ip
 need libc6-dev test -e /usr/include/stdlib.h
 need libfaketime has_faketime
 need openssl command -v openssl

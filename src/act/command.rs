@@ -19,6 +19,21 @@ const MAX_OUTPUT_BYTES: usize = 16 << 10;
 /// Longest part of the error output shown in a reason, in characters.
 const SHOWN: usize = 200;
 
+/// The variable with the key that is the same over all tries of a step.
+const KEY: &str = "QUELL_IDEMPOTENCY_KEY";
+
+/// The variable with the number that grows whenever another worker takes the run over.
+const ATTEMPT: &str = "QUELL_ATTEMPT";
+
+/// The command with what an HTTP target is told in headers, so that it can tell a repeat from news and refuse a late one.
+/// What the playbook itself sets stays.
+pub(super) fn named(command: &Command, key: &str, attempt: i64) -> Command {
+    let mut command = command.clone();
+    command.env.entry(KEY.into()).or_insert_with(|| key.to_owned());
+    command.env.entry(ATTEMPT.into()).or_insert_with(|| attempt.to_string());
+    command
+}
+
 /// Runs it: exit 0 is done, another is failed and may be tried again. Killed is unknown: it may have done
 /// half of its work.
 pub(super) async fn perform(command: &Command, timeout: Duration, mask: &Mask) -> Outcome {
@@ -110,6 +125,19 @@ mod tests {
                 "lines": ["to people; exit 9 from /"],
             })
         );
+    }
+
+    #[tokio::test]
+    async fn a_command_is_told_the_key_of_its_step_and_the_number_of_its_attempt() {
+        let mut command = script("echo $QUELL_IDEMPOTENCY_KEY $QUELL_ATTEMPT");
+        for words in ["r-12/3 4", "mine 4"] {
+            let named = named(&command, "r-12/3", 4);
+            let Outcome::Done { output, .. } = perform(&named, LONG, &Mask::default()).await else {
+                panic!()
+            };
+            assert_eq!(output["lines"], json!([words]));
+            command.env.insert(KEY.into(), "mine".into());
+        }
     }
 
     #[tokio::test]

@@ -80,8 +80,8 @@ pub(super) async fn ready(With(api): With<State>) -> std::result::Result<Json<Va
             })))
         }
         Some(cause) => {
-            let detail = "the store does not answer; the log says more under this request id";
-            Err(Problem::new(problem::STORAGE, detail).because(cause).retry_after(5))
+            let detail = format!("the store does not answer: {cause}");
+            Err(Problem::new(problem::STORAGE, detail).retry_after(5))
         }
     }
 }

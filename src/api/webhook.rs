@@ -7,6 +7,7 @@
 mod tests;
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::Request;
@@ -28,6 +29,9 @@ use crate::store::alerts::NotAccepted;
 use crate::telemetry::Metrics;
 use crate::webhook;
 use crate::webhook::Refused;
+
+/// Alertmanager gives up after ten seconds when groups are sent that often, and is told before.
+const STORED_WITHIN: Duration = Duration::from_secs(5);
 
 /// What became of a delivery, by alert.
 #[derive(Serialize)]
@@ -107,7 +111,8 @@ async fn take(api: &State, request: Request) -> Result<Accepted, Problem> {
         })?;
     drop(bytes);
     let watched = saw_watchdog(api, &delivery);
-    let accepted = api.intake.accept(delivery).await.map_err(|refused| match refused {
+    let accepted = tokio::time::timeout(STORED_WITHIN, api.intake.accept(delivery));
+    let accepted = accepted.await.map_err(|_| too_slow(api))?.map_err(|refused| match refused {
         NotAccepted::Overloaded { waiting, limit } => overloaded(waiting, limit),
         NotAccepted::Stopping => stopping("quell is stopping"),
         NotAccepted::Storage(words) => {
@@ -118,12 +123,28 @@ async fn take(api: &State, request: Request) -> Result<Accepted, Problem> {
     })?;
     if watched {
         // one that is not written down now is missed a minute later at most: the next one comes
-        if let Err(error) = api.store.mark(surroundings::WATCHDOG, api.clock.now()).await {
+        let noted = api.store.mark(surroundings::WATCHDOG, api.clock.now());
+        let why = match tokio::time::timeout(STORED_WITHIN, noted).await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some("the database is too slow".to_owned()),
+        };
+        if let Some(error) = why {
             api.metrics.store_errors.inc();
-            tracing::error!(%error, "the watchdog's arrival was not noted");
+            tracing::error!(error, "the watchdog's arrival was not noted");
         }
     }
     Ok(accepted)
+}
+
+/// The database has not answered. What waits may be stored all the same, and then the repeat says nothing new.
+fn too_slow(api: &State) -> Problem {
+    api.metrics.store_errors.inc();
+    let detail = format!(
+        "the database did not answer within {}s: send it again, to another replica if there is one",
+        STORED_WITHIN.as_secs()
+    );
+    Problem::new(problem::STORAGE, detail).retry_after(5)
 }
 
 /// Whether a delivery holds the watchdog of quell.yml, firing.

@@ -255,8 +255,8 @@ pub fn apply(plan: &Plan, mut state: State, entry: &Entry) -> Result<State, Box<
                 Some(Step { what: What::Action(action), .. }) => {
                     let mut reason = "quell stopped while the step was in flight".to_owned();
                     if matches!(action, Action::Command(_)) {
-                        // a process does not end with the one that started it
-                        reason.push_str("; its command may still be running");
+                        // its keeper saw to that; nobody knows how far it came
+                        reason.push_str("; its command was killed");
                     }
                     in_doubt(plan, &mut state, Spot { step, item }, attempt, reason, at)
                 }

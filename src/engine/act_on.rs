@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use crate::act;
+use crate::clock::uptime;
 use crate::decide::approval;
 use crate::decide::credentials;
 use crate::decide::guard;
@@ -23,6 +22,8 @@ use crate::decide::stepping::StillTrue;
 use crate::engine::Engine;
 use crate::engine::facts;
 use crate::engine::facts::About;
+use crate::engine::lease::Lease;
+use crate::engine::lease::margin;
 use crate::engine::population;
 use crate::engine::population::Look;
 use crate::engine::worker::write;
@@ -36,11 +37,11 @@ use crate::store::Result;
 use crate::store::StoreError;
 use crate::store::runs::Claim;
 
-/// Added to a step's timeout: the lease must outlive the effect and the killing of it.
-const LEASE_MARGIN: Duration = Duration::from_secs(20);
 /// A worker that took longer than this to write an intent may have been stopped meanwhile, and asks whether the run is
-/// still its own before it acts. Far below `LEASE_MARGIN`.
+/// still its own before it acts. Far below the margin of leases.
 const HESITATION: Duration = Duration::from_secs(1);
+/// Time between two tries to write what came of an effect.
+const RECORD_AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// Time between observations of a probe step.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -96,22 +97,25 @@ pub async fn begin(
     let started =
         |intent: &Intent| Event::StepStarted { step, item, attempt, intent: intent.clone() };
     let outcome = match begin {
-        Begin::Write(event) => return write(engine, claim, state, event, LEASE_MARGIN).await,
+        Begin::Write(event) => return write(engine, claim, state, event, margin()).await,
         Begin::Act(intent) => {
-            commit(engine, claim, state, started(&intent), &intent).await?;
-            perform(engine, claim, &intent).await
+            let lease = commit(engine, claim, state, started(&intent), &intent).await?;
+            let outcome = perform(engine, claim, &intent, lease).await;
+            let jitter = engine.clock.jitter();
+            let ended = stepping::ended(&claim.plan, state, spot, outcome, jitter);
+            return record(engine, claim, state, ended, lease).await;
         }
         Begin::Look { intent, probe, within } => {
-            write(engine, claim, state, started(&intent), within + LEASE_MARGIN).await?;
+            write(engine, claim, state, started(&intent), within + margin()).await?;
             match look(engine, claim, step, &probe, within).await? {
                 Some(outcome) => outcome,
-                None => return write(engine, claim, state, Event::Interrupted, LEASE_MARGIN).await,
+                None => return write(engine, claim, state, Event::Interrupted, margin()).await,
             }
         }
     };
     let jitter = engine.clock.jitter();
     let ended = stepping::ended(&claim.plan, state, spot, outcome, jitter);
-    write(engine, claim, state, ended, LEASE_MARGIN).await
+    write(engine, claim, state, ended, margin()).await
 }
 
 /// Looks whether an item is still among what its step names; one that is not is left out, and that is written. The error says why
@@ -136,7 +140,7 @@ pub async fn still_among(
     let Some(event) = stepping::vanished(&claim.plan, state, spot, &found) else {
         return Ok(Ok(true));
     };
-    write(engine, claim, state, event, LEASE_MARGIN).await?;
+    write(engine, claim, state, event, margin()).await?;
     Ok(Ok(false))
 }
 
@@ -151,7 +155,7 @@ pub async fn measure(
     let measured = facts::measures(engine, &library, unharmed).await;
     match harm::baseline(unharmed, measured) {
         Ok(taken) => {
-            write(engine, claim, state, Event::Baseline { taken }, LEASE_MARGIN).await?;
+            write(engine, claim, state, Event::Baseline { taken }, margin()).await?;
             Ok(Ok(()))
         }
         Err(reason) => Ok(Err(reason)),
@@ -192,7 +196,7 @@ pub async fn look_between(
         }
         Some(Err(reason)) => Some(Outcome::Failed { reason, retryable: false }),
         Some(Ok(Gate { probe: Some(probe), within })) if !machine::is_guarded(&claim.plan) => {
-            engine.store.renew_run(claim, within + LEASE_MARGIN).await?;
+            engine.store.renew_run(claim, within + margin()).await?;
             look(engine, claim, step, &probe, within).await?
         }
         Some(Ok(gate)) => match look_for_harm(engine, claim, state, step, &gate).await? {
@@ -205,7 +209,7 @@ pub async fn look_between(
         engine.store.release_run(claim, Some(engine.clock.now())).await?;
         return Ok(false);
     };
-    write(engine, claim, state, Event::Looked { step, item, outcome }, LEASE_MARGIN).await?;
+    write(engine, claim, state, Event::Looked { step, item, outcome }, margin()).await?;
     Ok(true)
 }
 
@@ -238,7 +242,7 @@ async fn look_for_harm(
     let began = engine.clock.now();
     let mut tries = 0_u32;
     loop {
-        let lease = *within + LEASE_MARGIN;
+        let lease = *within + margin();
         engine.store.renew_run(claim, lease).await?;
         let harm = compare(engine, claim, state, lease).await?;
         if !matches!(state.phase, Phase::Looking { .. }) {
@@ -269,7 +273,7 @@ pub async fn undo(engine: &Engine, claim: &mut Claim, state: &mut State, spot: S
         return Err(StoreError::Corrupt(format!("{run} has no undo of step {}", step + 1)));
     };
     let intent = match begin {
-        Begin::Write(event) => return write(engine, claim, state, event, LEASE_MARGIN).await,
+        Begin::Write(event) => return write(engine, claim, state, event, margin()).await,
         Begin::Act(intent) | Begin::Look { intent, .. } => intent,
     };
     // the kill switch stops undos too: nothing begins while it is set
@@ -277,7 +281,7 @@ pub async fn undo(engine: &Engine, claim: &mut Claim, state: &mut State, spot: S
     let subject = plan::subject_of(&claim.plan, &library.config, None, state.last_at);
     if guard::pause(&subject, &facts::pauses(engine, &library).await?).is_some() {
         engine.pause(Duration::from_secs(1)).await;
-        engine.store.renew_run(claim, LEASE_MARGIN).await?;
+        engine.store.renew_run(claim, margin()).await?;
         return Ok(());
     }
     let denied = engine.store.denied().await?;
@@ -285,12 +289,33 @@ pub async fn undo(engine: &Engine, claim: &mut Claim, state: &mut State, spot: S
     let name = &claim.plan.playbook.name;
     if let Some(outcome) = credentials::withheld(name, intent.action.as_ref(), denied) {
         let event = Event::UndoEnded { step, item, outcome };
-        return write(engine, claim, state, event, LEASE_MARGIN).await;
+        return write(engine, claim, state, event, margin()).await;
     }
     let started = Event::UndoStarted { step, item, intent: intent.clone() };
-    commit(engine, claim, state, started, &intent).await?;
-    let outcome = perform(engine, claim, &intent).await;
-    write(engine, claim, state, Event::UndoEnded { step, item, outcome }, LEASE_MARGIN).await
+    let lease = commit(engine, claim, state, started, &intent).await?;
+    let outcome = perform(engine, claim, &intent, lease).await;
+    record(engine, claim, state, Event::UndoEnded { step, item, outcome }, lease).await
+}
+
+/// Writes what came of an effect, and tries again while the lease lasts: a database that is restarted or fails over in the
+/// middle of a step must not make a question to people of what is known here.
+async fn record(
+    engine: &Engine,
+    claim: &mut Claim,
+    state: &mut State,
+    ended: Event,
+    lease: Lease,
+) -> Result<()> {
+    loop {
+        // one that was written although its answer got lost is fenced by its own number
+        match write(engine, claim, state, ended.clone(), margin()).await {
+            Err(StoreError::Database(error)) if !lease.is_over() => {
+                tracing::debug!(run = %claim.run, %error, "the outcome could not be written; trying again");
+                tokio::time::sleep(RECORD_AGAIN_AFTER).await;
+            }
+            written => return written,
+        }
+    }
 }
 
 /// Writes an intent with a lease that outlives its effect. A process that was stopped while it did so, or whose database
@@ -301,18 +326,21 @@ async fn commit(
     state: &mut State,
     started: Event,
     intent: &Intent,
-) -> Result<()> {
-    let lease = intent.timeout + LEASE_MARGIN;
+) -> Result<Lease> {
+    let lasts = intent.timeout + margin();
+    let mut lease = Lease::begin(lasts);
     // the wall clock may have been set since; this one counts through
-    let began = Instant::now();
-    write(engine, claim, state, started, lease).await?;
-    if began.elapsed() > HESITATION {
-        engine.store.renew_run(claim, lease).await?;
+    let mut began = uptime();
+    write(engine, claim, state, started, lasts).await?;
+    while uptime().saturating_sub(began) > HESITATION {
+        (lease, began) = (Lease::begin(lasts), uptime());
+        engine.store.renew_run(claim, lasts).await?;
     }
-    Ok(())
+    Ok(lease)
 }
 
-async fn perform(engine: &Engine, claim: &Claim, intent: &Intent) -> Outcome {
+/// Does it, and lets go of it before its lease ends.
+async fn perform(engine: &Engine, claim: &Claim, intent: &Intent, lease: Lease) -> Outcome {
     let plan = &claim.plan;
     let library = engine.library.load_full();
     let kind = intent.action.as_ref().map_or("none", |action| action.kind());
@@ -321,7 +349,11 @@ async fn perform(engine: &Engine, claim: &Claim, intent: &Intent) -> Outcome {
     let secrets = plan::secrets(plan)
         .filter_map(|name| Some((name.to_owned(), config.secrets.get(name)?.clone())))
         .collect();
-    let outcome = act::perform(intent, claim.attempt, &config.targets, &secrets).await;
+    let effect = act::perform(intent, claim.attempt, &config.targets, &secrets);
+    let outcome = lease.bounds(effect).await.unwrap_or_else(|| Outcome::Unknown {
+        reason: "quell was stopped in the middle of it for so long that another may do it; it was let go of"
+            .into(),
+    });
     let outcome = credentials::of_action(&plan.playbook.name, intent.action.as_ref(), outcome);
     tracing::info!(key = intent.key, action = kind, ?outcome, "performed");
     outcome

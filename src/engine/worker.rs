@@ -28,6 +28,7 @@ use crate::engine::act_on;
 use crate::engine::credentials;
 use crate::engine::facts;
 use crate::engine::facts::About;
+use crate::engine::lease;
 use crate::engine::people;
 use crate::engine::trust;
 use crate::model::incident::Owed;
@@ -42,8 +43,6 @@ use crate::store::StoreError;
 use crate::store::runs::Claim;
 use crate::store::runs::Row;
 
-/// A claim without an effect in flight lasts this long, and is renewed while verification watches.
-const LEASE: Duration = Duration::from_secs(30);
 /// Time between observations while verification watches.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 
@@ -52,7 +51,7 @@ pub async fn run(engine: Engine) {
     let slots = Arc::new(Semaphore::new(WORKERS));
     while !engine.stop.is_cancelled() {
         let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
-        match engine.store.claim_run(&engine.owner, LEASE).await {
+        match engine.store.claim_run(&engine.owner, lease::claimed()).await {
             Ok(Some(claim)) => {
                 let engine = engine.clone();
                 engine.tasks.clone().spawn(async move {
@@ -88,7 +87,7 @@ async fn advance(engine: &Engine, claim: &mut Claim) -> Result<()> {
         .map_err(|illegal| StoreError::Corrupt(format!("journal of {}: {illegal}", claim.run)))?;
     // a run that is being verified is not let go of but by a process that ends: nobody has watched since
     if matches!(state.phase, Phase::Verifying { .. }) {
-        write(engine, claim, &mut state, Event::Interrupted, LEASE).await?;
+        write(engine, claim, &mut state, Event::Interrupted, lease::claimed()).await?;
     }
     loop {
         let now = engine.clock.now();
@@ -96,7 +95,7 @@ async fn advance(engine: &Engine, claim: &mut Claim) -> Result<()> {
         if stepping::may_stop(&state)
             && let Some(why) = engine.store.stop_requested(claim.run).await?
         {
-            write(engine, claim, &mut state, Event::Stopped { why }, LEASE).await?;
+            write(engine, claim, &mut state, Event::Stopped { why }, lease::claimed()).await?;
             continue;
         }
         match effect {
@@ -111,7 +110,9 @@ async fn advance(engine: &Engine, claim: &mut Claim) -> Result<()> {
                     return engine.store.release_run(claim, Some(until)).await;
                 }
             }
-            Effect::Write(event) => write(engine, claim, &mut state, event, LEASE).await?,
+            Effect::Write(event) => {
+                write(engine, claim, &mut state, event, lease::claimed()).await?;
+            }
             Effect::Begin { .. } | Effect::Measure | Effect::Undo { .. }
                 if engine.stop.is_cancelled() =>
             {
@@ -153,7 +154,8 @@ async fn advance(engine: &Engine, claim: &mut Claim) -> Result<()> {
             }
             Effect::ReadBack => {
                 let seen = observe(engine, claim).await?;
-                write(engine, claim, &mut state, Event::ReadBack { seen }, LEASE).await?;
+                write(engine, claim, &mut state, Event::ReadBack { seen }, lease::claimed())
+                    .await?;
             }
             Effect::Verify => {
                 if !watch(engine, claim, &mut state).await? {
@@ -190,7 +192,7 @@ async fn may_begin(
     match act_on::still_true(engine, claim, state).await? {
         StillTrue::Go => Ok(Begins::Now),
         StillTrue::Stop(why) => {
-            write(engine, claim, state, Event::Stopped { why }, LEASE).await?;
+            write(engine, claim, state, Event::Stopped { why }, lease::claimed()).await?;
             Ok(Begins::Stopped)
         }
         StillTrue::Hold { until, guard, reason } => {
@@ -212,7 +214,7 @@ async fn hold(
     let until = match stepping::held(&claim.plan, state, hold, now) {
         Held::Until(until) => until,
         Held::Over(event) => {
-            write(engine, claim, state, *event, LEASE).await?;
+            write(engine, claim, state, *event, lease::claimed()).await?;
             return Ok(false);
         }
     };
@@ -244,25 +246,25 @@ async fn waits_on(engine: &Engine, claim: &mut Claim, state: &mut State) -> Resu
         None
     };
     let Some(event) = event else { return Ok(false) };
-    write(engine, claim, state, event, LEASE).await?;
+    write(engine, claim, state, event, lease::claimed()).await?;
     Ok(true)
 }
 
 /// One observation of the verification, and the time until the next. False when the server stops.
 async fn watch(engine: &Engine, claim: &mut Claim, state: &mut State) -> Result<bool> {
-    act_on::compare(engine, claim, state, LEASE).await?;
+    act_on::compare(engine, claim, state, lease::claimed()).await?;
     if !matches!(state.phase, Phase::Verifying { .. }) {
         return Ok(true);
     }
     let seen = observe(engine, claim).await?;
     let now = engine.clock.now();
     if let Some(event) = machine::verification_event(&claim.plan, state, seen, now) {
-        write(engine, claim, state, event, LEASE).await?;
+        write(engine, claim, state, event, lease::claimed()).await?;
         if !matches!(state.phase, Phase::Verifying { .. }) {
             return Ok(true);
         }
     } else {
-        engine.store.renew_run(claim, LEASE).await?;
+        engine.store.renew_run(claim, lease::claimed()).await?;
     }
     engine.pause(WATCH_EVERY).await;
     if engine.stop.is_cancelled() {

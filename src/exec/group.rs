@@ -10,11 +10,11 @@ use tokio::process::Child;
 use tokio::time::Instant;
 
 /// How often the group is looked at while it ends.
-const LOOK: Duration = Duration::from_millis(10);
+pub(super) const LOOK: Duration = Duration::from_millis(10);
 
 /// How long a killed group is waited for. Longer only when a member hangs in the kernel, or when nobody
 /// reaps the dead ones (process 1 of a container that does not), and neither gets better by waiting.
-const AFTER_KILL: Duration = Duration::from_millis(500);
+pub(super) const AFTER_KILL: Duration = Duration::from_millis(500);
 
 /// Kills its process group when dropped, unless released.
 #[derive(Debug)]
@@ -54,6 +54,13 @@ impl Drop for Group {
         if let Some(group) = self.0.take() {
             signal(group, Signal::KILL);
         }
+    }
+}
+
+/// Kills a group, if it is known.
+pub(super) fn kill(group: Option<Pid>) {
+    if let Some(group) = group {
+        signal(group, Signal::KILL);
     }
 }
 

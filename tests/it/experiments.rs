@@ -13,4 +13,4 @@ mod e07_herd;
 mod e08_clock;
 mod e09_dependencies_lost;
 mod e10_hostile;
-mod rig;
+pub(crate) mod rig;

@@ -13,6 +13,7 @@ mod experiments;
 mod journeys;
 mod outages;
 mod rehearsal;
+mod replicas;
 mod servers;
 mod store;
 mod support;

@@ -67,13 +67,20 @@ use sqlx::any::AnyPoolOptions;
 
 use crate::support::postgres;
 
-/// Makes of each named function, which takes a [`Database`], one test on each engine.
+/// Makes of each named function, which takes a [`Database`], one test on each engine, and one on the tables of a newer quell.
 macro_rules! on_each_engine {
     ($($name:ident),* $(,)?) => {
         mod sqlite {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $name() {
                 super::$name(crate::store::Database::sqlite()).await;
+            })*
+        }
+        /// As it is after the migrations of a newer quell, which only add.
+        mod future {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                super::$name(crate::store::Database::future().await).await;
             })*
         }
         mod postgres {
@@ -87,6 +94,10 @@ macro_rules! on_each_engine {
 use on_each_engine;
 
 const LEASE: Duration = Duration::from_secs(30);
+
+/// The names of all tables.
+const SQLITE_TABLES: &str = "SELECT name FROM sqlite_master WHERE type = 'table'";
+const POSTGRES_TABLES: &str = "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'";
 
 /// An empty database and the clock of all stores on it.
 struct Database {
@@ -102,6 +113,16 @@ impl Database {
         let dir = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", dir.path().join("quell.db").display());
         Self { url, clock: Clock::manual(at(0)), is_sqlite: true, _dir: Some(dir) }
+    }
+
+    /// `SQLite` with a column more in each table, and a table more.
+    async fn future() -> Self {
+        let this = Self::sqlite();
+        this.store().await.close().await;
+        let raw = this.raw().await;
+        upgrade(&raw, SQLITE_TABLES).await;
+        raw.close().await;
+        this
     }
 
     async fn postgres() -> Self {
@@ -124,6 +145,28 @@ impl Database {
     fn advance(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
     }
+}
+
+/// Does what migrations of the future may do while older replicas are at work.
+async fn upgrade(raw: &AnyPool, tables: &'static str) {
+    let mut tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(raw).await.unwrap();
+    tables.retain(|it| !it.starts_with('_') && !it.starts_with("sqlite_"));
+    assert!(tables.len() > 25, "{tables:?}");
+    let mut tx = raw.begin().await.unwrap();
+    for table in tables {
+        for column in ["later BIGINT", "later_still TEXT NOT NULL DEFAULT ''"] {
+            let add = format!("ALTER TABLE {table} ADD COLUMN {column}");
+            sqlx::query(sqlx::AssertSqlSafe(add)).execute(&mut *tx).await.unwrap();
+        }
+    }
+    for statement in [
+        "CREATE TABLE latest (name TEXT PRIMARY KEY NOT NULL)",
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+         SELECT 9999, 'from the future', success, checksum, 1 FROM _sqlx_migrations WHERE version = 1",
+    ] {
+        sqlx::query(statement).execute(&mut *tx).await.unwrap();
+    }
+    tx.commit().await.unwrap();
 }
 
 /// Runs a statement that changes one row.

@@ -6,10 +6,12 @@
 pub(crate) mod alertmanager;
 pub(crate) mod certificates;
 pub(crate) mod http;
+pub(crate) mod network;
 pub(crate) mod plant;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod prometheus;
+pub(crate) mod proxy;
 pub(crate) mod quell;
 pub(crate) mod recorder;
 pub(crate) mod redis;

@@ -42,7 +42,7 @@ async fn a_draining_server_is_alive_and_not_ready() {
 async fn a_dead_store_is_alive_and_not_ready() {
     let quell = plain().await;
     quell.state.store.close().await;
-    insta::assert_snapshot!(quell.get("/health/ready").await.problem(), @"503 /errors/Q0512 could not be stored or read: the store does not answer; the log says more under this request id");
+    insta::assert_snapshot!(quell.get("/health/ready").await.problem(), @"503 /errors/Q0512 could not be stored or read: the store does not answer: the database is closed");
     insta::assert_snapshot!(quell.get("/health").await.text, @r#"{"draining":false,"reload_failed":null,"rules":0,"status":"store does not answer","store":false,"version":"0.1.0","waiting_alerts":0}"#);
     assert_eq!(quell.get("/health/live").await.status, 200);
     let page = quell.get("/metrics").await;

@@ -160,7 +160,7 @@ async fn a_crash_between_two_items_or_inside_one_repeats_none() {
 }
 
 #[tokio::test]
-async fn a_command_that_outlives_quell_is_asked_about() {
+async fn a_command_that_died_with_quell_is_asked_about() {
     let mut story = story(COMMAND).await;
     let folder = story.quell.folder().to_owned();
     process::run("mkfifo", &[folder.join("report").to_str().unwrap()]);
@@ -170,7 +170,7 @@ async fn a_command_that_outlives_quell_is_asked_about() {
     story.quell.serve().await;
     until_run_is(&story, "in doubt").await;
     let notice = until_told(&story, "needs_you").await;
-    insta::assert_snapshot!(notice["headline"].as_str().unwrap(), @"restart on process/shop: in doubt: step 1 (restart): quell stopped while the step was in flight; its command may still be running; a person must say whether it happened: quell answer r-1 happened|did-not-happen");
+    insta::assert_snapshot!(notice["headline"].as_str().unwrap(), @"restart on process/shop: in doubt: step 1 (restart): quell stopped while the step was in flight; its command was killed; a person must say whether it happened: quell answer r-1 happened|did-not-happen");
     assert_eq!(begun(&folder).len(), 1);
     story.shop.inject(Fault::None);
     let said = story.quell.cli(&["answer", "r-1", "happened"]).await;

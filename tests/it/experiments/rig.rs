@@ -14,8 +14,8 @@ use crate::support::recorder::Recorder;
 use crate::support::wait;
 
 /// Where the recorder stands for `PagerDuty` and Slack.
-pub(super) const PAGER: &str = "/v2/enqueue";
-pub(super) const SLACK: &str = "/slack/T00/B00/hush-slack";
+pub(crate) const PAGER: &str = "/v2/enqueue";
+pub(crate) const SLACK: &str = "/slack/T00/B00/hush-slack";
 
 const RESTART: &str = r#"
 playbook: restart
@@ -28,21 +28,21 @@ steps:
 
 /// The target and the people; quell is made of it as often as needed.
 #[derive(Debug)]
-pub(super) struct Rig {
-    pub(super) plant: Plant,
-    pub(super) people: Recorder,
+pub(crate) struct Rig {
+    pub(crate) plant: Plant,
+    pub(crate) people: Recorder,
     /// quell.yml, to be changed before [`Self::quell`].
-    pub(super) config: Value,
+    pub(crate) config: Value,
     /// The rules.
-    pub(super) rules: Value,
+    pub(crate) rules: Value,
     /// Playbooks, by file name.
-    pub(super) playbooks: Vec<(&'static str, String)>,
+    pub(crate) playbooks: Vec<(&'static str, String)>,
 }
 
 impl Rig {
     /// One rule: a unit that is ill is restarted, and it helped when the unit says that it is healthy. Everything is at its
     /// default but the mode.
-    pub(super) async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let (plant, people) = (Plant::start().await, Recorder::start().await);
         people.always(PAGER, Answer::status(202));
         let config = json!({
@@ -77,19 +77,19 @@ impl Rig {
     }
 
     /// The first rule.
-    pub(super) fn rule(&mut self) -> &mut Value {
+    pub(crate) fn rule(&mut self) -> &mut Value {
         &mut self.rules["rules"][0]
     }
 
     /// quell with these files, in a folder and on a port of its own; nothing serves yet.
-    pub(super) fn quell(&self) -> Quell {
+    pub(crate) fn quell(&self) -> Quell {
         let quell = Quell::prepare("", &[]);
         self.write(&quell);
         quell
     }
 
     /// Writes the files again.
-    pub(super) fn write(&self, quell: &Quell) {
+    pub(crate) fn write(&self, quell: &Quell) {
         let mut config = self.config.clone();
         config["listen"] = json!(quell.address());
         config["external_url"] = json!(quell.url(""));
@@ -101,14 +101,14 @@ impl Rig {
     }
 
     /// quell with these files, serving.
-    pub(super) async fn serve(&self) -> Quell {
+    pub(crate) async fn serve(&self) -> Quell {
         let mut quell = self.quell();
         quell.serve().await;
         quell
     }
 
     /// Incidents that `PagerDuty` was told to page for.
-    pub(super) fn pages(&self) -> usize {
+    pub(crate) fn pages(&self) -> usize {
         let requests = self.people.requests(PAGER);
         let events = requests.iter().map(crate::support::recorder::Request::json);
         let triggers = events.filter(|it| it["event_action"] == "trigger");
@@ -116,7 +116,7 @@ impl Rig {
     }
 
     /// What `PagerDuty` was told to page for, in words.
-    pub(super) fn page_words(&self) -> Vec<String> {
+    pub(crate) fn page_words(&self) -> Vec<String> {
         let requests = self.people.requests(PAGER);
         let events = requests.iter().map(crate::support::recorder::Request::json);
         let triggers = events.filter(|it| it["event_action"] == "trigger");
@@ -124,7 +124,7 @@ impl Rig {
     }
 
     /// Waits until `PagerDuty` pages for `count` incidents, or more.
-    pub(super) async fn paged(&self, count: usize) {
+    pub(crate) async fn paged(&self, count: usize) {
         wait::until(&format!("{count} pages"), wait::PATIENCE, async || {
             let pages = self.pages();
             if pages >= count { Ok(()) } else { Err(pages) }
@@ -133,7 +133,7 @@ impl Rig {
     }
 
     /// Waits until Slack is told something with `text` in it; gives it back.
-    pub(super) async fn told(&self, text: &str) -> String {
+    pub(crate) async fn told(&self, text: &str) -> String {
         wait::until(&format!("people are told: {text}"), wait::PATIENCE, async || {
             let messages = self.messages();
             messages.iter().find(|it| it.contains(text)).cloned().ok_or(messages)
@@ -142,13 +142,13 @@ impl Rig {
     }
 
     /// What Slack was told, each message as its JSON.
-    pub(super) fn messages(&self) -> Vec<String> {
+    pub(crate) fn messages(&self) -> Vec<String> {
         let requests = self.people.requests(SLACK);
         requests.iter().map(|it| String::from_utf8_lossy(&it.body).into_owned()).collect()
     }
 
     /// Prints what the experiment came to, for people: effects, pages, and how long it took to stop, where it had to.
-    pub(super) fn report(&self, number: u32, name: &str, stopped: Option<Duration>) {
+    pub(crate) fn report(&self, number: u32, name: &str, stopped: Option<Duration>) {
         let (effects, pages) = (self.plant.effects().len(), self.pages());
         let stopped = stopped.map_or("nothing to stop".to_owned(), |it| {
             format!("stopped after {:.2} s", it.as_secs_f64())
@@ -161,10 +161,10 @@ impl Rig {
 }
 
 /// When the alerts of experiments began, unless they say otherwise.
-pub(super) const STARTED: &str = "2026-01-05T10:00:00Z";
+pub(crate) const STARTED: &str = "2026-01-05T10:00:00Z";
 
 /// One alert of a unit, as Alertmanager would put it into a body.
-pub(super) fn alert(status: &str, unit: &str, starts_at: &str) -> Value {
+pub(crate) fn alert(status: &str, unit: &str, starts_at: &str) -> Value {
     let ends_at =
         if status == "resolved" { "2026-01-05T10:05:00Z" } else { "0001-01-01T00:00:00Z" };
     json!({
@@ -175,18 +175,18 @@ pub(super) fn alert(status: &str, unit: &str, starts_at: &str) -> Value {
 }
 
 /// A webhook body with these alerts.
-pub(super) fn body(status: &str, alerts: &[Value]) -> Value {
+pub(crate) fn body(status: &str, alerts: &[Value]) -> Value {
     json!({ "version": "4", "receiver": "quell", "status": status, "alerts": alerts })
 }
 
 /// Posts the alert of a unit.
-pub(super) async fn post(quell: &Quell, status: &str, unit: &str) -> Value {
+pub(crate) async fn post(quell: &Quell, status: &str, unit: &str) -> Value {
     let alert = alert(status, unit, STARTED);
     quell.post("/api/v1/webhook/alertmanager", &body(status, &[alert])).await
 }
 
 /// The states of all runs, in order of start: `r-1 restart fixed`.
-pub(super) async fn runs(quell: &Quell) -> Vec<String> {
+pub(crate) async fn runs(quell: &Quell) -> Vec<String> {
     let mut listed = Vec::new();
     let mut path = "/api/v1/runs?limit=500".to_owned();
     loop {
@@ -210,7 +210,7 @@ pub(super) async fn runs(quell: &Quell) -> Vec<String> {
 }
 
 /// Waits until the runs are these.
-pub(super) async fn until_runs(quell: &Quell, expected: &[&str]) {
+pub(crate) async fn until_runs(quell: &Quell, expected: &[&str]) {
     wait::until(&format!("runs are {expected:?}"), wait::PATIENCE, async || {
         let runs = runs(quell).await;
         if runs == expected { Ok(()) } else { Err(runs) }
@@ -219,14 +219,14 @@ pub(super) async fn until_runs(quell: &Quell, expected: &[&str]) {
 }
 
 /// The reasons of the last decisions, the newest first.
-pub(super) async fn reasons(quell: &Quell) -> Vec<String> {
+pub(crate) async fn reasons(quell: &Quell) -> Vec<String> {
     let page = quell.get("/api/v1/decisions?limit=500").await;
     let items = page["items"].as_array().unwrap_or_else(|| panic!("{page:#}"));
     items.iter().map(|it| it["reason"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
 /// Waits until `count` decisions have `text` in their reason; gives back the reasons of all.
-pub(super) async fn decided(quell: &Quell, text: &str, count: usize) -> Vec<String> {
+pub(crate) async fn decided(quell: &Quell, text: &str, count: usize) -> Vec<String> {
     wait::until(&format!("{count} decisions say: {text}"), wait::PATIENCE, async || {
         let reasons = reasons(quell).await;
         let found = reasons.iter().filter(|it| it.contains(text)).count();
@@ -236,12 +236,12 @@ pub(super) async fn decided(quell: &Quell, text: &str, count: usize) -> Vec<Stri
 }
 
 /// Now, by the clock that the target notes effects by.
-pub(super) fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     quell::clock::Clock::System.now()
 }
 
 /// `audit verify` finds nothing.
-pub(super) async fn audit_holds(quell: &Quell) {
+pub(crate) async fn audit_holds(quell: &Quell) {
     let audit = quell.cli(&["audit", "verify"]).await;
     assert_eq!(audit.code, 0, "{audit:#?}");
 }

@@ -68,17 +68,25 @@ async fn an_unreachable_server_is_named_without_its_password() {
     assert!(!words.contains("s3cret"), "{words}");
 }
 
-#[tokio::test]
-async fn a_database_of_a_newer_quell_is_left_alone() {
-    let db = Database::sqlite();
+/// Replicas are upgraded one after another: older ones work on, and start, beside newer ones, until those say otherwise.
+async fn is_used_until_it_says_otherwise(db: Database, tables: &'static str) {
     db.store().await.close().await;
     let raw = db.raw().await;
-    change_one(
-        &raw,
-        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
-         VALUES (9999, 'from the future', TRUE, x'00', 1)",
-    )
-    .await;
+    upgrade(&raw, tables).await;
+    let store = db.store().await;
+    fire(&store, "A").await;
+    change_one(&raw, "UPDATE compat SET value = 9999 WHERE name = 'oldest'").await;
     let error = Store::open(&db.url, db.clock.clone()).await.unwrap_err();
     assert_eq!(error.code, "Q0403");
+    assert!(error.message.contains("only those that know migration 9999 may use it"), "{error}");
+}
+
+#[tokio::test]
+async fn a_database_that_a_newer_quell_added_to_is_used() {
+    is_used_until_it_says_otherwise(Database::sqlite(), SQLITE_TABLES).await;
+}
+
+#[tokio::test]
+async fn a_database_that_a_newer_quell_added_to_is_used_postgres() {
+    is_used_until_it_says_otherwise(Database::postgres().await, POSTGRES_TABLES).await;
 }

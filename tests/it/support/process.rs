@@ -39,6 +39,12 @@ pub(crate) fn run(program: &str, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// Whether a process runs; one that is dead but not reaped does not.
+pub(crate) fn is_alive(pid: i32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|stat| !matches!(stat.rsplit(") ").next(), Some(rest) if rest.starts_with('Z')))
+}
+
 /// A loopback port that the system chose and gives to nobody else for the next minute.
 ///
 /// The system hands out no port that has a connection in the state TIME-WAIT, but lets a server that names the port
@@ -153,7 +159,8 @@ impl Process {
         self.child.stdin.take();
     }
 
-    fn pid(&self) -> Pid {
+    /// Its number, which is also that of its group.
+    pub(crate) fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
     }
 }

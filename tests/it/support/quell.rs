@@ -20,6 +20,7 @@ const BINARY: &str = env!("CARGO_BIN_EXE_quell");
 /// The server; its folder holds `quell.yml`, `quell.db` and the files given.
 #[derive(Debug)]
 pub(crate) struct Quell {
+    binary: String,
     port: u16,
     token: Option<String>,
     environment: Vec<(String, String)>,
@@ -74,7 +75,8 @@ impl Quell {
         let folder = TempDir::new().unwrap();
         let port = process::port();
         let (token, environment) = (None, Vec::new());
-        let this = Self { port, token, environment, client: http::client(), process: None, folder };
+        let (binary, client) = (BINARY.to_owned(), http::client());
+        let this = Self { binary, port, token, environment, client, process: None, folder };
         let listen = format!("listen: {}\nexternal_url: {}\n", this.address(), this.url(""));
         this.write("quell.yml", &(listen + config));
         for (path, text) in files {
@@ -86,6 +88,12 @@ impl Quell {
     /// Requests and commands from now on are this operator's.
     pub(crate) fn with_token(mut self, token: &str) -> Self {
         self.token = Some(token.to_owned());
+        self
+    }
+
+    /// Serves by another binary: another version.
+    pub(crate) fn by(mut self, binary: &str) -> Self {
+        binary.clone_into(&mut self.binary);
         self
     }
 
@@ -141,7 +149,7 @@ impl Quell {
 
     fn launch_under(&mut self, before: &[&str]) {
         let log = self.folder().join("log");
-        let line = before.iter().copied().chain([BINARY, "serve", "--config", "quell.yml"]);
+        let line = before.iter().copied().chain([&*self.binary, "serve", "--config", "quell.yml"]);
         self.process = Some(Process::start(line, &self.environment, &log));
     }
 
@@ -207,7 +215,8 @@ impl Quell {
     }
 
     async fn run_cli(&self, before: &[&str], folder: &Path, arguments: &[&str]) -> Printed {
-        let mut words = before.iter().chain([&BINARY]).chain(arguments);
+        let mut words =
+            before.iter().copied().chain([&*self.binary]).chain(arguments.iter().copied());
         let mut line = process::command(words.next().unwrap());
         line.args(words).current_dir(folder).stdin(Stdio::null());
         line.env("QUELL_URL", self.url("")).env("NO_COLOR", "1");

@@ -96,7 +96,7 @@ fn crashes_while_an_action_is_repeated_are_bounded_as_well() {
     for attempt in 1..=4 {
         run = run.begin(0, attempt).crash();
     }
-    let reason = "step 1 (a) failed: quell stopped while the step was in flight; its command may still be running, 4 times in a row";
+    let reason = "step 1 (a) failed: quell stopped while the step was in flight; its command was killed, 4 times in a row";
     run.ends(RunState::Failed, reason);
 }
 
@@ -153,7 +153,7 @@ fn on_unknown_ask_waits_for_a_person_who_says_that_it_happened() {
     assert_eq!(run.effect(), Effect::AskPerson);
     assert_eq!(
         run.state.reason,
-        "quell stopped while the step was in flight; its command may still be running"
+        "quell stopped while the step was in flight; its command was killed"
     );
     let run = run.then(settled(true));
     assert_eq!(run.effect(), Effect::Begin { spot: of_step(1), attempt: 1 });

@@ -1,0 +1,308 @@
+//! Connections that survive what becomes of the database: it is restarted, fails over, may only be read, or no longer answers.
+//!
+//! All connections of one time are a [`Generation`]. While nobody can use the database, questions fail at once instead of
+//! each waiting for itself, and what was under way is let go of: a connection into a network that swallows everything would
+//! hold it for a quarter of an hour. [`super::watch`] looks when that begins and ends, and then makes new connections:
+//! those of before may lead to a server that is no longer the one to write to.
+
+use std::fmt;
+use std::ops::Deref;
+use std::ops::DerefMut;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
+use futures_util::FutureExt as _;
+use futures_util::StreamExt as _;
+use futures_util::TryStreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream;
+use futures_util::stream::BoxStream;
+use sqlx::Any;
+use sqlx::AnyPool;
+use sqlx::Either;
+use sqlx::Execute;
+use sqlx::Executor;
+use sqlx::SqlStr;
+use sqlx::any::AnyQueryResult;
+use sqlx::any::AnyRow;
+use sqlx::any::AnyStatement;
+use sqlx::any::AnyTypeInfo;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// How long connections are waited for that are let go of.
+const CLOSES_WITHIN: Duration = Duration::from_secs(30);
+
+/// One answer of the database: how many rows were changed, or a row.
+type Step = Either<AnyQueryResult, AnyRow>;
+
+/// Why nothing is asked: in words, from whoever looked last.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Outage(pub(super) String);
+
+/// The connections that are in use now.
+#[derive(Debug, Clone)]
+pub(super) struct Pool(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    now: ArcSwap<Generation>,
+    /// Set while nobody can use the database.
+    outage: ArcSwapOption<Outage>,
+    /// Something failed that may be the database's: whoever watches looks at once.
+    suspicion: Notify,
+    /// Longest time for one answer.
+    longest: Duration,
+}
+
+/// Connections that end together.
+#[derive(Debug)]
+pub(super) struct Generation {
+    pool: AnyPool,
+    over: CancellationToken,
+}
+
+impl Pool {
+    /// Over these connections, on which no answer may take longer than this.
+    pub(super) fn new(pool: AnyPool, longest: Duration) -> Self {
+        let now = ArcSwap::from_pointee(Generation { pool, over: CancellationToken::new() });
+        let (outage, suspicion) = (ArcSwapOption::empty(), Notify::new());
+        Self(Arc::new(Shared { now, outage, suspicion, longest }))
+    }
+
+    /// The connections themselves, for who looks whether the database can be used.
+    pub(super) fn connections(&self) -> AnyPool {
+        self.0.now.load().pool.clone()
+    }
+
+    /// Lets go of all connections at once, and makes others when they are needed.
+    pub(super) fn renew(&self, pool: AnyPool) {
+        let next = Generation { pool, over: CancellationToken::new() };
+        let before = self.0.now.swap(Arc::new(next));
+        before.over.cancel();
+        let old = before.pool.clone();
+        // those that are in use are closed when they come back; one that nobody answers never does
+        drop(tokio_util::task::TaskTracker::new().spawn(async move {
+            let _late = tokio::time::timeout(CLOSES_WITHIN, old.close()).await;
+        }));
+    }
+
+    /// From now on, or no longer, questions fail at once.
+    pub(super) fn set_outage(&self, outage: Option<Outage>) {
+        self.0.outage.store(outage.map(Arc::new));
+    }
+
+    /// Why nothing is asked.
+    pub(super) fn outage(&self) -> Option<Arc<Outage>> {
+        self.0.outage.load_full()
+    }
+
+    /// Returns when something failed that may be the database's.
+    pub(super) async fn suspected(&self) {
+        self.0.suspicion.notified().await;
+    }
+
+    /// When these connections are let go of.
+    pub(super) fn over(&self) -> CancellationToken {
+        self.0.now.load().over.clone()
+    }
+
+    /// Closes them, after what is under way.
+    pub(super) async fn close(&self) {
+        // one that nobody answers would be waited for until the network gives up
+        let _late = tokio::time::timeout(CLOSES_WITHIN, self.connections().close()).await;
+    }
+
+    /// Begins a transaction.
+    pub(super) async fn begin(&self) -> sqlx::Result<Transaction> {
+        let generation = self.0.now.load_full();
+        let tx = self.watched(&generation, generation.pool.begin()).await?;
+        Ok(Transaction(Line { tx, pool: self.clone(), generation }))
+    }
+
+    /// Waits for an answer, but not beyond the end of its connections.
+    async fn watched<T>(
+        &self,
+        generation: &Generation,
+        answer: impl Future<Output = sqlx::Result<T>>,
+    ) -> sqlx::Result<T> {
+        let lost = |words: String| Err(sqlx::Error::AnyDriverError(Box::new(Outage(words))));
+        if let Some(outage) = self.outage() {
+            return lost(outage.0.clone());
+        }
+        let answered = tokio::select! {
+            biased;
+            answered = answer => answered,
+            () = generation.over.cancelled() => {
+                let words = self.outage().map(|it| it.0.clone());
+                return lost(words.unwrap_or_else(|| "the connection to the database was lost".into()));
+            }
+            () = tokio::time::sleep(self.0.longest) => {
+                self.0.suspicion.notify_one();
+                return lost(format!("the database did not answer within {}s", self.0.longest.as_secs()));
+            }
+        };
+        if answered.as_ref().is_err_and(is_suspicious) {
+            self.0.suspicion.notify_one();
+        }
+        answered
+    }
+}
+
+/// Whether the error may say that the database cannot be used, rather than that this question cannot be answered.
+pub(super) fn is_suspicious(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+            // read-only transactions, too many connections, those that the server ended or refuses
+            matches!(&*code, "25006" | "53300" | "57P01" | "57P02" | "57P03" | "57P05" | "25P03")
+                || code.len() == 5 && code.starts_with("08")
+        }),
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::WorkerCrashed => true,
+        _ => false,
+    }
+}
+
+/// A transaction; dropped without [`Transaction::commit`], it is rolled back.
+#[derive(Debug)]
+pub(super) struct Transaction(Line);
+
+/// Where the statements of a transaction are sent.
+pub(super) struct Line {
+    tx: sqlx::Transaction<'static, Any>,
+    pool: Pool,
+    generation: Arc<Generation>,
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Line")
+    }
+}
+
+impl Transaction {
+    /// Commits. An error leaves open whether it did.
+    pub(super) async fn commit(self) -> sqlx::Result<()> {
+        let Line { tx, pool, generation } = self.0;
+        pool.watched(&generation, tx.commit()).await
+    }
+}
+
+impl Deref for Transaction {
+    type Target = Line;
+
+    fn deref(&self) -> &Line {
+        &self.0
+    }
+}
+
+impl DerefMut for Transaction {
+    fn deref_mut(&mut self) -> &mut Line {
+        &mut self.0
+    }
+}
+
+impl<'c> Executor<'c> for &'c Pool {
+    type Database = Any;
+
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, sqlx::Result<Step>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Any>,
+    {
+        let steps = async move {
+            let generation = self.0.now.load_full();
+            let steps = (&generation.pool).fetch_many(query).try_collect::<Vec<Step>>();
+            self.watched(&generation, steps).await
+        };
+        in_turn(steps)
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, sqlx::Result<Option<AnyRow>>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Any>,
+    {
+        async move {
+            let generation = self.0.now.load_full();
+            let row = (&generation.pool).fetch_optional(query);
+            self.watched(&generation, row).await
+        }
+        .boxed()
+    }
+
+    fn prepare_with<'e>(
+        self,
+        sql: SqlStr,
+        parameters: &'e [AnyTypeInfo],
+    ) -> BoxFuture<'e, sqlx::Result<AnyStatement>>
+    where
+        'c: 'e,
+    {
+        async move {
+            let generation = self.0.now.load_full();
+            let statement = (&generation.pool).prepare_with(sql, parameters);
+            self.watched(&generation, statement).await
+        }
+        .boxed()
+    }
+}
+
+impl<'c> Executor<'c> for &'c mut Line {
+    type Database = Any;
+
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, sqlx::Result<Step>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Any>,
+    {
+        let steps = async move {
+            let steps = (&mut *self.tx).fetch_many(query).try_collect::<Vec<Step>>();
+            self.pool.watched(&self.generation, steps).await
+        };
+        in_turn(steps)
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, sqlx::Result<Option<AnyRow>>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Any>,
+    {
+        async move {
+            let row = (&mut *self.tx).fetch_optional(query);
+            self.pool.watched(&self.generation, row).await
+        }
+        .boxed()
+    }
+
+    fn prepare_with<'e>(
+        self,
+        sql: SqlStr,
+        parameters: &'e [AnyTypeInfo],
+    ) -> BoxFuture<'e, sqlx::Result<AnyStatement>>
+    where
+        'c: 'e,
+    {
+        async move {
+            let statement = (&mut *self.tx).prepare_with(sql, parameters);
+            self.pool.watched(&self.generation, statement).await
+        }
+        .boxed()
+    }
+}
+
+/// The steps of an answer, one after another. Nobody reads so many that they should not be in memory together.
+fn in_turn<'e>(
+    steps: impl Future<Output = sqlx::Result<Vec<Step>>> + Send + 'e,
+) -> BoxStream<'e, sqlx::Result<Step>> {
+    stream::once(steps)
+        .map_ok(|steps| stream::iter(steps.into_iter().map(Ok)))
+        .try_flatten()
+        .boxed()
+}
