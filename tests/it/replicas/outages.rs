@@ -113,6 +113,7 @@ async fn a_restart_of_the_database_in_the_middle_of_a_step_loses_no_outcome() {
         rig.plant.gate().open();
         says(&quell, "performed").await;
         server.serve().await;
+        ready(&quell).await;
         rig::until_runs(&quell, &["r-1 restart fixed"]).await;
         assert_eq!(rig.plant.keys(), [("r-1/1".to_owned(), 1)].into(), "killed: {killed}");
         rig::audit_holds(&quell).await;

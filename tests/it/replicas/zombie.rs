@@ -20,7 +20,7 @@ playbook: restart
 parameters: { unit: { type: string, required: true } }
 steps:
   - name: restart
-    command: { shell: "trap '' TERM; echo $$ $QUELL_IDEMPOTENCY_KEY $QUELL_ATTEMPT >> begun; sleep 5; echo {{ unit }} >> late; sleep 600", directory: "FOLDER" }
+    command: { shell: "trap '' TERM; echo $$ $QUELL_IDEMPOTENCY_KEY $QUELL_ATTEMPT >> begun; sleep 5; echo late >> late; sleep 600", directory: "FOLDER" }
     timeout: 1s
 "#;
 
