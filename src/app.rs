@@ -31,6 +31,7 @@ use crate::app::alone::Alone;
 use crate::clock::Clock;
 use crate::clock::random_key;
 use crate::engine::Engine;
+use crate::engine::audit;
 use crate::engine::explain;
 use crate::error::Error;
 use crate::library::Library;
@@ -71,6 +72,13 @@ impl App {
         let alone = sqlite_file(config.storage.reveal()).map(Alone::with).transpose()?;
         let store = Store::open(config.storage.reveal(), clock.clone()).await?;
         let link_key = link_key(&library)?;
+        let audit_key = audit::ready_key(&library.config).map_err(|why| {
+            Error::new("Q0419", format!("the key of the audit cannot be used: {why}"))
+                .hint("put back the file, or name a key under `audit.signing_key`; `quell audit key new FILE` makes one")
+        })?;
+        if audit_key.is_none() {
+            tracing::warn!("nothing signs the audit: quell.yml has no `audit.signing_key`");
+        }
         let listener = TcpListener::bind(config.listen).await.map_err(|error| {
             let words = match error.kind() {
                 ErrorKind::AddrInUse => "another process listens there".to_owned(),
@@ -108,6 +116,7 @@ impl App {
             turns: Arc::default(),
             troubles: Arc::default(),
             steady: Arc::default(),
+            audit: Arc::default(),
             stop: CancellationToken::new(),
             tasks,
         };
@@ -149,6 +158,7 @@ impl App {
         if tokio::time::timeout(STEPS_WITHIN, self.engine.tasks.wait()).await.is_err() {
             tracing::warn!("steps were still under way; the next start finds them in flight");
         }
+        audit::finish(&self.engine).await;
         let store = self.engine.store.clone();
         // the writer ends when the last of those who feed it is gone
         drop(self.engine);

@@ -1,5 +1,6 @@
 //! The command line. Exit codes: 0 fine, 1 found problems, 2 could not run.
 
+mod audit;
 mod backtest;
 mod changes;
 mod check;
@@ -124,9 +125,9 @@ enum Command {
     Changes(changes::Listing),
     /// Act without approval for a time, and page everybody.
     BreakGlass(hands::BreakGlass),
-    /// Check what was recorded.
+    /// Check, prove and export what was recorded.
     #[command(subcommand)]
-    Audit(list::AuditCommand),
+    Audit(audit::Command),
     /// Write JSON Schemas of the files, for editors.
     Schema(schema::Options),
     /// Write completions for bash, zsh or fish.
@@ -200,7 +201,7 @@ async fn run(cli: Cli) -> Result<(), Error> {
         Command::Changed(options) => changes::tell(&at, &options).await,
         Command::Changes(options) => changes::list(&at, &options).await,
         Command::Window(command) => window::run(&at, command).await,
-        Command::Audit(command) => list::audit(&at, &command).await,
+        Command::Audit(command) => audit::run(&at, &command).await,
         Command::Schema(options) => schema::run(&options),
         Command::Completions(options) => {
             completions::run(&options);

@@ -4,6 +4,7 @@
 //! again; what it held becomes due when its lease ends.
 
 pub mod act_on;
+pub mod audit;
 pub mod checks;
 pub mod credentials;
 pub mod deliver;
@@ -75,6 +76,8 @@ pub struct Engine {
     pub troubles: Arc<Troubles>,
     /// Notices that the wall clock was set.
     pub steady: Arc<surroundings::Steady>,
+    /// What does not work about the audit.
+    pub audit: Arc<audit::Troubles>,
     /// Set when the server stops: nothing new is begun.
     pub stop: CancellationToken,
     /// Everything that runs; awaited at the end.
@@ -92,6 +95,8 @@ impl Engine {
         self.supervise("trust", |engine| async move { trust::run(engine).await });
         self.supervise("glass", |engine| async move { glass::run(engine).await });
         self.supervise("escalate", |engine| async move { escalate::run(engine).await });
+        self.supervise("audit", |engine| async move { audit::run(engine).await });
+        self.supervise("audit check", |engine| async move { audit::check::run(engine).await });
         self.supervise("watch", |engine| async move { watch::run(engine).await });
         self.tasks.spawn(heartbeat::run(self.clone()));
         replicas::start(self);

@@ -5,6 +5,7 @@
 //! is owed in the outbox. What is sent follows from the notice alone, so that a second attempt after a
 //! lost reply repeats the first: same `PagerDuty` `dedup_key`, same `Message-ID`.
 
+mod anchor;
 mod email;
 mod heartbeat;
 mod http;
@@ -14,6 +15,8 @@ mod scrub;
 mod slack;
 mod webhook;
 
+pub use anchor::Anchored;
+pub use anchor::anchor;
 pub use heartbeat::beat;
 pub use heartbeat::place;
 

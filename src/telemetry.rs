@@ -129,6 +129,13 @@ pub struct Metrics {
     pub rules: Gauge<f64, AtomicU64>,
     /// Bytes that are free on the disk under the database.
     pub disk_free: Gauge,
+    /// Things that are wrong with the audit, and were not accepted.
+    pub audit_findings: Gauge,
+    audit_leaves: Gauge,
+    audit_waiting: Gauge,
+    audit_signed_at: Gauge<f64, AtomicU64>,
+    audit_signed_age: Gauge<f64, AtomicU64>,
+    audit_anchored: Family<ByResult, Counter>,
 }
 
 impl Default for Metrics {
@@ -160,6 +167,12 @@ impl Default for Metrics {
             waiting_alerts: Gauge::default(),
             rules: Gauge::default(),
             disk_free: Gauge::default(),
+            audit_findings: Gauge::default(),
+            audit_leaves: Gauge::default(),
+            audit_waiting: Gauge::default(),
+            audit_signed_at: Gauge::default(),
+            audit_signed_age: Gauge::default(),
+            audit_anchored: Family::default(),
         };
         metrics.register();
         metrics.reload_successful.set(1);
@@ -205,6 +218,7 @@ impl Metrics {
             self.outbox.clone(),
         );
         self.register_own();
+        self.register_audit();
         let r = &mut self.registry;
         r.register("paused", "1 while anything is paused", self.paused.clone());
         r.register(
@@ -248,6 +262,51 @@ impl Metrics {
             "Credentials that were refused and not cleared",
             self.credentials_denied.clone(),
         );
+    }
+
+    fn register_audit(&mut self) {
+        let r = &mut self.registry;
+        r.register("audit_leaves", "Records in the audit's log", self.audit_leaves.clone());
+        r.register(
+            "audit_unsealed",
+            "Records that are not in the audit's log yet",
+            self.audit_waiting.clone(),
+        );
+        r.register(
+            "audit_checkpoint_timestamp_seconds",
+            "When the newest checkpoint of the audit was signed; 0 without one",
+            self.audit_signed_at.clone(),
+        );
+        r.register(
+            "audit_checkpoint_age_seconds",
+            "Age of the newest checkpoint of the audit; 0 without one",
+            self.audit_signed_age.clone(),
+        );
+        r.register(
+            "audit_anchored",
+            "Checkpoints written outside the database, by result",
+            self.audit_anchored.clone(),
+        );
+        r.register(
+            "audit_findings",
+            "Things that are not as they were written, and were not accepted",
+            self.audit_findings.clone(),
+        );
+    }
+
+    /// How the audit stands: leaves, records that wait, and when the newest checkpoint was signed, in microseconds; 0 is never.
+    pub fn audit(&self, leaves: u64, waiting: u64, signed_at: i64, now: Timestamp) {
+        let count = |it: u64| i64::try_from(it).unwrap_or(i64::MAX);
+        self.audit_leaves.set(count(leaves));
+        self.audit_waiting.set(count(waiting));
+        let at = Timestamp::from_microsecond(signed_at).ok().filter(|_| signed_at != 0);
+        self.audit_signed_at.set(at.map_or(0.0, |at| at.as_duration().as_secs_f64()));
+        self.audit_signed_age.set(at.map_or(0.0, |at| now.duration_since(at).as_secs_f64()));
+    }
+
+    /// A checkpoint that was written outside the database, or not: sent or failed.
+    pub fn anchored(&self, result: &str) {
+        self.audit_anchored.get_or_create(&ByResult { result: result.to_owned() }).inc();
     }
 
     /// Which channels there are and whether each fails, and whether all do.

@@ -263,7 +263,17 @@ const GROUPS: &[(&str, &[Shown])] = &[
     (
         "Look after it",
         &[
-            ("audit", &[("quell audit verify", "nothing that was recorded was changed since")]),
+            (
+                "audit",
+                &[
+                    ("quell audit verify", "nothing that was recorded was changed since"),
+                    (
+                        "quell audit verify --anchor /var/lib/quell/anchor",
+                        "nor was its end cut off",
+                    ),
+                    ("quell audit prove r-12/3 > proof.json", "one record is in the signed log"),
+                ],
+            ),
             (
                 "completions",
                 &[

@@ -1,7 +1,6 @@
 //! Lists and shows: incidents, runs, notifications, the audit. Read from the database, beside a running server.
 
 use clap::Args;
-use clap::Subcommand;
 use clap::ValueEnum;
 use jiff::Timestamp;
 
@@ -62,15 +61,6 @@ pub(super) struct Notifications {
     /// At most this many.
     #[arg(long, default_value_t = 50)]
     limit: u32,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum AuditCommand {
-    /// Check the hash chain of every run's journal, or of one.
-    Verify {
-        /// One run: r-12.
-        run: Option<RunId>,
-    },
 }
 
 pub(super) async fn incidents(at: &Place, options: &Incidents) -> Result<(), Error> {
@@ -336,29 +326,4 @@ pub(super) async fn notifications(at: &Place, options: &Notifications) -> Result
         .collect();
     output::table(&["incident", "channel", "tries", "since", "what", "error"], &rows);
     Ok(())
-}
-
-pub(super) async fn audit(at: &Place, command: &AuditCommand) -> Result<(), Error> {
-    let AuditCommand::Verify { run } = command;
-    let (_, store) = at.store().await?;
-    let audit = store.audit(*run).await.map_err(store_error)?;
-    if at.json {
-        output::json(&audit);
-    } else {
-        for broken in &audit.broken {
-            output::line(&format!("{} entry {}: {}", broken.run, broken.seq, broken.what));
-        }
-        let verdict =
-            if audit.broken.is_empty() { "every chain holds" } else { "broken chains: see above" };
-        let s = if audit.runs == 1 { "" } else { "s" };
-        output::line(&format!("{} run{s}, {} events: {verdict}", audit.runs, audit.events));
-    }
-    if audit.broken.is_empty() {
-        Ok(())
-    } else {
-        Err(Error::problems(
-            "Q0412",
-            format!("{} of {} runs are not as they were written", audit.broken.len(), audit.runs),
-        ))
-    }
 }

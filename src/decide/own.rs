@@ -1,6 +1,7 @@
 //! Alerts that quell raises of itself. They go the way of every alert, to the rule that takes them or to `unmatched:`,
 //! and never trigger a remedy. Without either, those who are told of their severity are told of them.
 
+pub mod audit;
 pub mod surroundings;
 
 use jiff::Timestamp;
@@ -54,7 +55,7 @@ pub fn is_own(source: &str) -> bool {
 
 /// Whether this is the name of an alert about quell itself, which says nothing of any target's health.
 pub fn is_name(alertname: &str) -> bool {
-    NAMES.contains(&alertname) || surroundings::NAMES.contains(&alertname)
+    [&NAMES[..], &surroundings::NAMES, &audit::NAMES].iter().any(|it| it.contains(&alertname))
 }
 
 /// The channel that an alert says reaches nobody: it is not told of that.

@@ -17,6 +17,7 @@ use crate::decide::respond::Candidate;
 use crate::decide::respond::Case;
 use crate::decide::surroundings;
 use crate::engine::Engine;
+use crate::engine::audit;
 use crate::library::Library;
 use crate::model::decision::Circumstances;
 use crate::model::decision::Denied;
@@ -184,8 +185,8 @@ fn sources(library: &Library) -> Sources<'_> {
     }
 }
 
-/// Pauses in force, the pause file among them. A file that cannot be looked at counts as there: missing evidence
-/// means no action.
+/// Pauses in force, the pause file among them, and an audit that is not as it was written. A file that cannot be looked at
+/// counts as there: missing evidence means no action.
 pub async fn pauses(engine: &Engine, library: &Library) -> Result<Vec<Pause>> {
     let mut pauses = engine.store.pauses().await?;
     let file = &library.config.pause_file;
@@ -197,6 +198,7 @@ pub async fn pauses(engine: &Engine, library: &Library) -> Result<Vec<Pause>> {
             at: engine.clock.now(),
         });
     }
+    pauses.extend(audit::pause(engine).await?);
     Ok(pauses)
 }
 

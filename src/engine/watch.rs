@@ -12,6 +12,7 @@ use crate::decide::channels;
 use crate::decide::chronic;
 use crate::decide::own;
 use crate::engine::Engine;
+use crate::engine::audit;
 use crate::engine::credentials;
 use crate::engine::fallback;
 use crate::engine::surroundings::Surroundings;
@@ -81,6 +82,7 @@ impl Watch {
         firing.extend(self.failing(engine, &library).await?);
         firing.extend(self.chronic(engine, &library).await?);
         firing.extend(self.around.look(engine, &library).await?);
+        firing.extend(audit::alerts(engine).await?);
         self.say(engine, firing).await;
         fallback::late(engine, &library).await
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod action;
 pub(crate) mod ask;
+mod audit;
 pub(crate) mod channel;
 pub(crate) mod config;
 pub(crate) mod each;

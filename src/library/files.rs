@@ -223,6 +223,7 @@ impl<'a> Reader<'a> {
         let (mut config, paths) = build::config::config(&secrets, raw, folder);
         secrets.refuse_elsewhere(node);
         lint::windows(at, node, &config.windows);
+        lint::audit(at, node, &config);
         // Before the others are read: there is one set of settings.
         self.config = Some(config.clone());
         self.listed(name, folder, paths, &mut config);

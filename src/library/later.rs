@@ -2,7 +2,7 @@
 
 /// By the name that the raw type has for people.
 const PLANNED: &[(&str, &[&str])] = &[
-    ("quell.yml", &["audit", "tls"]),
+    ("quell.yml", &["tls"]),
     ("`targets`", &["kubernetes", "postgres", "ssh", "docker", "systemd"]),
     ("`slack`", &["bot_token", "signing_secret"]),
     ("an undo", ACTIONS),

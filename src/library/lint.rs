@@ -9,7 +9,9 @@
 use super::build::playbook::BuiltPlaybook;
 use super::build::rule::BuiltRule;
 use super::build::schedule::BuiltSchedule;
+use super::codes;
 use super::diagnostic::At;
+use super::diagnostic::Diagnostic;
 use super::diagnostic::Sink;
 use super::diagnostic::Span;
 use super::link::Gathered;
@@ -168,6 +170,19 @@ pub(crate) fn windows(at: At<'_>, file: &Node, windows: &[Window]) {
         if let Some(node) = items.iter().find(is_it).filter(|node| !at.is_wrong(node.span)) {
             contradiction::check(at, node, "window", &window.matchers, &[]);
         }
+    }
+}
+
+/// Looks at who signs the audit: replicas make no key of their own.
+pub(crate) fn audit(at: At<'_>, file: &Node, config: &Config) {
+    if let Some(storage) = file.get("storage").filter(|node| !at.is_wrong(node.span))
+        && config.storage.reveal().starts_with("postgres")
+        && config.audit.signing_key.is_none()
+    {
+        let message =
+            "nothing signs the audit: whoever can write to the database could change it unseen";
+        let label = "write `audit: { signing_key: … }`; `quell audit key new FILE` makes a key";
+        at.report(storage.span, Diagnostic::warning(codes::UNSIGNED_AUDIT, message).label(label));
     }
 }
 

@@ -94,6 +94,38 @@ pub struct Config {
     pub secrets: BTreeMap<String, Secret>,
     /// Signs links; `None` means the key file beside the `SQLite` database.
     pub link_key: Option<Secret>,
+    /// How what is recorded is signed, and where that is kept.
+    pub audit: Audit,
+}
+
+/// `audit:`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audit {
+    /// Signs checkpoints; `None` means the key file beside the `SQLite` database, and on `PostgreSQL` that nothing is signed.
+    pub signing_key: Option<Secret>,
+    /// The name of the log in its checkpoints; `None` means that of the key.
+    pub origin: Option<String>,
+    /// Where checkpoints are written, outside the database.
+    pub anchor: Option<Anchor>,
+    /// Time between two checkpoints that are written there, at least.
+    pub anchor_every: Duration,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { signing_key: None, origin: None, anchor: None, anchor_every: Duration::from_mins(1) }
+    }
+}
+
+/// A place outside the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Anchor {
+    /// A folder: a file a checkpoint, and `latest`.
+    Directory(PathBuf),
+    /// An HTTP server: a PUT of each below this URL.
+    Http(Secret),
+    /// Standard output.
+    Stdout,
 }
 
 /// An HTTP API of another server.
@@ -381,6 +413,7 @@ impl Default for Config {
             pause_file: PathBuf::from("quell.pause"),
             secrets: BTreeMap::new(),
             link_key: None,
+            audit: Audit::default(),
         }
     }
 }

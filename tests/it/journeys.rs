@@ -1,6 +1,7 @@
 //! Whole journeys of an alert through the real binary, beside real servers: what quell promises, seen from outside.
 
 mod approval;
+mod audit;
 mod channels;
 mod control;
 mod credentials;

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use crate::decide::guard::Subject;
 use crate::decide::guard::hold;
 use crate::decide::guard::proceed;
+use crate::decide::own::audit::PAUSED_BY;
 use crate::model::decision::Facts;
 use crate::model::decision::Pause;
 use crate::model::decision::Ruling;
@@ -30,13 +31,19 @@ pub(super) fn judge(subject: &Subject, facts: &Facts, now: Timestamp) -> Ruling 
         return proceed(NAME, "not set");
     };
     let why = if pause.reason.is_empty() { String::new() } else { format!(": {}", pause.reason) };
+    let knob = if pause.by == PAUSED_BY {
+        "quell audit accept".to_owned()
+    } else {
+        format!("quell resume {}", pause.scope)
+    };
+    let clears = if pause.by == PAUSED_BY { knob.as_str() } else { "quell resume" };
     hold(
         NAME,
         after(now, std::time::Duration::from_secs(1)),
-        format!("{} is paused by {}{why}; `quell resume` clears it", pause.scope, pause.by),
+        format!("{} is paused by {}{why}; `{clears}` clears it", pause.scope, pause.by),
         format!("paused since {:.0}", pause.at),
     )
-    .limit("", format!("quell resume {}", pause.scope))
+    .limit("", knob)
 }
 
 #[cfg(test)]

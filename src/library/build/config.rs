@@ -10,6 +10,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::action::is_header_name;
+use super::audit::audit;
 use super::channel::channel;
 use super::channel::check_channel;
 use super::channel::fallback;
@@ -163,6 +164,7 @@ pub(crate) fn config(
         }
         config.link_key = Some(Secret::new(key.value));
     }
+    config.audit = audit(secrets, raw.audit, folder);
     (config, paths)
 }
 
@@ -222,7 +224,11 @@ fn entries<T>(field: Opt<Entries<T>>) -> Vec<(Found<String>, Field<T>)> {
     entries.into_iter().filter_map(|(key, value)| Some((key.found()?, value))).collect()
 }
 
-fn reveal(secrets: &Secrets<'_>, key: &str, field: Opt<SecretText>) -> Option<Found<String>> {
+pub(super) fn reveal(
+    secrets: &Secrets<'_>,
+    key: &str,
+    field: Opt<SecretText>,
+) -> Option<Found<String>> {
     field.and_then(Field::found).and_then(|found| secrets.reveal(key, found))
 }
 

@@ -13,7 +13,10 @@ use crate::library::yaml::Node;
 use crate::library::yaml::Value;
 
 /// Keys whose values are never credentials. All else in quell.yml is hidden: a misspelt key must not show what it holds.
-const HARMLESS: [&str; 44] = [
+const HARMLESS: [&str; 47] = [
+    "audit",
+    "origin",
+    "anchor_every",
     "cron",
     "for",
     "timezone",
@@ -61,7 +64,9 @@ const HARMLESS: [&str; 44] = [
 ];
 
 /// Keys whose values may be credentials; shown themselves.
-const SECRET: [&str; 9] = [
+const SECRET: [&str; 11] = [
+    "signing_key",
+    "anchor",
     "secrets",
     "url",
     "token",
@@ -82,6 +87,10 @@ fn pretended(key: &str) -> &'static str {
         "url" | "webhook_url" | "external_url" => "https://pretended.invalid",
         "smtp" => "smtps://pretended.invalid",
         "storage" => "sqlite:pretended.db",
+        "signing_key" => {
+            "PRIVATE+KEY+pretended+8a964eef+AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+        }
+        "anchor" => "stdout",
         _ => PRETENDED,
     }
 }

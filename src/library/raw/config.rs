@@ -86,6 +86,29 @@ pub(crate) struct RawConfig {
     /// PostgreSQL need the same.
     #[schemars(extend("examples" = ["${file:/etc/quell/link.key}"]))]
     pub(crate) link_key: Opt<SecretText>,
+    /// How what is recorded is signed, and where that is kept, so that nobody can change it unseen.
+    #[schemars(extend("examples" = [{"signing_key": "${file:/etc/quell/audit.key}", "anchor": "/var/lib/quell/anchor"}]))]
+    pub(crate) audit: Opt<RawAudit>,
+}
+
+/// How the audit is signed, and where its checkpoints go.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename = "`audit`")]
+pub(crate) struct RawAudit {
+    /// Signs checkpoints: what `quell audit key new` writes. A key beside the SQLite database when silent; on PostgreSQL
+    /// nothing is signed without one, and replicas need the same.
+    #[schemars(extend("examples" = ["${file:/etc/quell/audit.key}"]))]
+    pub(crate) signing_key: Opt<SecretText>,
+    /// Name of the log in its checkpoints; that of the key when silent.
+    #[schemars(extend("examples" = ["quell.example.com/eu"]))]
+    pub(crate) origin: Opt<String>,
+    /// Where checkpoints are written, outside the database: a folder, an `http://` or `https://` URL that takes a PUT of each
+    /// below it, or `stdout`. Nowhere when silent.
+    #[schemars(extend("examples" = ["/var/lib/quell/anchor", "https://objects.example.com/quell-anchor", "stdout"]))]
+    pub(crate) anchor: Opt<SecretText>,
+    /// Time between two that are written there, 1s to 1h, at least.
+    #[schemars(extend("default" = "1m"))]
+    pub(crate) anchor_every: Opt<DurationText>,
 }
 
 /// An HTTP server, and the headers that each request to it carries.

@@ -156,7 +156,7 @@ mode: automatic
 rules: [missing/]
 ingest: { max_body: 32 bananas }
 prometheus: http://localhost:9090
-audit: {}
+audit: { signing_key: nobody-sees-this, anchor: 'ftp://hush', anchor_every: 2h, origin: ' ' }
 channels: { pager: { pagerdty: {} }, chat: slack, both: { slack: {}, webhook: {} } }
 limits: { concurrent: 0, storm: {} }
 operators: [{ name: dana }, { name: dana }]
@@ -203,11 +203,29 @@ operators: [{ name: dana }, { name: dana }]
     7 │ prometheus: http://localhost:9090
       │             ^^^^^^^^^^^^^^^^^^^^^
 
-    error[Q0105]: `audit` is not supported yet
-      ┌─ quell.yml:8:1
+    error[Q0120]: this is no private key: expected one line such as PRIVATE+KEY+example.com/quell+0a1b2c3d+AeT…
+      ┌─ quell.yml:8:23
       │
-    8 │ audit: **
-      │ ^^^^^ remove it: it would do nothing
+    8 │ audit: { signing_key: ****************, anchor: ************, anchor_every: 2h, origin: ' ' }
+      │                       ^^^^^^^^^^^^^^^^ `quell audit key new FILE` makes one
+
+    error[Q0120]: expected a URL that begins with http:// or https://
+      ┌─ quell.yml:8:49
+      │
+    8 │ audit: { signing_key: ****************, anchor: ************, anchor_every: 2h, origin: ' ' }
+      │                                                 ^^^^^^^^^^^^
+
+    error[Q0120]: expected a time from 1s to 1h, such as 1m
+      ┌─ quell.yml:8:77
+      │
+    8 │ audit: { signing_key: ****************, anchor: ************, anchor_every: 2h, origin: ' ' }
+      │                                                                             ^^
+
+    error[Q0120]: the name of a log is one line, such as quell.example.com
+      ┌─ quell.yml:8:89
+      │
+    8 │ audit: { signing_key: ****************, anchor: ************, anchor_every: 2h, origin: ' ' }
+      │                                                                                         ^^^
 
     error[Q0108]: expected pagerduty, email, slack or webhook, got `pagerdty`
       ┌─ quell.yml:9:22
@@ -239,7 +257,7 @@ operators: [{ name: dana }, { name: dana }]
     11 │ operators: [{ name: dana }, { name: dana }]
        │                                     ^^^^ first on line 11
 
-    1 file, 0 rules, 0 playbooks: 13 errors
+    1 file, 0 rules, 0 playbooks: 16 errors
     ");
 }
 

@@ -75,21 +75,19 @@ impl Store {
         commit(tx).await
     }
 
-    /// Everything in the database was checked since then: what was not seen again is mended.
+    /// Everything in the database was checked since then: what was not seen again is mended, accepted or not.
     pub async fn mend_findings(&self, since: Timestamp) -> Result<()> {
-        sqlx::query(
-            "DELETE FROM audit_findings WHERE seen_at < $1 AND accepted_at = 0 AND place <> $2",
-        )
-        .bind(micros(since))
-        .bind(ANCHOR)
-        .execute(&self.writer)
-        .await?;
+        sqlx::query("DELETE FROM audit_findings WHERE seen_at < $1 AND place <> $2")
+            .bind(micros(since))
+            .bind(ANCHOR)
+            .execute(&self.writer)
+            .await?;
         Ok(())
     }
 
     /// What was wrong in this place is mended.
     pub async fn mend_finding(&self, place: &str) -> Result<()> {
-        sqlx::query("DELETE FROM audit_findings WHERE place = $1 AND accepted_at = 0")
+        sqlx::query("DELETE FROM audit_findings WHERE place = $1")
             .bind(place)
             .execute(&self.writer)
             .await?;

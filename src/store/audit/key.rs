@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use crate::clock::random_key;
 use crate::decide::audit::note::PrivateKey;
+use crate::decide::audit::note::PublicKey;
 
 /// Where the key is, for a database in this file.
 pub fn key_file(database: &Path) -> PathBuf {
@@ -34,13 +35,22 @@ pub fn read_key(file: &Path) -> io::Result<Option<PrivateKey>> {
     }
 }
 
+/// The public key beside the file of a key; `None` when there is none.
+pub fn read_public_key(file: &Path) -> io::Result<Option<PublicKey>> {
+    match fs::read_to_string(beside(file, "pub")) {
+        Ok(text) => PublicKey::parse(&text).map(Some).map_err(io::Error::other),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// The key in the file, made when missing. Of two processes that make it at once, one does.
 pub fn read_or_make_key(file: &Path) -> io::Result<PrivateKey> {
     if let Some(key) = read_key(file)? {
         return Ok(key);
     }
     let key = new_key(None)?;
-    let fresh = beside(file, "new");
+    let fresh = fresh_beside(file);
     write_private(&fresh, &key)?;
     // never over a key that somebody else has made meanwhile
     let made = fs::hard_link(&fresh, file);
@@ -67,14 +77,20 @@ pub fn write_new_key(file: &Path, key: &PrivateKey) -> io::Result<()> {
 
 /// Puts another key in the place of the one in the file, at once.
 pub fn replace_key(file: &Path, key: &PrivateKey) -> io::Result<()> {
-    let fresh = beside(file, "new");
+    let fresh = fresh_beside(file);
     write_private(&fresh, key)?;
     fs::rename(&fresh, file)?;
     sync_folder(file)?;
     write_public(file, key)
 }
 
-/// Whether a file can be made beside this one.
+/// A name that nobody has: what a crash leaves of it is in nobody's way.
+fn fresh_beside(file: &Path) -> PathBuf {
+    let random =
+        random_key().iter().take(4).fold("new-".to_owned(), |it, byte| format!("{it}{byte:02x}"));
+    beside(file, &random)
+}
+
 fn write_private(file: &Path, key: &PrivateKey) -> io::Result<()> {
     let mut new = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
     new.write_all(format!("{}\n", key.reveal()).as_bytes())?;
@@ -83,7 +99,7 @@ fn write_private(file: &Path, key: &PrivateKey) -> io::Result<()> {
 
 fn write_public(file: &Path, key: &PrivateKey) -> io::Result<()> {
     let public = beside(file, "pub");
-    let fresh = beside(file, "pub.new");
+    let fresh = fresh_beside(&public);
     fs::write(&fresh, format!("{}\n", key.public()))?;
     fs::rename(fresh, public)
 }

@@ -94,6 +94,8 @@ pub struct Verifier {
     whole: bool,
     checked: Checked,
     findings: Vec<Finding>,
+    /// What was found on this way, so that it is said once.
+    said: BTreeSet<Finding>,
 }
 
 impl std::fmt::Debug for Verifier {
@@ -118,6 +120,7 @@ impl Verifier {
             runs: BTreeSet::new(),
             whole: true,
             findings: Vec::new(),
+            said: BTreeSet::new(),
         };
         let trusted = store.trusted_keys(keys).await?;
         for External { from, note } in external {
@@ -162,7 +165,10 @@ impl Verifier {
     }
 
     fn find(&mut self, place: impl Into<String>, what: impl Into<String>) {
-        self.findings.push(Finding::new(place, what));
+        let finding = Finding::new(place, what);
+        if self.said.insert(finding.clone()) {
+            self.findings.push(finding);
+        }
     }
 
     /// The leaf at which the next piece begins.

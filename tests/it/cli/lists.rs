@@ -59,6 +59,7 @@ fn steady(text: &str) -> String {
         (r"\b\d+ ?(s|ms|m)\b( ago)?( \d+(s|ms)\b)?", "[span]"),
         (r"127\.0\.0\.1:\d+", "[address]"),
         (r"\b[0-9a-f]{64}\b", "[digest]"),
+        (r"log: .*: the log holds", "log: [so much]: the log holds"),
         // columns are as wide as what is in them
         (r"(\S) {2,}", "$1  "),
     ]
@@ -95,6 +96,7 @@ async fn nothing_has_happened_yet() {
     no dead notifications
     $ quell audit verify
     0 runs, 0 events: every chain holds
+    log: [so much]: the log holds
     $ quell runs --json
     []
     ");
@@ -178,5 +180,6 @@ async fn after_a_story() {
     i-1  people  1  [date] [time] UTC  HighErrorRate{service="shop", severity="critical"} is firing; rule errors has one remedy, which quell judges now
     $ quell audit verify
     1 run, 6 events: every chain holds
+    log: [so much]: the log holds
     "#);
 }

@@ -284,4 +284,6 @@ async fn the_tamper_table(db: Database) {
     insta::with_settings!({ snapshot_path => "../snapshots", prepend_module_to_snapshot => false }, {
         insta::assert_snapshot!("tamper_table", page);
     });
+    let docs = include_str!("../../../docs/audit.md");
+    assert!(docs.contains(&page), "docs/audit.md shows another table:\n{page}");
 }
