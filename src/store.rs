@@ -455,6 +455,9 @@ fn database_words(error: &sqlx::Error) -> String {
             Some("778" | "1034" | "1546") => "the disk cannot be written".into(),
             Some("26") => "the file is not a database".into(),
             Some("8" | "1032" | "25006") => "the database may only be read".into(),
+            Some("0A000") if error.message().contains("cached plan") => {
+                "a newer quell has changed the tables meanwhile".into()
+            }
             Some("57P03") => "the database is starting or stopping".into(),
             Some("53300") => "the database takes no more connections".into(),
             Some("57014") => "the database did not answer within its statement_timeout".into(),

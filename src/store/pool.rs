@@ -9,6 +9,8 @@ use std::fmt;
 use std::ops::Deref;
 use std::ops::DerefMut;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -54,6 +56,8 @@ struct Shared {
     outage: ArcSwapOption<Outage>,
     /// Something failed that may be the database's: whoever watches looks at once.
     suspicion: Notify,
+    /// A newer quell has changed a table that statements were prepared for.
+    stale: AtomicBool,
     /// Longest time for one answer.
     longest: Duration,
 }
@@ -70,7 +74,8 @@ impl Pool {
     pub(super) fn new(pool: AnyPool, longest: Duration) -> Self {
         let now = ArcSwap::from_pointee(Generation { pool, over: CancellationToken::new() });
         let (outage, suspicion) = (ArcSwapOption::empty(), Notify::new());
-        Self(Arc::new(Shared { now, outage, suspicion, longest }))
+        let stale = AtomicBool::new(false);
+        Self(Arc::new(Shared { now, outage, suspicion, stale, longest }))
     }
 
     /// The connections themselves, for who looks whether the database can be used.
@@ -80,9 +85,15 @@ impl Pool {
 
     /// Lets go of all connections at once, and makes others when they are needed.
     pub(super) fn renew(&self, pool: AnyPool) {
+        let before = self.over();
+        self.replace(pool);
+        before.cancel();
+    }
+
+    /// Makes others when they are needed, and closes those of before when what is under way on them is over.
+    pub(super) fn replace(&self, pool: AnyPool) {
         let next = Generation { pool, over: CancellationToken::new() };
         let before = self.0.now.swap(Arc::new(next));
-        before.over.cancel();
         let old = before.pool.clone();
         // those that are in use are closed when they come back; one that nobody answers never does
         drop(tokio_util::task::TaskTracker::new().spawn(async move {
@@ -103,6 +114,11 @@ impl Pool {
     /// Returns when something failed that may be the database's.
     pub(super) async fn suspected(&self) {
         self.0.suspicion.notified().await;
+    }
+
+    /// Whether connections remember tables as they no longer are; asked once.
+    pub(super) fn was_stale(&self) -> bool {
+        self.0.stale.swap(false, Ordering::AcqRel)
     }
 
     /// When these connections are let go of.
@@ -145,11 +161,21 @@ impl Pool {
                 return lost(format!("the database did not answer within {}s", self.0.longest.as_secs()));
             }
         };
-        if answered.as_ref().is_err_and(is_suspicious) {
+        if answered.as_ref().is_err_and(is_stale) {
+            self.0.stale.store(true, Ordering::Release);
+            self.0.suspicion.notify_one();
+        } else if answered.as_ref().is_err_and(is_suspicious) {
             self.0.suspicion.notify_one();
         }
         answered
     }
+}
+
+/// `PostgreSQL` refuses a statement that was prepared for a table before a column was added to it, on each connection and
+/// for as long as that lives ("cached plan must not change result type").
+fn is_stale(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else { return false };
+    error.code().as_deref() == Some("0A000") && error.message().contains("cached plan")
 }
 
 /// Whether the error may say that the database cannot be used, rather than that this question cannot be answered.

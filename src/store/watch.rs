@@ -81,6 +81,14 @@ impl Store {
         }
     }
 
+    /// Lets go of connections that remember tables as they were.
+    fn replace(&self) {
+        // that it can be read was seen when quell started
+        if let Ok(pool) = self.new_pool() {
+            self.writer.replace(pool);
+        }
+    }
+
     /// Looks through the connections in use, and through a new one when those are under `suspicion` or say no.
     async fn look(&self, suspicion: bool) -> Seen {
         let used = async {
@@ -105,6 +113,11 @@ impl Store {
             Ok(Ok(ill)) => return ill,
             Ok(Err(error)) => return Seen::Ill(database_words(&error)),
             Err(_) => return Seen::Ill(format!("no answer within {}s", ANSWERS_WITHIN.as_secs())),
+        }
+        if self.writer.was_stale() {
+            tracing::info!("a newer quell has changed the tables; making new connections");
+            self.replace();
+            return Seen::Well;
         }
         // the server is well, so the connections of before may not be; a pool that is merely busy is none of that
         let busy = matches!(known, Some(Err(sqlx::Error::PoolTimedOut)));

@@ -37,7 +37,11 @@ async fn two_versions_work_on_one_database_and_nothing_is_lost_or_done_twice() {
     for (quell, which) in [(&old, "older"), (&new, "newer")] {
         let log = quell.log();
         assert!(log.contains("performed"), "the {which} one did nothing: {log}");
-        assert!(!log.contains("ERROR"), "{log}");
+        // the older one does not know yet what to do about statements that were prepared before
+        let known = |line: &&str| which == "older" && line.contains("cached plan must not change");
+        let errors: Vec<_> =
+            log.lines().filter(|it| it.contains("ERROR")).filter(|it| !known(it)).collect();
+        assert!(errors.is_empty(), "{errors:#?}");
     }
     rig::audit_holds(&new).await;
     rig::audit_holds(&old).await;
@@ -58,4 +62,38 @@ async fn two_versions_work_on_one_database_and_nothing_is_lost_or_done_twice() {
     assert_eq!(keys.len(), 8, "{keys:?}");
     assert_eq!(keys.values().copied().collect::<BTreeSet<_>>(), [1].into(), "{keys:?}");
     rig::audit_holds(&new).await;
+}
+
+#[tokio::test]
+async fn columns_that_are_added_under_the_hands_of_a_replica_do_not_stop_it() {
+    let server = Server::start().await;
+    let rig = super::rig(&server.url(), "5s").await;
+    // what stumbles over it in the middle is taken up again when its lease ends
+    let mut quell = rig.quell().with_env("QUELL_LEASE_MARGIN_MS", "4000");
+    quell.serve().await;
+    rig.plant.sicken("a");
+    rig::post(&quell, "firing", "a").await;
+    rig::until_runs(&quell, &["r-1 restart fixed"]).await;
+    server
+        .sql(&[
+            "ALTER TABLE episodes ADD COLUMN later TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE incidents ADD COLUMN later TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE runs ADD COLUMN later TEXT NOT NULL DEFAULT ''",
+        ])
+        .await;
+    rig.plant.sicken("b");
+    post_until_taken(&quell, "b").await;
+    wait::until("it works on", wait::PATIENCE, async || {
+        let fixed = server.number("SELECT COUNT(*) FROM runs WHERE state = 'fixed'").await;
+        if fixed == 2 { Ok(()) } else { Err(fixed) }
+    })
+    .await;
+    // and from now on as if nothing had been
+    let errors = |log: String| log.lines().filter(|it| it.contains("ERROR")).count();
+    let before = errors(quell.log());
+    rig.plant.sicken("c");
+    rig::post(&quell, "firing", "c").await;
+    rig::until_runs(&quell, &["r-1 restart fixed", "r-2 restart fixed", "r-3 restart fixed"]).await;
+    assert_eq!(errors(quell.log()), before);
+    assert_eq!(rig.plant.keys().values().sum::<usize>(), 3);
 }
