@@ -33,6 +33,7 @@ use crate::clock::random_key;
 use crate::engine::Engine;
 use crate::engine::audit;
 use crate::engine::explain;
+use crate::engine::surroundings;
 use crate::error::Error;
 use crate::library::Library;
 use crate::store::Store;
@@ -70,7 +71,8 @@ impl App {
         let config = &library.config;
         // before the first look at the database: nobody else may be changing it
         let alone = sqlite_file(config.storage.reveal()).map(Alone::with).transpose()?;
-        let store = Store::open(config.storage.reveal(), clock.clone()).await?;
+        let store = Store::open(config.storage.reveal(), clock).await?;
+        let clock = store.clock().clone();
         let link_key = link_key(&library)?;
         let audit_key = audit::ready_key(&library.config).map_err(|why| {
             Error::new("Q0419", format!("the key of the audit cannot be used: {why}"))
@@ -115,11 +117,12 @@ impl App {
             intake: intake.clone(),
             turns: Arc::default(),
             troubles: Arc::default(),
-            steady: Arc::default(),
             audit: Arc::default(),
             stop: CancellationToken::new(),
             tasks,
         };
+        // before anything is claimed: the clock may have been set while quell was down
+        surroundings::keep_time(&store, &metrics).await.map_err(|error| unusable(&error))?;
         // rules may have changed while quell was down, and holds may have ended
         store.wake_all_episodes().await.map_err(|error| unusable(&error))?;
         if alone.is_some() {

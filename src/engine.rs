@@ -74,8 +74,6 @@ pub struct Engine {
     pub turns: Arc<Turns>,
     /// What failed last, which is not said again each second.
     pub troubles: Arc<Troubles>,
-    /// Notices that the wall clock was set.
-    pub steady: Arc<surroundings::Steady>,
     /// What does not work about the audit.
     pub audit: Arc<audit::Troubles>,
     /// Set when the server stops: nothing new is begun.

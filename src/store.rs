@@ -8,6 +8,7 @@ pub mod audit;
 pub mod changes;
 pub mod checks;
 pub mod chronic;
+pub mod clock;
 mod compat;
 pub mod credentials;
 pub mod decisions;
@@ -209,7 +210,12 @@ impl Store {
         });
         let url = Arc::new(Hidden(to.to_owned()));
         let closed = CancellationToken::new();
-        Ok(Self { writer, reader, engine, clock, url, closed, folder })
+        let store = Self { writer, reader, engine, clock, url, closed, folder };
+        let clock = store.steady().await.map_err(|error| {
+            Error::new("Q0402", format!("could not read the database's clock: {error}"))
+                .hint("correct the cause and start again; nothing was changed")
+        })?;
+        Ok(Self { clock, ..store })
     }
 
     /// New connections to the same place, none of which is made before it is needed.
@@ -253,6 +259,11 @@ impl Store {
         self.clock.now()
     }
 
+    /// Now, and the era by which a claim is fenced.
+    fn now_and_era(&self) -> (Timestamp, i64) {
+        self.clock.now_and_era()
+    }
+
     async fn begin(&self) -> Result<Transaction> {
         Ok(self.writer.begin().await?)
     }
@@ -283,6 +294,7 @@ fn migrator() -> Migrator {
         migration(1, "init", include_str!("../migrations/0001_init.sql")),
         migration(2, "audit", include_str!("../migrations/0002_audit.sql")),
         migration(3, "compat", include_str!("../migrations/0003_compat.sql")),
+        migration(4, "clock", include_str!("../migrations/0004_clock.sql")),
     ]);
     migrator.set_ignore_missing(true);
     migrator
@@ -411,6 +423,14 @@ fn micros_or_none(at: Option<Timestamp>) -> i64 {
 fn instant(row: &AnyRow, column: &str) -> Result<Timestamp> {
     let value: i64 = row.try_get(column)?;
     Timestamp::from_microsecond(value)
+        .map_err(|_| StoreError::Corrupt(format!("{column} {value} is no instant")))
+}
+
+/// An instant of a row that is evidence: as the clock now in force shows it.
+fn moved_instant(row: &AnyRow, column: &str) -> Result<Timestamp> {
+    let value: i64 = row.try_get(column)?;
+    let moved: i64 = row.try_get("moved")?;
+    Timestamp::from_microsecond(value.saturating_add(moved))
         .map_err(|_| StoreError::Corrupt(format!("{column} {value} is no instant")))
 }
 

@@ -136,6 +136,8 @@ pub struct Metrics {
     audit_signed_at: Gauge<f64, AtomicU64>,
     audit_signed_age: Gauge<f64, AtomicU64>,
     audit_anchored: Family<ByResult, Counter>,
+    /// Seconds by which the wall clock of this host is ahead of quell's clock.
+    pub clock_offset: Gauge<f64, AtomicU64>,
 }
 
 impl Default for Metrics {
@@ -173,6 +175,7 @@ impl Default for Metrics {
             audit_signed_at: Gauge::default(),
             audit_signed_age: Gauge::default(),
             audit_anchored: Family::default(),
+            clock_offset: Gauge::default(),
         };
         metrics.register();
         metrics.reload_successful.set(1);
@@ -238,6 +241,11 @@ impl Metrics {
             self.waiting_alerts.clone(),
         );
         r.register("rules", "Rules in force", self.rules.clone());
+        r.register(
+            "clock_offset_seconds",
+            "How far the wall clock of this host is ahead of quell's clock",
+            self.clock_offset.clone(),
+        );
         let build = Family::<Build, Gauge>::default();
         build.get_or_create(&Build { version: env!("CARGO_PKG_VERSION").into() }).set(1);
         r.register("build_info", "Version of quell", build);

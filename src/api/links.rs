@@ -133,7 +133,7 @@ async fn shown(api: &State, token: &str, json: bool) -> Result<Response, Problem
                 return Ok(Json(json!({
                     "act": "decide", "channel": channel, "operator": link.operator, "run": run,
                     "proposes": tell::plan_in_full(plan, &run.id.to_string()), "needs": approval::needs(plan, state),
-                    "approved_by": state.approved_by, "until": plan.approve_until,
+                    "approved_by": state.approved_by, "until": state.approve_until,
                 }))
                 .into_response());
             }

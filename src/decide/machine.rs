@@ -14,6 +14,7 @@
 //! folding an empty journal, and recovering is folding a longer one: there is no second path.
 
 mod ask;
+mod clock;
 mod each;
 mod harm;
 mod slices;
@@ -90,6 +91,9 @@ pub fn step(
 /// The legal transitions; everything else is an [`IllegalEvent`].
 #[expect(clippy::too_many_lines, reason = "one table of all transitions reads better than several")]
 pub fn apply(plan: &Plan, mut state: State, entry: &Entry) -> Result<State, Box<IllegalEvent>> {
+    if let Event::ClockSet { by_ms, .. } = entry.event {
+        return clock::set(state, entry, by_ms);
+    }
     let at = entry.at;
     let illegal = |phase: Phase| Err(Box::new(IllegalEvent { phase, event: entry.event.clone() }));
     state.seq += 1;
@@ -347,7 +351,7 @@ pub fn apply(plan: &Plan, mut state: State, entry: &Entry) -> Result<State, Box<
 pub fn next(plan: &Plan, state: &State, now: Timestamp) -> Effect {
     match &state.phase {
         Phase::Observing => Effect::Write(Event::Observed),
-        Phase::AwaitingApproval => match plan.approve_until {
+        Phase::AwaitingApproval => match state.approve_until {
             Some(until) if now >= until => Effect::Write(Event::Expired),
             Some(until) => Effect::Sleep { until },
             None => Effect::AskPerson,

@@ -23,7 +23,6 @@ use crate::decide::plan;
 use crate::decide::plan::Wanted;
 use crate::decide::response;
 use crate::decide::response::Next;
-use crate::decide::surroundings;
 use crate::decide::tell;
 use crate::decide::trust;
 use crate::decide::trust::Policy;
@@ -32,7 +31,6 @@ use crate::model::config::Config;
 use crate::model::decision::Circumstances;
 use crate::model::decision::Decision;
 use crate::model::decision::Facts;
-use crate::model::decision::Jump;
 use crate::model::decision::PastRun;
 use crate::model::decision::Ruling;
 use crate::model::decision::Standing;
@@ -347,17 +345,6 @@ pub fn facts(windows: &[Window], episode: &Episode, now: Timestamp) -> Facts {
         precheck: None,
         runs: Vec::new(),
     }
-}
-
-/// Runs with their times as the clock shows them since it was set: no cooldown is shortened by that (G13).
-pub fn as_shown_now(mut runs: Vec<PastRun>, jumps: &[Jump], now: Timestamp) -> Vec<PastRun> {
-    if !jumps.is_empty() {
-        for run in &mut runs {
-            run.started_at = surroundings::as_shown_now(run.started_at, jumps, now);
-            run.ended_at = run.ended_at.map(|at| surroundings::as_shown_now(at, jumps, now));
-        }
-    }
-    runs
 }
 
 /// Whether Alertmanager is worth asking: nothing that is known already is against it. A stale alert may yet be confirmed

@@ -10,7 +10,6 @@ use crate::model::decision::Jump;
 use crate::model::decision::Trip;
 use crate::model::decision::Watchdog;
 use crate::model::labels::Labels;
-use crate::model::time::after;
 use crate::model::time::since;
 
 /// The scope of the breaker over everything.
@@ -18,9 +17,6 @@ pub const STORM: &str = "storm";
 
 /// The mark of the watchdog's last arrival.
 pub const WATCHDOG: &str = "watchdog";
-
-/// The mark of the latest time that the wall clock showed.
-pub const CLOCK: &str = "clock";
 
 /// The scope of the breakers of a rule's groups begins so.
 pub fn group_scope(rule: &str) -> String {
@@ -59,11 +55,10 @@ pub fn watchdog(config: &Config, seen: Option<Timestamp>, now: Timestamp) -> Wat
 
 /// A difference between the wall clock and one that cannot be set, from which on the clock was set and did not merely
 /// drift: clocks are disciplined by slewing below it.
-const JUMP: Duration = Duration::from_secs(5);
+pub const JUMP: Duration = Duration::from_secs(5);
 
-/// Whether the wall clock was set between two looks, `elapsed` apart by a clock that cannot be set.
-pub fn jumped(before: Timestamp, elapsed: Duration, now: Timestamp) -> Option<Jump> {
-    let expected = after(before, elapsed);
+/// Whether the wall clock was set: it shows `now`, and a clock that cannot be set shows `expected`.
+pub fn jumped(expected: Timestamp, now: Timestamp) -> Option<Jump> {
     let (by_ms, size) = if now >= expected {
         let size = since(now, expected);
         (i64::try_from(size.as_millis()).unwrap_or(i64::MAX), size)
@@ -72,22 +67,6 @@ pub fn jumped(before: Timestamp, elapsed: Duration, now: Timestamp) -> Option<Ju
         (i64::try_from(size.as_millis()).map_or(i64::MIN, |ms| -ms), size)
     };
     (size >= JUMP).then_some(Jump { at: now, by_ms })
-}
-
-/// An instant that was written down before jumps, as the clock shows it since. So no cooldown is shortened by a clock that was
-/// set forward, and none lasts an age by one that was set back (G13).
-pub fn as_shown_now(at: Timestamp, jumps: &[Jump], now: Timestamp) -> Timestamp {
-    jumps.iter().fold(at, |at, jump| {
-        let by = Duration::from_millis(jump.by_ms.unsigned_abs());
-        if jump.by_ms >= 0 {
-            // what is before the jump was written before it; what is after, after
-            if at < jump.at { after(at, by) } else { at }
-        } else if at > now {
-            crate::model::time::before(at, by)
-        } else {
-            at
-        }
-    })
 }
 
 #[cfg(test)]
@@ -113,20 +92,8 @@ mod tests {
 
     #[test]
     fn g13_a_clock_that_is_slewed_has_not_jumped_and_one_that_is_set_has() {
-        let minute = Duration::from_mins(1);
-        let by = |seconds: i64| jumped(at(0), minute, at(60 + seconds)).map(|jump| jump.by_ms);
+        let by = |seconds: i64| jumped(at(60), at(60 + seconds)).map(|jump| jump.by_ms);
         assert_eq!((by(0), by(4), by(-4)), (None, None, None));
         assert_eq!((by(5), by(3600), by(-3600)), (Some(5000), Some(3_600_000), Some(-3_600_000)));
-    }
-
-    #[test]
-    fn g13_what_was_written_before_a_jump_is_as_old_after_it() {
-        // a run ended 10 s before the clock was set forward by an hour, which was 20 s ago
-        let forward = [Jump { at: at(3600), by_ms: 3_600_000 }];
-        assert_eq!(as_shown_now(at(-10), &forward, at(3620)), at(3590));
-        assert_eq!(as_shown_now(at(3610), &forward, at(3620)), at(3610), "after the jump");
-        // the same, set back: the run seems to end in the future
-        let back = [Jump { at: at(-3600), by_ms: -3_600_000 }];
-        assert_eq!(as_shown_now(at(-10), &back, at(-3580)), at(-3610));
     }
 }

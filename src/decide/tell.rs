@@ -124,7 +124,7 @@ pub fn approved_in_part(
     state: &State,
     now: Timestamp,
 ) -> Notice {
-    let until = plan
+    let until = state
         .approve_until
         .map_or_else(String::new, |at| format!(" within {}", show_duration(since(at, now))));
     let headline = format!("{}{until}: quell approve {run}", outcome_line(plan, state));

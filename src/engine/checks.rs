@@ -24,13 +24,14 @@ const TICK: Duration = Duration::from_millis(200);
 
 /// The loop.
 pub async fn run(engine: Engine) {
-    let mut known = String::new();
+    let mut known = None;
     while !engine.stop.is_cancelled() {
         let library = engine.library.load_full();
         let result = async {
-            if known != library.digest || known.is_empty() {
+            let in_force = (library.digest.clone(), engine.clock.era());
+            if known.as_ref() != Some(&in_force) {
                 know(&engine, &library).await?;
-                known.clone_from(&library.digest);
+                known = Some(in_force);
             }
             due(&engine, &library).await
         };

@@ -11,6 +11,7 @@ use crate::decide::channels::Why;
 use crate::decide::link;
 use crate::decide::link::Act;
 use crate::decide::link::Link;
+use crate::decide::machine;
 use crate::decide::machine::backoff;
 use crate::engine::Engine;
 use crate::engine::fallback;
@@ -23,6 +24,7 @@ use crate::notify;
 use crate::notify::Links;
 use crate::notify::Sent;
 use crate::store::Result;
+use crate::store::StoreError;
 use crate::store::outbox::Notification;
 use crate::store::runs::RunRow;
 
@@ -162,8 +164,11 @@ async fn links(engine: &Engine, library: &Library, notification: &Notification) 
 async fn proposal(engine: &Engine, run: RunId) -> Result<Option<(String, Timestamp)>> {
     let waits = |row: &RunRow| row.state == RunState::AwaitingApproval;
     let Some(row) = engine.store.run(run).await?.filter(waits) else { return Ok(None) };
-    let until = engine.store.plan(run).await?.and_then(|plan| plan.approve_until);
-    Ok(until.map(|until| (row.digest, until)))
+    let Some(plan) = engine.store.plan(run).await? else { return Ok(None) };
+    // the journal says how the clock was set since it was planned
+    let state = machine::fold(&plan, &engine.store.journal(run).await?)
+        .map_err(|illegal| StoreError::Corrupt(format!("journal of {run}: {illegal}")))?;
+    Ok(state.approve_until.map(|until| (row.digest, until)))
 }
 
 /// Names this quell in keys that other systems keep: the host of `external_url`.

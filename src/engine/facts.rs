@@ -67,7 +67,7 @@ pub async fn from_store(
     Ok(Facts {
         version,
         pauses: pauses(engine, library).await?,
-        runs: respond::as_shown_now(runs, &around.jumps, case.now),
+        runs,
         around,
         ..respond::facts(case.windows, case.episode, case.now)
     })
@@ -95,8 +95,7 @@ pub async fn circumstances(
     let rule = library.all_rules().find(|rule| rule.name == about.rule);
     let quiet = changed::quiet(&library.config, rule.map(|it| &**it));
     let changes = engine.store.changes_since(before(now, quiet)).await?;
-    let mut jumps = engine.store.jumps(before(now, JUMPS_KEPT)).await?;
-    jumps.extend(engine.steady.jump(&engine.clock));
+    let jumps = engine.store.jumps(before(now, JUMPS_KEPT)).await?;
     let incident = engine.store.incident(about.incident).await?;
     let mut hands = changed::hands(&changes, about.target);
     hands.extend(incident.as_ref().and_then(hands::at_incident));

@@ -1,15 +1,11 @@
 //! Looks after what holds around all cases: keeps the breaker of storms and those of groups, notices a watchdog that is silent,
 //! a clock that was set, a disk that fills, and quell's own error budget; and says which alerts of quell's own they are worth.
 
-use std::sync::Mutex;
-use std::sync::MutexGuard;
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::clock::Clock;
 use crate::decide::guard::Limits;
 use crate::decide::own::surroundings as own;
 use crate::decide::population::Tripped;
@@ -20,18 +16,19 @@ use crate::engine::population;
 use crate::engine::population::Look;
 use crate::library::Library;
 use crate::model::alert::Alert;
-use crate::model::decision::Jump;
 use crate::model::decision::Watchdog;
 use crate::model::time::after;
 use crate::model::time::before;
 use crate::model::time::show_duration;
 use crate::store::Result;
+use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::surroundings::StoredTrip;
+use crate::telemetry::Metrics;
 
 /// How often a group whose breaker has tripped is counted again.
 const COUNT_EVERY: Duration = Duration::from_secs(15);
-/// How often the time is written down, so that a clock which is set back while quell is down is noticed.
+/// How often the time is written down, so that a clock which is set while quell is down is noticed.
 const MARK_EVERY: Duration = Duration::from_secs(10);
 /// How often what is old is dropped.
 const FORGET_EVERY: Duration = Duration::from_hours(1);
@@ -41,35 +38,9 @@ const NAMED: u32 = 10;
 const DISK_PERCENT: u64 = 5;
 const DISK_BYTES: u64 = 256 << 20;
 
-/// What the wall clock showed at the last look, beside a clock that cannot be set.
-#[derive(Debug, Default)]
-pub struct Steady(Mutex<Option<(Timestamp, Instant)>>);
-
-impl Steady {
-    /// A jump of the wall clock since the last look, which is not written down yet.
-    pub fn jump(&self, clock: &Clock) -> Option<Jump> {
-        // a clock that is moved by hand jumps all the time
-        if matches!(clock, Clock::Manual(_)) {
-            return None;
-        }
-        let (then, since) = (*self.lock())?;
-        surroundings::jumped(then, since.elapsed(), clock.now())
-    }
-
-    /// From now on jumps are seen from here.
-    fn look(&self, clock: &Clock) {
-        *self.lock() = Some((clock.now(), Instant::now()));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<(Timestamp, Instant)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// What this process looked at last, and when.
 #[derive(Debug, Default)]
 pub struct Surroundings {
-    begun: bool,
     counted: Option<Instant>,
     marked: Option<Instant>,
     forgot: Option<Instant>,
@@ -93,30 +64,16 @@ impl Surroundings {
         Ok(alerts)
     }
 
-    /// Notices that the wall clock was set: now, or while quell was down.
+    /// Keeps the time, and says whether the wall clock was set lately.
     async fn clock(&mut self, engine: &Engine, library: &Library) -> Result<Option<Alert>> {
-        let now = engine.clock.now();
-        let jump = if self.begun {
-            engine.steady.jump(&engine.clock)
-        } else {
-            self.begun = true;
-            let marked = engine.store.marked(surroundings::CLOCK).await?;
-            let skew = library.config.limits.max_skew.value;
-            marked
-                .filter(|marked| *marked > after(now, skew))
-                .and_then(|marked| surroundings::jumped(marked, Duration::ZERO, now))
-        };
-        if let Some(jump) = jump {
-            tracing::error!(by_ms = jump.by_ms, "the wall clock was set");
-            engine.store.clock_jumped(jump).await?;
-            engine.store.unmark(surroundings::CLOCK).await?;
+        if keep_time(&engine.store, &engine.metrics).await? {
             self.marked = None;
+            engine.wake.all();
         }
-        // only now: until it is written down, whoever judges sees it by himself
-        engine.steady.look(&engine.clock);
         if is_time(&mut self.marked, MARK_EVERY) {
-            engine.store.mark(surroundings::CLOCK, now).await?;
+            engine.store.mark_time().await?;
         }
+        let now = engine.clock.now();
         let hold = library.config.limits.max_skew.value;
         let jumps = engine.store.jumps(before(now, hold)).await?;
         let last = jumps.iter().rfind(|jump| after(jump.at.min(now), hold) > now);
@@ -172,6 +129,16 @@ impl Surroundings {
         let since = *self.disk_low.get_or_insert(engine.clock.now());
         Some(own::disk_low(&size(space.free), &size(space.total), since))
     }
+}
+
+/// Compares quell's clock with the one that it follows, and notices that this was set: says whether it was.
+pub async fn keep_time(store: &Store, metrics: &Metrics) -> Result<bool> {
+    let jump = store.keep_time().await?;
+    if let Some(jump) = jump {
+        tracing::error!(by_ms = jump.by_ms, "the wall clock was set: what waits was moved with it");
+    }
+    metrics.clock_offset.set(store.clock_offset());
+    Ok(jump.is_some())
 }
 
 /// Counts the targets in trouble, and changes the breaker.

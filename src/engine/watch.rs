@@ -54,6 +54,8 @@ struct Watch {
     count_at: Timestamp,
     silent: bool,
     around: Surroundings,
+    /// Of the instants above.
+    era: i64,
 }
 
 impl Watch {
@@ -61,7 +63,7 @@ impl Watch {
     async fn new(engine: &Engine) -> Result<Self> {
         let left = engine.store.open_episodes_from(own::WATCH).await?;
         let said = left.into_iter().map(|it| (it.fingerprint.clone(), as_said(it))).collect();
-        let count_at = engine.clock.now();
+        let (count_at, era) = engine.clock.now_and_era();
         Ok(Self {
             said,
             library: None,
@@ -69,10 +71,16 @@ impl Watch {
             count_at,
             silent: false,
             around: Surroundings::default(),
+            era,
         })
     }
 
     async fn look(&mut self, engine: &Engine) -> Result<()> {
+        if self.era != engine.clock.era() {
+            // what is said began by another clock
+            let around = std::mem::take(&mut self.around);
+            *self = Self { around, silent: self.silent, ..Self::new(engine).await? };
+        }
         let library = engine.library.load_full();
         if self.library.as_ref().is_none_or(|known| !Arc::ptr_eq(known, &library)) {
             credentials::clear_changed(engine).await?;

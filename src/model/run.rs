@@ -355,6 +355,14 @@ pub enum Event {
         /// Why.
         why: Stop,
     },
+    /// The wall clock was set: instants before this entry are moved by so much, so that what waits waits neither longer nor
+    /// less long for it.
+    ClockSet {
+        /// The number of the jump.
+        era: i64,
+        /// Milliseconds; negative when it was set back.
+        by_ms: i64,
+    },
     /// Verification began.
     VerifyStarted,
     /// Verification saw a change, or its end. Repeats that change nothing are not written.
@@ -409,6 +417,7 @@ impl Event {
             | Self::ReadBack { .. }
             | Self::Settled { .. }
             | Self::Stopped { .. }
+            | Self::ClockSet { .. }
             | Self::VerifyStarted
             | Self::Verified { .. }
             | Self::UndoStarted { .. } => None,

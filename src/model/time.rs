@@ -67,6 +67,12 @@ pub fn after(at: Timestamp, duration: Duration) -> Timestamp {
     at.checked_add(duration).unwrap_or(Timestamp::MAX)
 }
 
+/// An instant as a clock shows it that was set by so many milliseconds.
+pub fn moved(at: Timestamp, by_ms: i64) -> Timestamp {
+    let by = Duration::from_millis(by_ms.unsigned_abs());
+    if by_ms < 0 { before(at, by) } else { after(at, by) }
+}
+
 /// The earlier of two instants, where there are any.
 pub fn earlier(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
     match (a, b) {

@@ -317,7 +317,7 @@ impl World<'_> {
         let runs = self.past_runs(from, case.incident.id);
         let mut facts = Facts {
             pauses: self.pauses.clone(),
-            runs: respond::as_shown_now(runs, &around.jumps, now),
+            runs,
             around,
             ..respond::facts(case.windows, episode, now)
         };

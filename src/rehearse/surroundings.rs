@@ -253,7 +253,8 @@ impl World<'_> {
         }
     }
 
-    /// The wall clock of the host is set by so many milliseconds: the clock of the rehearsal goes on.
+    /// The wall clock of the host is set by so many milliseconds. The clock of the rehearsal goes on, and so does all that waits:
+    /// the engine comes to the same by moving what waits together with its clock.
     pub fn clock_is_set(&mut self, by_ms: i64) {
         self.around.jumps.push(Jump { at: self.now, by_ms });
     }

@@ -10,8 +10,8 @@ use crate::model::time::before;
 use crate::store::Result;
 use crate::store::Store;
 use crate::store::commit;
-use crate::store::instant;
 use crate::store::micros;
+use crate::store::moved_instant;
 use crate::store::next_ids;
 use crate::store::plain;
 use crate::store::text;
@@ -43,7 +43,7 @@ impl Store {
 
     /// Changes from `from` on, in order.
     pub async fn changes_since(&self, from: Timestamp) -> Result<Vec<Changed>> {
-        let rows = sqlx::query("SELECT * FROM changes WHERE at >= $1 ORDER BY id")
+        let rows = sqlx::query("SELECT * FROM changes WHERE at + moved >= $1 ORDER BY id")
             .bind(micros(from))
             .fetch_all(&self.reader)
             .await?;
@@ -65,6 +65,6 @@ fn changed(row: &AnyRow) -> Result<Changed> {
         target: text(row, "target")?,
         by: text(row, "by_whom")?,
         reason: text(row, "reason")?,
-        at: instant(row, "at")?,
+        at: moved_instant(row, "at")?,
     })
 }

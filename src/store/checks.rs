@@ -56,12 +56,15 @@ impl Store {
 
     /// Claims the slot of a check that is due; the next slot is `next`. `None` when another replica has it.
     pub async fn claim_check(&self, name: &str, next: Timestamp) -> Result<Option<CheckState>> {
+        let (now, era) = self.now_and_era();
         let row = sqlx::query(
-            "UPDATE checks SET due_at = $1, attempt = attempt + 1 WHERE name = $2 AND due_at <= $3 RETURNING *",
+            "UPDATE checks SET due_at = $1, attempt = attempt + 1 WHERE name = $2 AND due_at <= $3
+               AND (SELECT value FROM counters WHERE name = 'era') = $4 RETURNING *",
         )
         .bind(micros(next))
         .bind(name)
-        .bind(micros(self.now()))
+        .bind(micros(now))
+        .bind(era)
         .fetch_optional(&self.writer)
         .await?;
         row.as_ref().map(check).transpose()

@@ -36,16 +36,18 @@ pub struct DueEpisode {
 impl Store {
     /// Claims the episode that has been due longest, for `lease`.
     pub async fn claim_episode(&self, lease: Duration) -> Result<Option<DueEpisode>> {
-        let now = self.now();
+        let (now, era) = self.now_and_era();
         let row = sqlx::query(
             "UPDATE episodes SET attempt = attempt + 1, leased = 1, due_at = $1
              WHERE id = (SELECT id FROM episodes WHERE due_at <= $2 ORDER BY due_at, id LIMIT 1)
                AND due_at <= $3
+               AND (SELECT value FROM counters WHERE name = 'era') = $4
              RETURNING *",
         )
         .bind(micros(after(now, lease)))
         .bind(micros(now))
         .bind(micros(now))
+        .bind(era)
         .fetch_optional(&self.writer)
         .await?;
         row.map(|row| Ok(DueEpisode { episode: episode(&row)?, attempt: row.try_get("attempt")? }))

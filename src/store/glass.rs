@@ -15,9 +15,9 @@ use crate::store::StoreError;
 use crate::store::commit;
 use crate::store::hands::judged_again;
 use crate::store::incidents::insert_incident;
-use crate::store::instant;
 use crate::store::instant_or_none;
 use crate::store::micros;
+use crate::store::moved_instant;
 use crate::store::next_ids;
 use crate::store::outbox::owe;
 use crate::store::plain;
@@ -80,7 +80,7 @@ impl Store {
     /// What is in force now.
     pub async fn glass_in_force(&self) -> Result<Vec<Broken>> {
         let rows = sqlx::query(
-            "SELECT * FROM glass WHERE over = 0 AND ended_at = 0 AND until_at > $1 ORDER BY id",
+            "SELECT * FROM glass WHERE over = 0 AND ended_at = 0 AND until_at + moved > $1 ORDER BY id",
         )
         .bind(micros(self.now()))
         .fetch_all(&self.reader)
@@ -91,7 +91,7 @@ impl Store {
     /// What has ended and was not told yet.
     pub async fn glass_to_end(&self) -> Result<Vec<Broken>> {
         let rows = sqlx::query(
-            "SELECT * FROM glass WHERE over = 0 AND (ended_at <> 0 OR until_at <= $1) ORDER BY id",
+            "SELECT * FROM glass WHERE over = 0 AND (ended_at <> 0 OR until_at + moved <= $1) ORDER BY id",
         )
         .bind(micros(self.now()))
         .fetch_all(&self.reader)
@@ -106,7 +106,7 @@ impl Store {
         judged_again(&mut tx).await?;
         let row = sqlx::query(
             "UPDATE glass SET ended_at = $1, ended_by = $2
-             WHERE id = $3 AND ended_at = 0 AND until_at > $4 RETURNING *",
+             WHERE id = $3 AND ended_at = 0 AND until_at + moved > $4 RETURNING *",
         )
         .bind(micros(now))
         .bind(plain(by))
@@ -162,8 +162,8 @@ fn broken(row: &AnyRow) -> Result<Broken> {
         scope: text(row, "scope")?,
         by: text(row, "by_whom")?,
         reason: text(row, "reason")?,
-        at: instant(row, "at")?,
-        until: instant(row, "until_at")?,
+        at: moved_instant(row, "at")?,
+        until: moved_instant(row, "until_at")?,
         incident: IncidentId(row.try_get("incident")?),
         ended_at: instant_or_none(row, "ended_at")?,
         ended_by: text(row, "ended_by")?,

@@ -305,16 +305,18 @@ impl Store {
 
     /// Claims an open incident that nobody has acknowledged in time, or whose held page is to be sent.
     pub async fn claim_incident(&self, lease: Duration) -> Result<Option<DueIncident>> {
-        let now = self.now();
+        let (now, era) = self.now_and_era();
         let row = sqlx::query(
             "UPDATE incidents SET attempt = attempt + 1, leased = 1, due_at = $1
              WHERE id = (SELECT id FROM incidents WHERE due_at <= $2 ORDER BY due_at, id LIMIT 1)
                AND due_at <= $3
+               AND (SELECT value FROM counters WHERE name = 'era') = $4
              RETURNING *",
         )
         .bind(micros(after(now, lease)))
         .bind(micros(now))
         .bind(micros(now))
+        .bind(era)
         .fetch_optional(&self.writer)
         .await?;
         row.map(|row| {

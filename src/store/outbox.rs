@@ -120,7 +120,7 @@ impl Store {
     /// Claims the notification that has been due longest and has none before it: per incident and recipient they
     /// are sent in order, so that a resolution never overtakes its trigger.
     pub async fn claim_notification(&self, lease: Duration) -> Result<Option<Notification>> {
-        let now = self.now();
+        let (now, era) = self.now_and_era();
         let row = sqlx::query(
             "UPDATE outbox SET attempt = attempt + 1, tries = tries + 1, leased = 1, due_at = $1
              WHERE id = (SELECT o.id FROM outbox o WHERE o.due_at <= $2 AND o.state = 'pending'
@@ -128,11 +128,13 @@ impl Store {
                   AND b.channel = o.channel AND b.recipient = o.recipient AND b.state = 'pending' AND b.id < o.id)
                 ORDER BY o.due_at, o.id LIMIT 1)
                AND due_at <= $3 AND state = 'pending'
+               AND (SELECT value FROM counters WHERE name = 'era') = $4
              RETURNING *",
         )
         .bind(micros(after(now, lease)))
         .bind(micros(now))
         .bind(micros(now))
+        .bind(era)
         .fetch_optional(&self.writer)
         .await?;
         row.as_ref().map(notification).transpose()

@@ -217,11 +217,12 @@ impl Store {
         let event = word.into_event(run, &row.digest, speaker, &plan, &seen)?;
         let incident = self.incident(row.incident).await?;
         let mut claim = self.take_run(run, waits_for, LEASE).await?;
-        let before = machine::fold(&claim.plan, &claim.entries).map_err(corrupt)?;
+        let mut before = machine::fold(&claim.plan, &claim.entries).map_err(corrupt)?;
         if before.seq != seen.seq {
             self.release_run(&claim, Some(self.now())).await?;
             return Err(StoreError::Changed);
         }
+        self.tell_run_of_jumps(&mut claim, &mut before, LEASE).await?;
         let now = self.now();
         let entry = Entry { seq: before.seq + 1, at: now, event };
         let state = machine::apply(&claim.plan, before.clone(), &entry).map_err(corrupt)?;

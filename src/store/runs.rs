@@ -96,6 +96,8 @@ pub struct Claim {
     pub entries: Vec<Entry>,
     /// The fencing token.
     pub attempt: i64,
+    /// The last jump of the clock that its journal knows of.
+    pub era: i64,
     head: String,
 }
 
@@ -140,7 +142,7 @@ impl Store {
         round: u32,
         owed: impl FnOnce(RunId) -> Vec<Owed>,
     ) -> Result<RunId> {
-        let now = self.now();
+        let (now, era) = self.now_and_era();
         let body = to_json(plan)?;
         let digest = hex(&Sha256::digest(body.as_bytes()));
         let mut tx = self.begin().await?;
@@ -161,8 +163,8 @@ impl Store {
         let created = sqlx::query(
             "INSERT INTO runs (id, incident, episode, rule, playbook, target, remedy, round, state, is_final,
                inconclusive, outcome, plan, digest, seq, head, cancelled_by, owner, attempt, due_at, started_at, ended_at,
-               service, redundancy_group, left_version)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, '', $10, $11, 1, $12, '', '', 0, $13, $14, 0, $15, $16, $17)
+               service, redundancy_group, left_version, era)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, '', $10, $11, 1, $12, '', '', 0, $13, $14, 0, $15, $16, $17, $18)
              ON CONFLICT DO NOTHING",
         )
         .bind(id.0)
@@ -182,6 +184,7 @@ impl Store {
         .bind(plain(plan.labels.get(plan::SERVICE)))
         .bind(plain(&plan.group))
         .bind(plain(&plan.left_version))
+        .bind(era)
         .execute(&mut *tx)
         .await?;
         if created.rows_affected() != 1 {
@@ -195,17 +198,19 @@ impl Store {
 
     /// Claims the run that has been due longest: a new one, a delayed one, or one whose worker died.
     pub async fn claim_run(&self, owner: &str, lease: Duration) -> Result<Option<Claim>> {
-        let now = self.now();
+        let (now, era) = self.now_and_era();
         let row = sqlx::query(
             "UPDATE runs SET attempt = attempt + 1, owner = $1, due_at = $2
              WHERE id = (SELECT id FROM runs WHERE due_at <= $3 AND is_final = 0 ORDER BY due_at, id LIMIT 1)
                AND due_at <= $4 AND is_final = 0
-             RETURNING id, plan, attempt, seq, head",
+               AND (SELECT value FROM counters WHERE name = 'era') = $5
+             RETURNING id, plan, attempt, seq, head, era",
         )
         .bind(owner)
         .bind(micros(after(now, lease)))
         .bind(micros(now))
         .bind(micros(now))
+        .bind(era)
         .fetch_optional(&self.writer)
         .await?;
         let Some(row) = row else { return Ok(None) };
@@ -222,6 +227,7 @@ impl Store {
             plan: json(&row, "plan")?,
             entries,
             attempt: row.try_get("attempt")?,
+            era: row.try_get("era")?,
             head: text(&row, "head")?,
         }))
     }
@@ -263,6 +269,7 @@ impl Store {
         let (body, head) = chained(claim.run, &claim.head, &entry)?;
         let mut tx = self.begin().await?;
         let ended = row.state.is_final();
+        let era = if let Event::ClockSet { era, .. } = entry.event { era } else { claim.era };
         if ended {
             // in the order of `create_run` and intake, or they and this might wait for each other in PostgreSQL
             sqlx::query("UPDATE scopes SET version = version + 1 WHERE name = 'runs'")
@@ -277,16 +284,19 @@ impl Store {
         }
         let held = sqlx::query(
             "UPDATE runs SET seq = seq + 1, head = $1, state = $2, is_final = $3, outcome = $4,
-               inconclusive = $5, due_at = $6, ended_at = $7
-             WHERE id = $8 AND attempt = $9 AND seq = $10 AND is_final = 0",
+               inconclusive = $5, era = $6, ended_at = $7, due_at = CASE WHEN $8 = $9 THEN $8 ELSE $8 + 1000 *
+                 (SELECT CAST(COALESCE(SUM(j.by_ms), 0) AS BIGINT) FROM jumps j WHERE j.era > $6) END
+             WHERE id = $10 AND attempt = $11 AND seq = $12 AND is_final = 0",
         )
         .bind(head.as_str())
         .bind(row.state.as_str())
         .bind(i64::from(ended))
         .bind(plain(&row.outcome))
         .bind(i64::from(row.inconclusive))
-        .bind(row.due_at.map_or(NEVER, micros))
+        .bind(era)
         .bind(if ended { micros(entry.at) } else { 0 })
+        .bind(row.due_at.map_or(NEVER, micros))
+        .bind(NEVER)
         .bind(claim.run.0)
         .bind(claim.attempt)
         .bind(entry.seq - 1)
@@ -316,16 +326,17 @@ impl Store {
             trust::at_end(&mut tx, ending, entry.at).await?;
         }
         commit(tx).await?;
-        claim.head = head;
+        (claim.head, claim.era) = (head, era);
         claim.entries.push(entry);
         Ok(())
     }
 
-    /// Lets go of a claimed run until `due_at`, or until now when somebody asked meanwhile that it stop. Without
-    /// effect when another worker holds it.
+    /// Lets go of a claimed run until `due_at`, or until now when somebody asked meanwhile that it stop, or the clock was
+    /// set and its journal does not say so yet. Without effect when another worker holds it.
     pub async fn release_run(&self, claim: &Claim, due_at: Option<Timestamp>) -> Result<()> {
         sqlx::query(
-            "UPDATE runs SET owner = '', due_at = CASE WHEN cancelled_by = '' THEN $1 ELSE $2 END
+            "UPDATE runs SET owner = '', due_at = CASE WHEN cancelled_by = ''
+               AND era = (SELECT value FROM counters WHERE name = 'era') THEN $1 ELSE $2 END
              WHERE id = $3 AND attempt = $4 AND is_final = 0",
         )
         .bind(due_at.map_or(NEVER, micros))
@@ -339,10 +350,14 @@ impl Store {
 
     /// Prolongs a claim; [`StoreError::Fenced`] when another worker holds the run.
     pub async fn renew_run(&self, claim: &Claim, lease: Duration) -> Result<()> {
+        let (now, era) = self.now_and_era();
         let held = sqlx::query(
-            "UPDATE runs SET due_at = $1 WHERE id = $2 AND attempt = $3 AND is_final = 0",
+            "UPDATE runs SET due_at = $1 + 1000 * (SELECT CAST(COALESCE(SUM(j.by_ms), 0) AS BIGINT)
+               FROM jumps j WHERE j.era > $2)
+             WHERE id = $3 AND attempt = $4 AND is_final = 0",
         )
-        .bind(micros(after(self.now(), lease)))
+        .bind(micros(after(now, lease)))
+        .bind(era)
         .bind(claim.run.0)
         .bind(claim.attempt)
         .execute(&self.writer)
@@ -355,7 +370,7 @@ impl Store {
     pub async fn take_run(&self, run: RunId, waits: RunState, lease: Duration) -> Result<Claim> {
         let row = sqlx::query(
             "UPDATE runs SET attempt = attempt + 1, owner = 'person', due_at = $1
-             WHERE id = $2 AND state = $3 RETURNING plan, attempt, head",
+             WHERE id = $2 AND state = $3 RETURNING plan, attempt, head, era",
         )
         .bind(micros(after(self.now(), lease)))
         .bind(run.0)
@@ -377,6 +392,7 @@ impl Store {
             plan: json(&row, "plan")?,
             entries: self.journal(run).await?,
             attempt: row.try_get("attempt")?,
+            era: row.try_get("era")?,
             head: text(&row, "head")?,
         })
     }

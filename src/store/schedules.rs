@@ -75,14 +75,16 @@ impl Store {
         name: &str,
         lease: Duration,
     ) -> Result<Option<ScheduleState>> {
-        let now = self.now();
+        let (now, era) = self.now_and_era();
         let row = sqlx::query(
             "UPDATE schedules SET due_at = $1, leased = 1, attempt = attempt + 1
-             WHERE name = $2 AND due_at <= $3 RETURNING *",
+             WHERE name = $2 AND due_at <= $3
+               AND (SELECT value FROM counters WHERE name = 'era') = $4 RETURNING *",
         )
         .bind(micros(after(now, lease)))
         .bind(name)
         .bind(micros(now))
+        .bind(era)
         .fetch_optional(&self.writer)
         .await?;
         row.as_ref().map(schedule).transpose()

@@ -226,7 +226,7 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets a mark: the clock was set back behind it.
+    /// Forgets a mark: nobody waits for it any more.
     pub async fn unmark(&self, name: &str) -> Result<()> {
         sqlx::query("DELETE FROM marks WHERE name = $1").bind(name).execute(&self.writer).await?;
         Ok(())
@@ -239,16 +239,6 @@ impl Store {
             .fetch_optional(&self.reader)
             .await?;
         row.map(|row| instant(&row, "at")).transpose()
-    }
-
-    /// Notes that the wall clock was set.
-    pub async fn clock_jumped(&self, jump: Jump) -> Result<()> {
-        sqlx::query("INSERT INTO jumps (at, by_ms) VALUES ($1, $2)")
-            .bind(micros(jump.at))
-            .bind(jump.by_ms)
-            .execute(&self.writer)
-            .await?;
-        Ok(())
     }
 
     /// Times that the wall clock was set, after `since`, and those that it was set to a time which has not come again.
@@ -271,7 +261,11 @@ impl Store {
              AND NOT EXISTS (SELECT 1 FROM episodes e WHERE e.id = troubles.episode AND e.is_open = 1)";
         for (sql, until) in [
             (troubles, since),
-            ("DELETE FROM jumps WHERE at <= $1", since),
+            (
+                "DELETE FROM jumps WHERE at <= $1
+                   AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.is_final = 0 AND r.era < jumps.era)",
+                since,
+            ),
             ("DELETE FROM populations WHERE hour < $1", hour),
         ] {
             sqlx::query(sql).bind(until).execute(&self.writer).await?;

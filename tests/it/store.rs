@@ -4,6 +4,7 @@ mod chain;
 mod checks;
 mod chronic;
 mod claims;
+mod clock;
 mod credentials;
 mod decisions;
 mod durability;

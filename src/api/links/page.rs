@@ -198,7 +198,7 @@ fn planned(run: &RunRow, plan: &Plan, state: &State) -> String {
     if !state.approved_by.is_empty() {
         row("approved by", &state.approved_by.join(", "));
     }
-    if let Some(until) = plan.approve_until {
+    if let Some(until) = state.approve_until {
         row("until", &clock(until));
     }
     row("digest", run.digest.get(..16).unwrap_or_default());

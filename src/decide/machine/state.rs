@@ -33,6 +33,8 @@ pub struct State {
     pub reason: String,
     /// Digest of the plan, which an approval must name.
     pub digest: String,
+    /// When an approval is no longer of use: as the plan says, moved with the clock.
+    pub approve_until: Option<Timestamp>,
     /// Who approved it, each once, in order.
     pub approved_by: Vec<String>,
     /// Who broke the glass, when nobody had to approve it.
@@ -283,6 +285,7 @@ impl State {
             baseline: None,
             reason: String::new(),
             digest: String::new(),
+            approve_until: plan.approve_until,
             approved_by: Vec::new(),
             lifted_by: None,
             withdrawn: false,

@@ -2,6 +2,7 @@
 
 mod approval;
 mod ask;
+mod clock;
 mod each;
 mod exhaustion;
 mod harm;

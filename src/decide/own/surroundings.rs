@@ -70,7 +70,7 @@ pub fn clock_jumped(jump: &Jump, hold: &str) -> Alert {
     let way = if jump.by_ms < 0 { "back" } else { "forward" };
     let summary = format!("the wall clock was set {way} by {by}");
     let description = format!(
-        "nothing begins for {hold}; no cooldown is shorter for it. Look at the time service of this host"
+        "nothing begins for {hold}; what waits waits as long as it should. Look at the time service of this host, or of the database server"
     );
     firing(labels(CLOCK_JUMPED, "warning", &[]), &summary, &description, jump.at)
 }

@@ -16,6 +16,7 @@ use crate::model::run::Outcome;
 use crate::model::run::Plan;
 use crate::model::run::Stop;
 use crate::model::run::Taken;
+use crate::model::time::show_duration;
 
 /// One journal entry in words.
 pub fn event_line(plan: &Plan, event: &Event) -> String {
@@ -97,6 +98,11 @@ pub fn event_line(plan: &Plan, event: &Event) -> String {
         Event::Settled { by, happened: true } => format!("{by} says that it happened"),
         Event::Settled { by, happened: false } => format!("{by} says that it did not happen"),
         Event::Stopped { why } => format!("stopped: {}", stop_words(why)),
+        Event::ClockSet { by_ms, .. } => {
+            let by = show_duration(std::time::Duration::from_millis(by_ms.unsigned_abs()));
+            let way = if *by_ms < 0 { "back" } else { "forward" };
+            format!("the wall clock was set {way} by {by}: what waits was moved with it")
+        }
         Event::VerifyStarted => "verifying".into(),
         Event::Verified { seen } => format!("{}: {}", seen.health.as_str(), seen.measured),
         Event::UndoStarted { step, item, intent } => {

@@ -17,7 +17,7 @@ use crate::support::wait;
 pub(crate) const PAGER: &str = "/v2/enqueue";
 pub(crate) const SLACK: &str = "/slack/T00/B00/hush-slack";
 
-const RESTART: &str = r#"
+pub(super) const RESTART: &str = r#"
 playbook: restart
 parameters: { unit: { type: string, pattern: "[a-z0-9-]+", required: true } }
 steps:

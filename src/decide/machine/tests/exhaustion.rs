@@ -179,6 +179,7 @@ impl Ghost {
             Event::Lifted { .. } => self.lifted = true,
             Event::Sliced { .. } => self.in_flight = false,
             Event::Planned { .. }
+            | Event::ClockSet { .. }
             | Event::Asked { .. }
             | Event::StepSkipped { .. }
             | Event::ReadBack { .. }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn any_plan() -> impl Strategy<Value = Plan> {
+pub(super) fn any_plan() -> impl Strategy<Value = Plan> {
     let step = (0..6_usize, 0..3_usize, any::<bool>(), any::<bool>(), 0..3_u32).prop_map(
         |(kind, doubt, goes_on, can_undo, times)| {
             let waves = [Share::Count(1), Share::Percent(100)];
@@ -77,7 +77,7 @@ fn any_event() -> impl Strategy<Value = Event> {
 }
 
 /// A journal of legal entries: of each batch of events, the first that the state allows.
-fn journal(plan: &Plan, choices: &[(u16, Vec<Event>)]) -> Vec<Entry> {
+pub(super) fn journal(plan: &Plan, choices: &[(u16, Vec<Event>)]) -> Vec<Entry> {
     let mut run = Run::unplanned(plan.clone()).then(planned());
     let mut entries = vec![Entry { seq: 1, at: at(0), event: planned() }];
     for (millis, events) in choices {
@@ -114,7 +114,7 @@ fn journal(plan: &Plan, choices: &[(u16, Vec<Event>)]) -> Vec<Entry> {
     entries
 }
 
-fn choices() -> impl Strategy<Value = Vec<(u16, Vec<Event>)>> {
+pub(super) fn choices() -> impl Strategy<Value = Vec<(u16, Vec<Event>)>> {
     prop::collection::vec((any::<u16>(), prop::collection::vec(any_event(), 8)), 0..40)
 }
 
