@@ -209,7 +209,8 @@ async fn waits_over_a_jump(hours: i64) {
     let mut over: BTreeMap<&str, Duration> = BTreeMap::new();
     wait::until("all waits are over", wait::PATIENCE, async || {
         let runs = rig::runs(&quell).await;
-        let retried = rig.people.requests(DOWN);
+        let retried: Vec<_> =
+            rig.people.requests(DOWN).iter().map(|it| it.json()["text"].clone()).collect();
         let said = |path: &str, words: &str| {
             let requests = rig.people.requests(path);
             requests.iter().any(|it| String::from_utf8_lossy(&it.body).contains(words))
@@ -218,8 +219,8 @@ async fn waits_over_a_jump(hours: i64) {
             ("the wait", rig.plant.effects().iter().any(|it| it.unit == "waits")),
             ("the approval", runs.iter().any(|it| it.ends_with("expired"))),
             ("the held page", said(rig::PAGER, "not fixed within 12s")),
-            ("the acknowledgement", said(ASKED, "nobody acknowledged")),
-            ("the retry", retried.iter().skip(1).any(|it| it.body == retried[0].body)),
+            ("the acknowledgement", said(ASKED, "nobody has acknowledged it")),
+            ("the retry", retried.iter().skip(1).any(|it| *it == retried[0])),
         ] {
             if is_over {
                 over.entry(what).or_insert_with(|| began.elapsed());
