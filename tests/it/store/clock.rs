@@ -4,8 +4,8 @@ use quell::clock::boot_id;
 use quell::clock::uptime;
 use quell::decide::machine;
 use quell::decide::surroundings::STORM;
-use quell::model::decision::Jump;
 use quell::model::change::Changed;
+use quell::model::decision::Jump;
 use quell::model::decision::Trip;
 use quell::model::glass::Broken;
 use quell::model::run::Outcome;
@@ -68,12 +68,8 @@ async fn what_is_measured_from_is_as_long_ago_as_it_was(db: Database) {
     store.mark("watchdog", at(0)).await.unwrap();
     let trip = Trip { since: at(0), calm_since: Some(at(0)) };
     store.change_trip(STORM, None, Some(&trip), "").await.unwrap();
-    let change = Changed {
-        target: "host/a".into(),
-        by: "ada".into(),
-        reason: "disk".into(),
-        at: at(0),
-    };
+    let change =
+        Changed { target: "host/a".into(), by: "ada".into(), reason: "disk".into(), at: at(0) };
     store.add_change(&change).await.unwrap();
     let broken = Broken {
         id: 0,
@@ -91,6 +87,9 @@ async fn what_is_measured_from_is_as_long_ago_as_it_was(db: Database) {
     let mut claim = store.claim_run("worker", LEASE).await.unwrap().unwrap();
     let done = Event::Stopped { why: quell::model::run::Stop::Resolved };
     append(&store, &mut claim, done, RunState::Superseded).await.unwrap();
+    // what is in the log already, and what will be
+    let sealed = super::log::seal(&store).await;
+    assert!(sealed > 0);
     for by in [HOUR, -2 * HOUR] {
         db.advance(30);
         set(&store, by).await;
@@ -123,6 +122,8 @@ async fn what_is_measured_from_is_as_long_ago_as_it_was(db: Database) {
     }
     let journal = store.journal(run).await.unwrap();
     assert!(journal.iter().all(|entry| entry.at == at(0)), "history stays as written");
+    super::log::seal(&store).await;
+    assert_eq!(super::log::findings(&store).await, []);
     assert_eq!(store.audit(None).await.unwrap().broken, []);
 }
 

@@ -36,7 +36,7 @@ pub(super) async fn seal(store: &Store) -> u64 {
     store.seal(1000, &sign).await.unwrap()
 }
 
-async fn findings(store: &Store) -> Vec<Finding> {
+pub(super) async fn findings(store: &Store) -> Vec<Finding> {
     store.verify_log(&[key().public().clone()], &[]).await.unwrap().1
 }
 
