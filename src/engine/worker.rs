@@ -90,7 +90,7 @@ async fn advance(engine: &Engine, claim: &mut Claim) -> Result<()> {
         write(engine, claim, &mut state, Event::Interrupted, lease::claimed()).await?;
     }
     loop {
-        engine.store.tell_run_of_jumps(claim, &mut state, LEASE).await?;
+        engine.store.tell_run_of_jumps(claim, &mut state, lease::claimed()).await?;
         let now = engine.clock.now();
         let effect = machine::next(&claim.plan, &state, now);
         if stepping::may_stop(&state)
@@ -298,7 +298,7 @@ pub(super) async fn write(
     event: Event,
     lease: Duration,
 ) -> Result<()> {
-    engine.store.tell_run_of_jumps(claim, state, LEASE).await?;
+    engine.store.tell_run_of_jumps(claim, state, lease).await?;
     let now = engine.clock.now();
     // the state after the event decides what is written with it, so it is applied first
     let entry = Entry { seq: state.seq + 1, at: now, event };

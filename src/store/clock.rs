@@ -75,14 +75,14 @@ impl Store {
     /// the clock that is followed shows, but not from before what was written down. A difference between the two is a jump,
     /// which [`Store::keep_time`] then finds.
     pub(super) async fn steady(&self) -> Result<Clock> {
-        let mut look = self.look().await?;
+        let mut look = self.read_time().await?;
         if matches!(self.clock, Clock::Manual(_)) {
             self.clock.follow(0, look.era);
             return Ok(self.clock.clone());
         }
         for _ in 0..READ_TRIES {
             if look.reading.is_none() {
-                look = self.look().await?;
+                look = self.read_time().await?;
             }
         }
         let Look { era, reading: Some(mut from) } = look else {
@@ -114,7 +114,7 @@ impl Store {
         if !matches!(self.clock, Clock::Steady(_)) {
             return Ok(None);
         }
-        let Look { era, reading } = self.look().await?;
+        let Look { era, reading } = self.read_time().await?;
         self.hear(era).await?;
         let Some(reading) = reading else { return Ok(None) };
         match surroundings::jumped(self.clock.at(reading), reading.at) {
@@ -257,7 +257,7 @@ impl Store {
     }
 
     /// Reads the clock that is followed, and the number of the last jump.
-    async fn look(&self) -> Result<Look> {
+    async fn read_time(&self) -> Result<Look> {
         let sql = match self.engine {
             Engine::Sqlite => "SELECT value AS era, 0 AS now FROM counters WHERE name = 'era'",
             Engine::Postgres => {
@@ -265,7 +265,7 @@ impl Store {
                  FROM counters WHERE name = 'era'"
             }
         };
-        let mut connection = self.reader.acquire().await?;
+        let mut connection = self.reader.connections().acquire().await?;
         let asked = clock::uptime();
         let row = sqlx::query(sql).fetch_one(&mut *connection).await?;
         let answered = clock::uptime();

@@ -88,7 +88,7 @@ async fn what_is_measured_from_is_as_long_ago_as_it_was(db: Database) {
     let done = Event::Stopped { why: quell::model::run::Stop::Resolved };
     append(&store, &mut claim, done, RunState::Superseded).await.unwrap();
     // what is in the log already, and what will be
-    let sealed = super::log::seal(&store).await;
+    let sealed = log::seal(&store).await;
     assert!(sealed > 0);
     for by in [HOUR, -2 * HOUR] {
         db.advance(30);
@@ -122,8 +122,8 @@ async fn what_is_measured_from_is_as_long_ago_as_it_was(db: Database) {
     }
     let journal = store.journal(run).await.unwrap();
     assert!(journal.iter().all(|entry| entry.at == at(0)), "history stays as written");
-    super::log::seal(&store).await;
-    assert_eq!(super::log::findings(&store).await, []);
+    log::seal(&store).await;
+    assert_eq!(log::findings(&store).await, []);
     assert_eq!(store.audit(None).await.unwrap().broken, []);
 }
 
