@@ -184,6 +184,8 @@ async fn a_schedule_runs_its_playbook_once_a_slot_and_tells_nobody() {
     site.config["limits"] = json!({ "cooldown": "1h", "rate": "1 per 1h" });
     site.serve().await;
     notes(&site, 3).await;
+    // one that dies in the middle of a step asks a person
+    site.until_run(3, "fixed").await;
     // once per slot also over a death
     site.quell.kill9();
     site.quell.serve().await;
