@@ -3,7 +3,7 @@
 //! Stopping: no new alerts (503), answers for those accepted, no new steps; what is in flight ends, or is found by
 //! the next start. Then the journal is closed.
 
-mod alone;
+pub(crate) mod alone;
 mod reload;
 
 use std::fs;

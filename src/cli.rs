@@ -2,6 +2,7 @@
 
 mod audit;
 mod backtest;
+mod backup;
 mod changes;
 mod check;
 mod completions;
@@ -125,6 +126,10 @@ enum Command {
     Changes(changes::Listing),
     /// Act without approval for a time, and page everybody.
     BreakGlass(hands::BreakGlass),
+    /// Write all that is stored into a file, beside a server.
+    Backup(backup::Backup),
+    /// Fill an empty database from a backup, and pause.
+    Restore(backup::Restore),
     /// Check, prove and export what was recorded.
     #[command(subcommand)]
     Audit(audit::Command),
@@ -201,6 +206,8 @@ async fn run(cli: Cli) -> Result<(), Error> {
         Command::Changed(options) => changes::tell(&at, &options).await,
         Command::Changes(options) => changes::list(&at, &options).await,
         Command::Window(command) => window::run(&at, command).await,
+        Command::Backup(options) => backup::backup(&at, &options).await,
+        Command::Restore(options) => backup::restore(&at, &options).await,
         Command::Audit(command) => audit::run(&at, &command).await,
         Command::Schema(options) => schema::run(&options),
         Command::Completions(options) => {

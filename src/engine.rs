@@ -19,6 +19,8 @@ pub mod judge;
 mod lease;
 pub mod people;
 pub mod population;
+pub mod prune;
+pub mod reconcile;
 pub mod replicas;
 pub mod schedules;
 pub mod surroundings;
@@ -90,6 +92,8 @@ impl Engine {
         self.supervise("deliver", |engine| async move { deliver::run(engine).await });
         self.supervise("checks", |engine| async move { checks::run(engine).await });
         self.supervise("schedules", |engine| async move { schedules::run(engine).await });
+        self.supervise("prune", |engine| async move { prune::run(engine).await });
+        self.supervise("reconcile", |engine| async move { reconcile::run(engine).await });
         self.supervise("trust", |engine| async move { trust::run(engine).await });
         self.supervise("glass", |engine| async move { glass::run(engine).await });
         self.supervise("escalate", |engine| async move { escalate::run(engine).await });

@@ -8,6 +8,7 @@ pub mod explain;
 pub mod glass;
 pub mod incident;
 pub mod labels;
+pub mod listed;
 pub mod matcher;
 pub mod memo;
 pub mod number;

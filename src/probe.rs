@@ -21,6 +21,7 @@ mod exposition;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod http;
+pub mod listed;
 mod promql;
 mod samples;
 mod scrape;

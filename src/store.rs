@@ -5,6 +5,7 @@
 
 pub mod alerts;
 pub mod audit;
+pub mod backup;
 pub mod changes;
 pub mod checks;
 pub mod chronic;
@@ -12,6 +13,7 @@ pub mod clock;
 mod compat;
 pub mod credentials;
 pub mod decisions;
+pub mod duties;
 pub mod episodes;
 pub mod explain;
 pub mod facts;
@@ -24,6 +26,9 @@ pub mod outbox;
 pub mod pauses;
 pub mod people;
 mod pool;
+pub mod prune;
+pub mod reconcile;
+pub mod restore;
 pub mod runs;
 pub mod schedules;
 pub mod surroundings;
@@ -170,6 +175,20 @@ pub struct DiskSpace {
 impl Store {
     /// Connects and migrates. `url` is `sqlite:FILE` or `postgres://…`.
     pub async fn open(url: &str, clock: Clock) -> std::result::Result<Self, Error> {
+        let store = Self::open_with(url, clock, migrator()).await?;
+        let clock = store.steady().await.map_err(|error| {
+            Error::new("Q0402", format!("could not read the database's clock: {error}"))
+                .hint("correct the cause and start again; nothing was changed")
+        })?;
+        Ok(Self { clock, ..store })
+    }
+
+    /// The same with these tables alone, and by this clock.
+    async fn open_with(
+        url: &str,
+        clock: Clock,
+        migrator: Migrator,
+    ) -> std::result::Result<Self, Error> {
         sqlx::any::install_default_drivers();
         let engine = match url.split(':').next() {
             Some("sqlite") => Engine::Sqlite,
@@ -203,19 +222,14 @@ impl Store {
                 (pool.clone(), pool)
             }
         };
-        migrate(first, engine).await?;
+        migrate(first, engine, &migrator).await?;
         let folder = sqlite_file(url).map(|file| match file.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => Arc::from(folder),
             _ => Arc::from(Path::new(".")),
         });
         let url = Arc::new(Hidden(to.to_owned()));
         let closed = CancellationToken::new();
-        let store = Self { writer, reader, engine, clock, url, closed, folder };
-        let clock = store.steady().await.map_err(|error| {
-            Error::new("Q0402", format!("could not read the database's clock: {error}"))
-                .hint("correct the cause and start again; nothing was changed")
-        })?;
-        Ok(Self { clock, ..store })
+        Ok(Self { writer, reader, engine, clock, url, closed, folder })
     }
 
     /// New connections to the same place, none of which is made before it is needed.
@@ -295,14 +309,19 @@ fn migrator() -> Migrator {
         migration(2, "audit", include_str!("../migrations/0002_audit.sql")),
         migration(3, "compat", include_str!("../migrations/0003_compat.sql")),
         migration(4, "clock", include_str!("../migrations/0004_clock.sql")),
+        migration(5, "reconcile", include_str!("../migrations/0005_reconcile.sql")),
+        migration(6, "retention", include_str!("../migrations/0006_retention.sql")),
     ]);
     migrator.set_ignore_missing(true);
     migrator
 }
 
 /// Brings the tables up to date, unless a newer quell keeps this one out.
-async fn migrate(mut on: AnyConnection, engine: Engine) -> std::result::Result<(), Error> {
-    let migrator = migrator();
+async fn migrate(
+    mut on: AnyConnection,
+    engine: Engine,
+    migrator: &Migrator,
+) -> std::result::Result<(), Error> {
     let mut migrated = migrator.run(&mut on).await;
     // SQLite has no lock for this: another process may be creating the same tables, and what it did is seen next time
     for _ in 0..MIGRATION_TRIES {
@@ -311,7 +330,10 @@ async fn migrate(mut on: AnyConnection, engine: Engine) -> std::result::Result<(
         }
     }
     migrated.map_err(not_migrated)?;
-    compat::check(&mut on).await?;
+    // a database that is restored with older tables does not have this one yet
+    if migrator.version_exists(compat::SINCE) {
+        compat::check(&mut on).await?;
+    }
     // what it was for is done
     let _goodbye = on.close().await;
     Ok(())

@@ -118,6 +118,11 @@ pub struct Metrics {
     channels_failing: Family<ByChannel, Gauge>,
     silent: Gauge,
     heartbeats: Family<ByResult, Counter>,
+    reconciliations: Family<ByResult, Counter>,
+    /// Incidents that ended longer ago than `retention` and were let go.
+    pub pruned: Counter,
+    /// Alerts that Prometheus fires and Alertmanager does not know, as they were last looked at.
+    pub alerts_unlisted: Gauge,
     /// Credentials that were refused and not cleared.
     pub credentials_denied: Gauge,
     reload_successful: Gauge,
@@ -162,6 +167,9 @@ impl Default for Metrics {
             channels_failing: Family::default(),
             silent: Gauge::default(),
             heartbeats: Family::default(),
+            reconciliations: Family::default(),
+            pruned: Counter::default(),
+            alerts_unlisted: Gauge::default(),
             credentials_denied: Gauge::default(),
             reload_successful: Gauge::default(),
             reload_success_at: Gauge::default(),
@@ -266,6 +274,21 @@ impl Metrics {
         );
         r.register("heartbeats", "Heartbeats by result", self.heartbeats.clone());
         r.register(
+            "incidents_pruned",
+            "Incidents let go because they ended longer ago than retention",
+            self.pruned.clone(),
+        );
+        r.register(
+            "reconciliations",
+            "Looks at what Alertmanager lists, by result: looked, unknown",
+            self.reconciliations.clone(),
+        );
+        r.register(
+            "alerts_unlisted",
+            "Alerts that Prometheus fires and Alertmanager does not list",
+            self.alerts_unlisted.clone(),
+        );
+        r.register(
             "credentials_denied",
             "Credentials that were refused and not cleared",
             self.credentials_denied.clone(),
@@ -329,6 +352,11 @@ impl Metrics {
     /// A heartbeat: sent, failed or withheld.
     pub fn heartbeat(&self, result: &str) {
         self.heartbeats.get_or_create(&ByResult { result: result.to_owned() }).inc();
+    }
+
+    /// What Alertmanager lists was looked at, or could not be.
+    pub fn reconciled(&self, result: &str) {
+        self.reconciliations.get_or_create(&ByResult { result: result.to_owned() }).inc();
     }
 
     /// Counts in a family of one label.

@@ -28,13 +28,12 @@ use crate::api::State;
 use crate::api::problem;
 use crate::api::problem::Problem;
 use crate::decide::approval::OPERATOR;
+use crate::model::alert::LOCAL;
 use crate::model::config::Config;
 use crate::model::config::IngestToken;
 use crate::model::config::Operator;
 use crate::model::config::Secret;
 
-/// The source of alerts that this machine posts without a token.
-const LOCAL: &str = "local";
 /// A request with one of these came through a proxy, which is what connects from this machine.
 const FORWARDED: [HeaderName; 4] = [
     header::FORWARDED,

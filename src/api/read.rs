@@ -46,6 +46,7 @@ use crate::model::run::Stop;
 use crate::model::time::before;
 use crate::store::audit::Audit;
 use crate::store::outbox::Notification;
+use crate::store::reconcile::Found;
 use crate::store::runs::RunRow;
 
 /// Items of a page when `limit` says nothing.
@@ -137,6 +138,8 @@ pub(super) async fn incidents(
 pub(super) struct WholeIncident {
     incident: Incident,
     episodes: Vec<Episode>,
+    /// How it was found that episodes opened or ended, where no webhook told of it.
+    found: Vec<Found>,
     decisions: Vec<Decision>,
     runs: Vec<RunRow>,
     notifications: Vec<Notification>,
@@ -158,7 +161,8 @@ pub(super) async fn incident(
     }
     let runs = store.runs(Some(id), None, MAX_LIMIT).await?;
     let notifications = store.notifications_of(id).await?;
-    Ok(Json(WholeIncident { incident, episodes, decisions, runs, notifications }))
+    let found = store.found_of(id).await?;
+    Ok(Json(WholeIncident { incident, episodes, found, decisions, runs, notifications }))
 }
 
 #[derive(Debug, Deserialize)]

@@ -15,11 +15,11 @@ use crate::error::Error;
 
 /// The lock; the system releases it when the process ends, however it ends.
 #[derive(Debug)]
-pub(super) struct Alone(#[expect(dead_code, reason = "held, not used")] File);
+pub(crate) struct Alone(#[expect(dead_code, reason = "held, not used")] File);
 
 impl Alone {
     /// Takes the lock of this database, which need not exist yet, or says who holds it.
-    pub(super) fn with(database: &Path) -> Result<Self, Error> {
+    pub(crate) fn with(database: &Path) -> Result<Self, Error> {
         let path = format!("{}.lock", database.display());
         let opened = OpenOptions::new()
             .read(true)

@@ -37,6 +37,7 @@ An id shows what was decided then, from the database of quell.yml or from --serv
 --json prints a list, one entry an alert or episode:
   labels, fingerprint, episode, at, facts (assumed, live or stored), assumed
   older_files   why the files in force are not those on disk, else null
+  found         how it was found that the episode opened or ended, where no webhook told of it; absent when one did
   slot          of a schedule: schedule, place, cron, slot, jitter, overlap, missed; else null
   rules[]       rule, place, selected, names_alert, unknown, why
   windows[]     that are about it: name, effect, reason, place, ends (inside), begins (outside)

@@ -274,6 +274,11 @@ const GROUPS: &[(&str, &[Shown])] = &[
                     ("quell audit prove r-12/3 > proof.json", "one record is in the signed log"),
                 ],
             ),
+            ("backup", &[("quell backup night.backup", "beside the server; SQLite or PostgreSQL")]),
+            (
+                "restore",
+                &[("quell restore night.backup", "into an empty database of either engine")],
+            ),
             (
                 "completions",
                 &[

@@ -119,6 +119,7 @@ async fn incident(at: &Place, store: &Store, id: IncidentId) -> Result<(), Error
     let mut runs = store.runs(Some(id), None, 1000).await.map_err(store_error)?;
     runs.reverse();
     let told = store.notifications_of(id).await.map_err(store_error)?;
+    let found = store.found_of(id).await.map_err(store_error)?;
     let mut decisions = Vec::new();
     for episode in &episodes {
         let found = store.last_decision(episode.id, &incident.rule).await.map_err(store_error)?;
@@ -126,7 +127,7 @@ async fn incident(at: &Place, store: &Store, id: IncidentId) -> Result<(), Error
     }
     if at.json {
         output::json(&serde_json::json!({
-            "incident": incident, "episodes": episodes, "runs": runs,
+            "incident": incident, "episodes": episodes, "found": found, "runs": runs,
             "decisions": decisions, "notifications": told,
         }));
         return Ok(());
@@ -165,6 +166,9 @@ async fn incident(at: &Place, store: &Store, id: IncidentId) -> Result<(), Error
                 "           evidence missing: the sender left {} alerts out",
                 episode.truncated
             ));
+        }
+        for it in found.iter().filter(|it| it.episode == episode.id) {
+            output::line(&format!("           {}", it.words));
         }
     }
     for decision in &decisions {

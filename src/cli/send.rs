@@ -17,6 +17,7 @@ use crate::cli::server::text;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::library::Library;
+use crate::model::alert::BY_HAND;
 use crate::model::explain::Explanation;
 use crate::model::labels::Labels;
 
@@ -65,7 +66,7 @@ pub(super) async fn run(at: &Place, options: &Options) -> Result<(), Error> {
         ("firing", "0001-01-01T00:00:00Z".to_owned())
     };
     let body = json!({
-        "version": "4", "status": status, "receiver": "quell send", "truncatedAlerts": 0,
+        "version": "4", "status": status, "receiver": BY_HAND, "truncatedAlerts": 0,
         "groupKey": "quell send", "groupLabels": {}, "commonLabels": {}, "commonAnnotations": {}, "externalURL": "",
         "alerts": [{
             "status": status, "labels": labels, "annotations": annotations, "generatorURL": "",

@@ -105,6 +105,7 @@ pub fn begin(files: Files<'_>, episode: &Episode, facts: Basis, now: Timestamp) 
         facts,
         older_files: None,
         assumed: Vec::new(),
+        found: Vec::new(),
         slot: slot::of(files, episode),
         rules: if is_schedule(&episode.source) {
             Vec::new()

@@ -100,6 +100,18 @@ pub fn apply(plan: &Plan, mut state: State, entry: &Entry) -> Result<State, Box<
     state.last_at = at;
     let phase = std::mem::replace(&mut state.phase, Phase::Empty);
     state.phase = match (phase, &entry.event) {
+        // whatever it was at, it may have gone on: nothing of it is done again
+        (phase, Event::Restored { made_at })
+            if !matches!(phase, Phase::Empty | Phase::Final(_)) =>
+        {
+            state.reason = format!(
+                "it was at work when the backup was made ({}) that quell was restored from, and nobody knows what it did \
+                 since",
+                made_at.strftime("%Y-%m-%d %H:%M:%S UTC")
+            );
+            let began = state.acted || matches!(phase, Phase::InFlight { .. });
+            Phase::Final(if began { RunState::Stuck } else { RunState::Cancelled })
+        }
         // nothing begins before it is known what must not get worse
         (phase @ Phase::Ready { .. }, Event::Baseline { taken })
             if harm::needs_baseline(plan, &state) && harm::is_whole(plan, taken) =>

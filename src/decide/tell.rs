@@ -21,6 +21,7 @@ use crate::model::incident::Episode;
 use crate::model::incident::Incident;
 use crate::model::incident::Notice;
 use crate::model::incident::NoticeKind;
+use crate::model::incident::Owed;
 use crate::model::incident::RunId;
 use crate::model::playbook::Each;
 use crate::model::playbook::Items;
@@ -75,6 +76,14 @@ pub fn opened(incident: &Incident, episode: &Episode, remedies: usize, now: Time
     let mut notice = notice(incident, NoticeKind::Opened, headline, now);
     notice.details = evidence(episode);
     notice
+}
+
+/// Says in notices how it was found, where no webhook told of it.
+pub fn as_found(mut owed: Vec<Owed>, found: Option<&String>) -> Vec<Owed> {
+    for (it, words) in owed.iter_mut().zip(found.into_iter().cycle()) {
+        it.notice.details.push(words.clone());
+    }
+    owed
 }
 
 /// It fires again and again: from now on that is one incident.

@@ -113,6 +113,7 @@ impl Asking<'_> {
         }
         self.assumed.dedup();
         explanation.assumed = self.assumed;
+        explanation.found = self.engine.store.words_found(episode.id).await?;
         Ok(explanation)
     }
 

@@ -131,8 +131,10 @@ async fn unmatched(engine: &Engine, library: &Library, episode: &Episode) -> Res
     let now = engine.clock.now();
     let reason = respond::NO_RULE.to_owned();
     if let Some(new) = respond::unmatched(&library.config, episode, now) {
+        let found = engine.store.words_found(episode.id).await?;
         let opened = |incident: &Incident| {
-            respond::opened_unmatched(&library.config, incident, episode, now)
+            let owed = respond::opened_unmatched(&library.config, incident, episode, now);
+            tell::as_found(owed, found.last())
         };
         let (incident, _) = engine.store.incident_for(&new, episode.id, None, opened).await?;
         engine.wake.deliver.notify_one();
@@ -167,8 +169,11 @@ async fn under_rule(
         );
         engine.wake.deliver.notify_one();
     }
-    let opened =
-        |incident: &Incident| respond::opened(&library.config, rule, incident, episode, now);
+    let found = engine.store.words_found(episode.id).await?;
+    let opened = |incident: &Incident| {
+        let owed = respond::opened(&library.config, rule, incident, episode, now);
+        tell::as_found(owed, found.last())
+    };
     let (incident, is_new) = engine
         .store
         .incident_for(&opening.incident, episode.id, opening.ack_within, opened)
@@ -352,6 +357,8 @@ pub(super) async fn resolve(engine: &Engine, incident: &Incident) -> Result<bool
     let notice = tell::resolved(incident, tried, fixed_by.as_deref(), now);
     let told = engine.store.channels_told(incident.id).await?;
     let owed = audience::to_channels(&library.config, &notice, &told);
+    let found = engine.store.ended_unseen(incident.id).await?;
+    let owed = tell::as_found(owed, found.as_ref());
     let resolved = engine.store.resolve_incident(incident.id, owed).await?;
     if resolved {
         tracing::info!(incident = %incident.id, headline = notice.headline, "incident resolved");

@@ -1,6 +1,7 @@
 //! Raw types to the model: every value checked on its own. What spans files is checked in `link`.
 
 pub(crate) mod action;
+pub(crate) mod alertmanager;
 pub(crate) mod ask;
 mod audit;
 pub(crate) mod channel;
@@ -12,6 +13,7 @@ pub(crate) mod parameter;
 pub(crate) mod playbook;
 pub(crate) mod probe;
 pub(crate) mod proof;
+pub(crate) mod retention;
 pub(crate) mod rule;
 pub(crate) mod schedule;
 pub(crate) mod sealed;

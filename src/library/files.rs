@@ -431,7 +431,7 @@ fn unknown(at: At<'_>, node: &Node) {
 
 /// What a document is, by its keys.
 pub(crate) fn kind(node: &Node) -> Option<Kind> {
-    const SETTINGS: [&str; 19] = [
+    const SETTINGS: [&str; 20] = [
         "listen",
         "external_url",
         "storage",
@@ -450,6 +450,7 @@ pub(crate) fn kind(node: &Node) -> Option<Kind> {
         "pause_file",
         "secrets",
         "link_key",
+        "retention",
         "watch",
     ];
     let has = |key: &&str| node.get(key).is_some();

@@ -5,6 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::labels::Labels;
 
+/// The source of alerts that this machine posts without a token.
+pub const LOCAL: &str = "local";
+
+/// The receiver that `quell send` names: Alertmanager knows nothing of what it posts.
+pub const BY_HAND: &str = "quell send";
+
 /// Firing or resolved, as its source said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

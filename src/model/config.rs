@@ -62,6 +62,8 @@ pub struct Config {
     pub prometheus: Option<Endpoint>,
     /// Where silences and active alerts are read.
     pub alertmanager: Option<Endpoint>,
+    /// How alerts are found that no webhook told, when there is an Alertmanager to ask.
+    pub reconcile: Reconcile,
     /// Who may post alerts, and how much.
     pub ingest: Ingest,
     /// Places actions may go.
@@ -88,6 +90,8 @@ pub struct Config {
     pub watchdog: Option<WatchdogSource>,
     /// Global ceilings.
     pub limits: Limits,
+    /// How long what has ended is kept, and what becomes of it then.
+    pub retention: Retention,
     /// Present: everything is paused. Needs neither network nor database. A relative one is beside quell.yml.
     pub pause_file: PathBuf,
     /// Credentials that playbooks use, by name: what a parameter with `secret: true` names.
@@ -135,6 +139,50 @@ pub struct Endpoint {
     pub url: String,
     /// Headers sent with each request, such as `Authorization` or a tenant.
     pub headers: BTreeMap<String, Secret>,
+}
+
+/// `receiver`, `sources` and `reconcile` of `alertmanager:`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reconcile {
+    /// Name of the receiver that posts to quell; `None`: those that its webhooks name.
+    pub receiver: Option<String>,
+    /// The sources that this Alertmanager posts as, names of ingest tokens; empty: the only one there is.
+    pub sources: Vec<String>,
+    /// Time between two looks.
+    pub every: Duration,
+    /// An alert that has been active for this long without a webhook is opened.
+    pub missed_after: Duration,
+    /// An Alertmanager that has been up for less is not believed: it may not know all alerts yet.
+    pub settled_after: Duration,
+}
+
+impl Default for Reconcile {
+    fn default() -> Self {
+        Self {
+            receiver: None,
+            sources: Vec::new(),
+            every: Duration::from_mins(5),
+            // group_wait and group_interval of Alertmanager when it is not told otherwise, and some time to post
+            missed_after: Duration::from_mins(6),
+            // its resolve_timeout when it is not told otherwise; Prometheus sends all alerts again each minute
+            settled_after: Duration::from_mins(5),
+        }
+    }
+}
+
+/// `retention` and `archive`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retention {
+    /// How long everything is kept that has ended; longer where a limit looks back further.
+    pub keep: Duration,
+    /// The folder that it goes to then; `None`: it is gone.
+    pub archive: Option<PathBuf>,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { keep: Duration::from_hours(90 * 24), archive: None }
+    }
 }
 
 /// `ingest:`.
@@ -393,6 +441,7 @@ impl Default for Config {
             watch: None,
             prometheus: None,
             alertmanager: None,
+            reconcile: Reconcile::default(),
             ingest: Ingest {
                 tokens: Vec::new(),
                 max_body_bytes: 32 << 20,
@@ -410,6 +459,7 @@ impl Default for Config {
             dependencies: Vec::new(),
             watchdog: None,
             limits: Limits::default(),
+            retention: Retention::default(),
             pause_file: PathBuf::from("quell.pause"),
             secrets: BTreeMap::new(),
             link_key: None,

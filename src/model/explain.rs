@@ -37,6 +37,9 @@ pub struct Explanation {
     pub older_files: Option<String>,
     /// What was taken for granted, a fragment each.
     pub assumed: Vec<String>,
+    /// How it was found that its episode opened or ended, where no webhook told of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub found: Vec<String>,
     /// The slot of a schedule that it is about, which no rule takes but its own; `None` for an alert.
     pub slot: Option<SlotPlan>,
     /// Each rule, in order: whether it takes the alert, or why not.

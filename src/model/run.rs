@@ -350,6 +350,11 @@ pub enum Event {
         /// Whether it happened.
         happened: bool,
     },
+    /// The database was restored from a backup that was made while the run was at work: nobody knows what it did since.
+    Restored {
+        /// When the backup was made.
+        made_at: Timestamp,
+    },
     /// Stopped between steps.
     Stopped {
         /// Why.
@@ -416,6 +421,7 @@ impl Event {
             | Self::Interrupted
             | Self::ReadBack { .. }
             | Self::Settled { .. }
+            | Self::Restored { .. }
             | Self::Stopped { .. }
             | Self::ClockSet { .. }
             | Self::VerifyStarted

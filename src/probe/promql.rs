@@ -17,6 +17,7 @@ use crate::model::run::Observation;
 use crate::net;
 use crate::net::Answer;
 use crate::net::Call;
+use crate::net::Limit;
 
 /// Most samples asked for. Prometheus warns when there are more, and a warning is *unknown*; old
 /// versions (2.42) ignore the limit.
@@ -65,6 +66,16 @@ pub(super) async fn count(
 
 /// The samples of an instant query, or why there is no trusting them.
 pub(super) async fn ask(query: &str, prometheus: Option<&Endpoint>) -> Result<Vec<Point>, Blind> {
+    ask_up_to(query, prometheus, LIMIT, net::MAX_BODY_BYTES).await
+}
+
+/// The same for an answer that may be large: so many samples, in so many bytes.
+pub(super) async fn ask_up_to(
+    query: &str,
+    prometheus: Option<&Endpoint>,
+    limit: &str,
+    bytes: usize,
+) -> Result<Vec<Point>, Blind> {
     let Some(prometheus) = prometheus else {
         return Err("no Prometheus is configured: set `prometheus` in quell.yml".into());
     };
@@ -73,10 +84,11 @@ pub(super) async fn ask(query: &str, prometheus: Option<&Endpoint>) -> Result<Ve
     let form: String = url::form_urlencoded::Serializer::new(String::new())
         .append_pair("query", query)
         .append_pair("timeout", &timeout)
-        .append_pair("limit", LIMIT)
+        .append_pair("limit", limit)
         .finish();
     let mut call = Call::post(&url, form.into_bytes(), TIMEOUT)
         .header("Content-Type", "application/x-www-form-urlencoded");
+    call.limit = Limit::Refuse(bytes);
     for (name, value) in &prometheus.headers {
         call = call.header(name, value.reveal());
     }

@@ -15,9 +15,11 @@ use tokio::sync::oneshot;
 
 use crate::decide::episode::Change;
 use crate::decide::episode::change;
+use crate::decide::reconcile::is_by_hand;
 use crate::model::alert::Alert;
 use crate::model::alert::Delivery;
 use crate::model::incident::Episode;
+use crate::model::listed::Evidence;
 use crate::store::Result;
 use crate::store::Store;
 use crate::store::StoreError;
@@ -25,6 +27,7 @@ use crate::store::Transaction;
 use crate::store::micros;
 use crate::store::next_ids;
 use crate::store::plain;
+use crate::store::reconcile;
 use crate::store::to_json;
 
 /// Deliveries committed together, at most.
@@ -84,6 +87,8 @@ pub enum NotAccepted {
 
 struct Waiting {
     delivery: Delivery,
+    /// One for each alert, or none: how it was found that they fire, or ended.
+    evidence: Vec<Evidence>,
     answer: oneshot::Sender<std::result::Result<Accepted, NotAccepted>>,
 }
 
@@ -127,6 +132,16 @@ impl Intake {
 
     /// Returns after the commit that holds the delivery.
     pub async fn accept(&self, delivery: Delivery) -> std::result::Result<Accepted, NotAccepted> {
+        self.accept_found(delivery, Vec::new()).await
+    }
+
+    /// The same for alerts that nobody sent, each with how it was found, which is kept with what it opens or closes. An alert
+    /// whose episode has changed since it was found does nothing.
+    pub async fn accept_found(
+        &self,
+        delivery: Delivery,
+        evidence: Vec<Evidence>,
+    ) -> std::result::Result<Accepted, NotAccepted> {
         let alerts = delivery.alerts.len().max(1);
         let waiting = self.waiting.fetch_add(alerts, Ordering::AcqRel);
         // one delivery is always taken by an idle intake, however large: its sender cannot split it
@@ -135,7 +150,7 @@ impl Intake {
             return Err(NotAccepted::Overloaded { waiting, limit: self.limit });
         }
         let (answer, answered) = oneshot::channel();
-        if self.queue.send(Waiting { delivery, answer }).is_err() {
+        if self.queue.send(Waiting { delivery, evidence, answer }).is_err() {
             self.waiting.fetch_sub(alerts, Ordering::AcqRel);
             return Err(NotAccepted::Stopping);
         }
@@ -150,10 +165,9 @@ impl Intake {
 
 /// Commits a batch and answers it; says whether anything changed.
 async fn write(store: &Store, batch: Vec<Waiting>) -> bool {
-    let deliveries: Vec<&Delivery> = batch.iter().map(|it| &it.delivery).collect();
-    let result = match nothing_new(store, &deliveries).await {
+    let result = match nothing_new(store, &batch).await {
         Ok(Some(unchanged)) => Ok(unchanged),
-        Ok(None) => commit(store, &deliveries).await,
+        Ok(None) => commit(store, &batch).await,
         Err(error) => Err(error),
     };
     match result {
@@ -176,10 +190,10 @@ async fn write(store: &Store, batch: Vec<Waiting>) -> bool {
 }
 
 /// The answers when no alert of the batch says anything new, found without a write.
-async fn nothing_new(store: &Store, deliveries: &[&Delivery]) -> Result<Option<Vec<Accepted>>> {
+async fn nothing_new(store: &Store, batch: &[Waiting]) -> Result<Option<Vec<Accepted>>> {
     let now = store.now();
-    let mut answers = Vec::with_capacity(deliveries.len());
-    for delivery in deliveries {
+    let mut answers = Vec::with_capacity(batch.len());
+    for Waiting { delivery, .. } in batch {
         let mut accepted = Accepted::default();
         for alert in &delivery.alerts {
             let latest = latest(&store.reader, &alert.labels.fingerprint()).await?;
@@ -193,22 +207,38 @@ async fn nothing_new(store: &Store, deliveries: &[&Delivery]) -> Result<Option<V
     Ok(Some(answers))
 }
 
-async fn commit(store: &Store, deliveries: &[&Delivery]) -> Result<Vec<Accepted>> {
+async fn commit(store: &Store, batch: &[Waiting]) -> Result<Vec<Accepted>> {
     let now = store.now();
-    let alerts = deliveries.iter().map(|delivery| delivery.alerts.len()).sum();
+    let alerts = batch.iter().map(|it| it.delivery.alerts.len()).sum();
     let mut tx = store.begin().await?;
     // the first statement is a write: it takes SQLite's lock, and PostgreSQL's row lock over replicas
     let mut next_id = next_ids(&mut tx, "episode", alerts).await?;
-    let mut answers = Vec::with_capacity(deliveries.len());
-    for delivery in deliveries {
+    reconcile::note_receivers(&mut tx, batch.iter().map(|it| &it.delivery), now).await?;
+    let mut answers = Vec::with_capacity(batch.len());
+    for Waiting { delivery, evidence, .. } in batch {
+        let by_hand = is_by_hand(&delivery.source, &delivery.receiver) && evidence.is_empty();
         let mut accepted = Accepted::default();
-        for alert in &delivery.alerts {
+        for (index, alert) in delivery.alerts.iter().enumerate() {
             let fingerprint = alert.labels.fingerprint();
             let latest = latest(&mut *tx, &fingerprint).await?;
-            let change = change(latest.as_ref(), alert, delivery.truncated, now);
+            let evidence = evidence.get(index);
+            let change = match evidence {
+                Some(evidence) if !still_holds(evidence, latest.as_ref()) => Change::Nothing,
+                _ => change(latest.as_ref(), alert, delivery.truncated, now),
+            };
+            let id = match (change, &latest) {
+                (Change::Open, _) | (_, None) => next_id,
+                (_, Some(episode)) => episode.id.0,
+            };
+            if let Some(evidence) = evidence {
+                reconcile::keep(&mut tx, id, change, &evidence.words, now).await?;
+            }
             match (change, &latest) {
                 (Change::Open, _) => {
                     open(&mut tx, next_id, &fingerprint, delivery, alert, now).await?;
+                    if by_hand {
+                        reconcile::sent_by_hand(&mut tx, next_id, now).await?;
+                    }
                     next_id += 1;
                 }
                 (Change::Reopen | Change::Update, Some(episode)) => {
@@ -223,6 +253,12 @@ async fn commit(store: &Store, deliveries: &[&Delivery]) -> Result<Vec<Accepted>
     }
     super::commit(tx).await?;
     Ok(answers)
+}
+
+/// Whether nothing was heard of the alert since it was judged.
+fn still_holds(evidence: &Evidence, latest: Option<&Episode>) -> bool {
+    evidence.latest == latest.map(|it| (it.id, it.open))
+        && latest.is_none_or(|it| it.seen_at <= evidence.asked_at)
 }
 
 impl Store {

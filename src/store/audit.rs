@@ -2,6 +2,7 @@
 
 pub mod findings;
 pub mod key;
+pub(in crate::store) mod prune;
 pub mod read;
 mod records;
 pub mod seal;

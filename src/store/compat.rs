@@ -8,6 +8,9 @@ use crate::error::Error;
 use crate::store::database_words;
 use crate::store::migrator;
 
+/// The migration that made its table.
+pub(super) const SINCE: i64 = 3;
+
 /// Refuses a database that a newer quell has made unusable for this one.
 pub(super) async fn check<'c>(on: impl Executor<'c, Database = Any>) -> Result<(), Error> {
     let asked = sqlx::query("SELECT value FROM compat WHERE name = 'oldest'").fetch_one(on).await;

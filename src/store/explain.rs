@@ -109,6 +109,8 @@ impl Store {
             let incident = self.incident_of(&decision).await?;
             decided.push(Decided { decision, incident, runs, plan });
         }
-        Ok(explain::stored(files, episode, &decided))
+        let mut explanation = explain::stored(files, episode, &decided);
+        explanation.found = self.words_found(episode.id).await?;
+        Ok(explanation)
     }
 }

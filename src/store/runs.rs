@@ -523,7 +523,7 @@ impl Store {
 
 /// The entry as stored, and the head of the chain with it: SHA-256 over the head before, the run, the number,
 /// the instant and the event, each ended by a newline.
-fn chained(run: RunId, head: &str, entry: &Entry) -> Result<(String, String)> {
+pub(super) fn chained(run: RunId, head: &str, entry: &Entry) -> Result<(String, String)> {
     let body = to_json(&entry.event)?;
     let hash = link(head, run, entry.seq, micros(entry.at), &body);
     Ok((body, hash))
@@ -542,7 +542,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-async fn write_event(
+pub(super) async fn write_event(
     tx: &mut Transaction,
     run: RunId,
     entry: &Entry,

@@ -2,6 +2,7 @@
 
 mod approval;
 mod audit;
+mod backup;
 mod channels;
 mod control;
 mod credentials;
@@ -11,6 +12,7 @@ mod hands;
 mod harm;
 mod incident;
 mod measures;
+mod missed;
 mod once;
 mod operation;
 mod pages;

@@ -1,5 +1,6 @@
 //! The store: every test on both engines, each on a database of its own.
 
+mod backup;
 mod chain;
 mod checks;
 mod chronic;
@@ -16,7 +17,9 @@ mod log;
 mod outbox;
 mod pages;
 mod people;
+mod prune;
 mod races;
+mod reconcile;
 mod runs;
 mod schedules;
 mod surroundings;

@@ -184,6 +184,9 @@ fn basis(out: &mut Lines, it: &Explanation) {
             out.field("decided", Tone::Plain, "", &format!("{at}{of}; the rules are those of now"));
         }
     }
+    for words in &it.found {
+        out.field("found", Tone::Wait, "", words);
+    }
     if let Some(why) = &it.older_files {
         let first = "older than on disk";
         out.field("files", Tone::Bad, first, &format!(": {why}"));

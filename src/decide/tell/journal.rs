@@ -40,6 +40,10 @@ pub fn event_line(plan: &Plan, event: &Event) -> String {
         }
         Event::Rejected { by, reason } => format!("rejected by {by}: {reason}"),
         Event::Expired => "nobody approved in time".into(),
+        Event::Restored { made_at } => format!(
+            "quell was restored from a backup of {}: nobody knows what happened since",
+            made_at.strftime("%Y-%m-%d %H:%M:%S UTC")
+        ),
         Event::Observed => "mode observe: it would have run".into(),
         Event::Listed { step, items } => {
             let each = plan.playbook.steps.get(*step).and_then(|step| step.each.as_ref());

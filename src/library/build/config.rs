@@ -10,12 +10,14 @@ use std::time::Duration;
 use url::Url;
 
 use super::action::is_header_name;
+use super::alertmanager::alertmanager;
 use super::audit::audit;
 use super::channel::channel;
 use super::channel::check_channel;
 use super::channel::fallback;
 use super::limits::limits;
 use super::limits::watchdog;
+use super::retention::retention;
 use super::secret::Secrets;
 use super::text;
 use super::text::place;
@@ -100,9 +102,12 @@ pub(crate) fn config(
     let paths = Paths { rules: paths(folder, raw.rules), playbooks: paths(folder, raw.playbooks) };
     config.watch = raw.watch.and_then(Field::found).and_then(|it| watch(at, &it));
     config.prometheus = raw.prometheus.and_then(Field::found).map(|it| endpoint(secrets, it));
-    config.alertmanager = raw.alertmanager.and_then(Field::found).map(|it| endpoint(secrets, it));
     if let Some(raw) = raw.ingest.and_then(Field::found) {
         config.ingest = ingest(secrets, raw.value);
+    }
+    if let Some(raw) = raw.alertmanager.and_then(Field::found) {
+        let (server, reconcile) = alertmanager(secrets, raw, &config.ingest);
+        (config.alertmanager, config.reconcile) = (Some(server), reconcile);
     }
     if let Some(raw) = raw.targets.and_then(Field::found) {
         config.targets = targets(secrets, raw.value);
@@ -145,13 +150,9 @@ pub(crate) fn config(
     if let Some(raw) = raw.limits.and_then(Field::found) {
         config.limits = limits(at, raw.value);
     }
-    for found in raw.dependencies.and_then(Field::found).map(|it| it.value).unwrap_or_default() {
-        if let Some(found) = found.found().and_then(|it| text::name(at, it)) {
-            let place = place(at, found.span);
-            config.dependencies.push(Set { value: found.value, place });
-        }
-    }
+    config.dependencies = dependencies(at, raw.dependencies);
     config.watchdog = raw.watchdog.and_then(Field::found).and_then(|it| watchdog(at, it));
+    config.retention = retention(at, raw.retention, raw.archive, folder);
     if let Some(file) = raw.pause_file.and_then(Field::found) {
         config.pause_file = PathBuf::from(file.value);
     }
@@ -166,6 +167,13 @@ pub(crate) fn config(
     }
     config.audit = audit(secrets, raw.audit, folder);
     (config, paths)
+}
+
+/// Patterns of targets that quell needs.
+fn dependencies(at: At<'_>, field: Opt<List<String>>) -> Vec<Set<String>> {
+    let given = field.and_then(Field::found).map(|it| it.value).unwrap_or_default();
+    let named = given.into_iter().filter_map(|it| text::name(at, it.found()?));
+    named.map(|it| Set { place: place(at, it.span), value: it.value }).collect()
 }
 
 /// How often the files are looked at.

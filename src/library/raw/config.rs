@@ -48,7 +48,7 @@ pub(crate) struct RawConfig {
     pub(crate) prometheus: Opt<RawEndpoint>,
     /// Where silences are read, and the alerts that were missed while quell was down.
     #[schemars(extend("examples" = [{"url": "http://localhost:9093"}]))]
-    pub(crate) alertmanager: Opt<RawEndpoint>,
+    pub(crate) alertmanager: Opt<RawAlertmanager>,
     /// Who may post alerts, and how much. Only this host may when silent.
     pub(crate) ingest: Opt<RawIngest>,
     /// Places that actions may go, by name. Their credentials live here and nowhere else.
@@ -76,6 +76,14 @@ pub(crate) struct RawConfig {
     pub(crate) watchdog: Opt<RawWatchdog>,
     /// Ceilings over all rules. A rule may tighten them, never loosen them.
     pub(crate) limits: Opt<RawLimits>,
+    /// How long incidents, episodes, runs, decisions and notices are kept after they ended, at least 1d; longer where a limit
+    /// looks back further.
+    #[schemars(extend("default" = "90d", "examples" = ["1y"]))]
+    pub(crate) retention: Opt<DurationText>,
+    /// A folder: what is no longer kept is added to a file of JSON lines there, one a day, before it goes. A relative one is
+    /// beside quell.yml. It is gone when silent.
+    #[schemars(extend("examples" = ["/var/lib/quell/archive"]))]
+    pub(crate) archive: Opt<String>,
     /// While this file exists, nothing acts. A relative one is beside quell.yml.
     #[schemars(extend("default" = "quell.pause"))]
     pub(crate) pause_file: Opt<String>,
@@ -121,6 +129,42 @@ pub(crate) struct RawEndpoint {
     /// Headers of each request, such as a credential or a tenant.
     #[schemars(extend("examples" = [{"X-Scope-OrgID": "eu"}, {"Authorization": "Bearer ${env:TOKEN}"}]))]
     pub(crate) headers: Opt<Entries<SecretText>>,
+}
+
+/// An Alertmanager, and how alerts are found that its webhook did not tell.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename = "`alertmanager`")]
+pub(crate) struct RawAlertmanager {
+    /// Base URL, with its scheme.
+    #[schemars(extend("examples" = ["http://localhost:9093"]))]
+    pub(crate) url: Field<SecretText>,
+    /// Headers of each request, such as a credential or a tenant.
+    #[schemars(extend("examples" = [{"X-Scope-OrgID": "eu"}, {"Authorization": "Bearer ${env:TOKEN}"}]))]
+    pub(crate) headers: Opt<Entries<SecretText>>,
+    /// Its receiver that posts to quell. Those that its webhooks name when silent.
+    #[schemars(extend("examples" = ["quell"]))]
+    pub(crate) receiver: Opt<String>,
+    /// The ingest tokens that it posts with; `local` is this host without a token. The only one there is when silent.
+    #[schemars(extend("examples" = [["alertmanager-eu"]]))]
+    pub(crate) sources: Opt<List<String>>,
+    /// When alerts are looked for that no webhook told.
+    pub(crate) reconcile: Opt<RawReconcile>,
+}
+
+/// When alerts are looked for that no webhook told, and what is believed.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename = "`reconcile`")]
+pub(crate) struct RawReconcile {
+    /// Time between two looks, 1s to 1h; the first is at the start.
+    #[schemars(extend("default" = "5m"))]
+    pub(crate) every: Opt<DurationText>,
+    /// An alert that has been active for this long without a webhook is opened; longer than `group_wait` and `group_interval`
+    /// of its route.
+    #[schemars(extend("default" = "6m"))]
+    pub(crate) missed_after: Opt<DurationText>,
+    /// An Alertmanager that has been up for less opens and closes nothing: it forgets its alerts when it stops.
+    #[schemars(extend("default" = "5m"))]
+    pub(crate) settled_after: Opt<DurationText>,
 }
 
 /// Who may post alerts, and how much of them quell takes at once.

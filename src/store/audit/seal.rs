@@ -1,8 +1,8 @@
 //! The log: records become its leaves in batches, off the way of whoever writes them. Any replica may seal: the log's row is
 //! locked by the first statement, and what one has sealed the next finds sealed.
 //!
-//! Pruning, later: `pruned` leaves of the beginning are gone, and `pruned_peaks` stands for them. Only leaves are pruned whose
-//! records may go, and a record goes only when its leaf is pruned (a run, when the leaf of its last entry is).
+//! Pruning: `pruned` leaves of the beginning are gone, and `pruned_peaks` stands for them. A record goes only when its leaf is
+//! pruned (a run, when the leaf of its last entry is).
 
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
@@ -209,7 +209,7 @@ impl Store {
 }
 
 /// Takes the log's row for this transaction, by its first statement.
-async fn lock(tx: &mut Transaction) -> Result<Log> {
+pub(super) async fn lock(tx: &mut Transaction) -> Result<Log> {
     let row = sqlx::query("UPDATE log SET size = size WHERE name = 'log' RETURNING *")
         .fetch_optional(&mut **tx)
         .await?;

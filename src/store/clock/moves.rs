@@ -44,6 +44,8 @@ const WHOLE: &[&str] = &[
     // or the next start would take it for another jump
     "UPDATE clock SET at = at + $1",
     "UPDATE marks SET at = at + $1",
+    // at two looks in a row
+    "UPDATE missing SET since = since + $1",
     "UPDATE chronic SET told_at = told_at + $1,
        over_at = CASE WHEN over_at = 0 THEN 0 ELSE over_at + $1 END",
     // break-glass is asked for by a duration
@@ -54,6 +56,7 @@ const WHOLE: &[&str] = &[
 const DUE: &[&str] = &[
     "UPDATE incidents SET due_at = due_at + $1 WHERE due_at < $2",
     "UPDATE outbox SET due_at = due_at + $1 WHERE due_at < $2",
+    "UPDATE duties SET due_at = due_at + $1 WHERE due_at < $2",
     // else it is a slot, by the wall clock
     "UPDATE schedules SET due_at = due_at + $1 WHERE (leased = 1 OR waits = 1) AND due_at < $2",
     "UPDATE runs SET due_at = due_at + $1 WHERE is_final = 0 AND owner <> '' AND due_at < $2",

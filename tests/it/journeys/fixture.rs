@@ -121,15 +121,9 @@ impl Site {
 
     /// A real Prometheus watches the shop, tells the Alertmanager if there is one, and is asked whether a remedy helped.
     pub(crate) async fn with_prometheus(mut self) -> Self {
-        let rules = json!({ "groups": [{ "name": "shop", "rules": [{
-            "alert": "HighErrorRate",
-            "expr": format!("{RATIO} > 0.05"),
-            "labels": { "severity": "critical", "service": "shop" },
-            "annotations": { "summary": "{{ $value | humanizePercentage }} of requests <fail> & more" },
-        }] }] });
         let watch = Watch {
             targets: vec![("shop", self.shop.address())],
-            rules: rules.to_string(),
+            rules: prometheus_rules(),
             alertmanager: self.alertmanager.as_ref().map(Alertmanager::address),
         };
         let prometheus = Prometheus::start(&watch).await;
@@ -185,6 +179,32 @@ impl Site {
         let request = self.quell.request(Method::GET, &format!("/api/v1/incidents/i-{number}"));
         let reply = request.send().await.unwrap();
         if reply.status() == 404 { Value::Null } else { reply.json().await.unwrap() }
+    }
+
+    /// The `number`th incident of an alert that is not about quell itself, such as a disk that is nearly full where the tests run.
+    pub(crate) async fn of_shop(&self, number: usize) -> Value {
+        let page = self.quell.get("/api/v1/incidents?limit=100").await;
+        let all = page["items"].as_array().unwrap().iter().rev();
+        let name = |it: &Value| it["labels"]["alertname"].as_str().unwrap_or_default().to_owned();
+        let mut theirs = all.filter(|it| !name(it).starts_with("Quell"));
+        let id = theirs.nth(number - 1).and_then(|it| it["id"].as_str()).map(str::to_owned);
+        match id {
+            Some(id) => self.quell.get(&format!("/api/v1/incidents/{id}")).await,
+            None => Value::Null,
+        }
+    }
+
+    /// Waits until that incident is `open`, `acknowledged` or `resolved`.
+    pub(crate) async fn until_of_shop(&self, number: usize, status: &str) -> Value {
+        wait::until(&format!("incident {number} is {status}"), wait::PATIENCE, async || {
+            let whole = self.of_shop(number).await;
+            if whole["incident"]["status"] == status {
+                Ok(whole)
+            } else {
+                Err((brief(&whole), self.last_words()))
+            }
+        })
+        .await
     }
 
     /// Waits until incident 1, with everything of it, is as `check` wants it.
@@ -265,6 +285,17 @@ impl Site {
         let text = fs::read_to_string(self.quell.folder().join("notes")).unwrap_or_default();
         text.lines().map(str::to_owned).collect()
     }
+}
+
+/// The rules file of the real Prometheus.
+pub(crate) fn prometheus_rules() -> String {
+    json!({ "groups": [{ "name": "shop", "rules": [{
+        "alert": "HighErrorRate",
+        "expr": format!("{RATIO} > 0.05"),
+        "labels": { "severity": "critical", "service": "shop" },
+        "annotations": { "summary": "{{ $value | humanizePercentage }} of requests <fail> & more" },
+    }] }] })
+    .to_string()
 }
 
 /// When the alert of `delivery` began: before the test, as evidence that is fresh all the same.

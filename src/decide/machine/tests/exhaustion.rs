@@ -180,6 +180,7 @@ impl Ghost {
             Event::Sliced { .. } => self.in_flight = false,
             Event::Planned { .. }
             | Event::ClockSet { .. }
+            | Event::Restored { .. }
             | Event::Asked { .. }
             | Event::StepSkipped { .. }
             | Event::ReadBack { .. }
@@ -485,6 +486,13 @@ fn explore(plan: &Plan) -> HashSet<&'static str> {
         assert!(longest(plan, &state, &mut lengths) <= LONGEST);
         if let Phase::Final(end) = state.phase {
             ends.insert(end.as_str());
+        }
+        let restored = write(plan, &state, 0, Event::Restored { made_at: at(0) });
+        match (&state.phase, restored.map(|it| it.phase)) {
+            (_, Some(Phase::Final(end))) if state.acted => assert_eq!(end, RunState::Stuck),
+            (Phase::Empty | Phase::Final(_), None)
+            | (_, Some(Phase::Final(RunState::Cancelled | RunState::Stuck))) => {}
+            (phase, end) => panic!("{phase:?} goes on after a backup was restored: {end:?}"),
         }
         let waits = matches!(
             state.phase,
