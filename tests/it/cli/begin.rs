@@ -198,7 +198,7 @@ async fn completions_complete() {
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap()
     };
-    assert_eq!(complete("quell bac"), "backtest\n");
+    assert_eq!(complete("quell backt"), "backtest\n");
     assert_eq!(complete("quell completions f"), "fish\n");
     assert_eq!(complete("quell runs --inc"), "--incident\n");
     assert!(!complete("quell ''").contains("demo-shop"), "hidden commands are offered");
