@@ -246,7 +246,7 @@ async fn waits_over_a_jump(hours: i64) {
 
 /// Replicas whose hosts are hours apart, and one of which is set: they go by the clock of the database, so nothing happens.
 #[tokio::test]
-async fn e08_replicas_whose_clocks_differ() {
+async fn e08_replicas_whose_clocks_differ_postgres() {
     let mut rig = Rig::new().await;
     rig.config["storage"] = postgres::database().await.into();
     let right = rig.serve().await;
