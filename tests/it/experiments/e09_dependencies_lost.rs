@@ -93,7 +93,9 @@ async fn e09_the_store_cannot_be_written() {
     let taken = reply.status() == 200;
     wait::until("it says so", wait::PATIENCE, async || {
         let log = quell.log();
-        if log.contains("ERROR") { Ok(()) } else { Err(log) }
+        // of what was not taken, its sender is told, and nothing is left to be tried
+        let says = if taken { "ERROR" } else { "refused: the disk cannot be written" };
+        if log.contains(says) { Ok(()) } else { Err(log) }
     })
     .await;
     quell.kill9();
