@@ -276,7 +276,8 @@ async fn proposed(approvals: u8) -> (Quell, String) {
         ..config.operators[0].clone()
     };
     config.operators.push(fred);
-    let quell = Quell::configured(config).await;
+    // opening a store is a large future: each test would hold it
+    let quell = Box::pin(Quell::configured(config)).await;
     let digest = quell.awaiting(approvals).await;
     (quell, digest)
 }

@@ -121,7 +121,7 @@ fn what_is_unknown_opens_nothing_and_closes_nothing() {
         }),
         // it is up since the future, by its own clock
         ("started at 2026-01-06 13:46:40 UTC", |it| {
-            it.listing.as_mut().unwrap().up_since = at(NOW)
+            it.listing.as_mut().unwrap().up_since = at(NOW);
         }),
         ("not settled", |it| {
             it.listing.as_mut().unwrap().unsettled = Some("the cluster has not settled".into());
