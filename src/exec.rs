@@ -5,7 +5,7 @@
 //!       ──start▶ Running    until it is terminated: output inherited, dropped, in a file or line by line
 //! ```
 //!
-//! What `run` runs has a [`keeper`]: it is killed in time also while quell itself is stopped, and when quell dies.
+//! What `run` runs has a `keeper`: it is killed in time also while quell itself is stopped, and when quell dies.
 //!
 //! Every process leads its own process group, and every way out of a call that does not see the process
 //! end by itself (timeout, cancelled future, dropped handle) kills that group, so that no grandchild of a
