@@ -46,10 +46,14 @@ async fn e06_useless_fix() {
         resolved["endsAt"] = json!(at + jiff::SignedDuration::from_secs(30));
         quell.post("/api/v1/webhook/alertmanager", &rig::body("resolved", &[resolved])).await;
         wait::until("it is over", wait::PATIENCE, async || {
-            // the incident stays open: what flaps is one
+            // from the third on the incident stays open: what flaps is one
             let page = quell.get("/api/v1/episodes?limit=50").await;
             let fires = |it: &&serde_json::Value| it["open"] == true && it["labels"]["unit"] == "a";
-            if page["items"].as_array().unwrap().iter().any(|it| fires(&it)) {
+            let incidents = quell.get("/api/v1/incidents?limit=50").await;
+            let open = |it: &serde_json::Value| it["rule"] == "ill" && it["status"] != "resolved";
+            // what fires again in the moment in which its incident is resolved may open one more
+            let resolves = round < 2 && incidents["items"].as_array().unwrap().iter().any(open);
+            if resolves || page["items"].as_array().unwrap().iter().any(|it| fires(&it)) {
                 Err(page)
             } else {
                 Ok(())
