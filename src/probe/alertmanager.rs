@@ -94,17 +94,20 @@ fn query(alert: &Labels) -> Result<String, String> {
     Ok(text)
 }
 
-fn read(answer: &Answer, alert: &Labels) -> Result<Standing, String> {
+/// Whether Alertmanager answered what it was asked; the error says what it said instead.
+pub(super) fn accepted(answer: &Answer) -> Result<(), String> {
     match answer.status {
-        200 => {}
-        401 | 403 => {
-            return Err(format!(
-                "Alertmanager answered {}; it refuses the headers in `alertmanager` of quell.yml",
-                answer.status
-            ));
-        }
-        _ => return Err(format!("Alertmanager answered {}", answer.describe())),
+        200 => Ok(()),
+        401 | 403 => Err(format!(
+            "Alertmanager answered {}; it refuses the headers in `alertmanager` of quell.yml",
+            answer.status
+        )),
+        _ => Err(format!("Alertmanager answered {}", answer.describe())),
     }
+}
+
+fn read(answer: &Answer, alert: &Labels) -> Result<Standing, String> {
+    accepted(answer)?;
     let listed: Vec<Listed> = serde_json::from_slice(&answer.body)
         .map_err(|_| format!("Alertmanager answered {}, not its list", answer.describe()))?;
     // an alert with more labels is another one; an empty label is none

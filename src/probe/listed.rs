@@ -9,6 +9,7 @@ use jiff::fmt::rfc2822;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::alertmanager::accepted;
 use super::promql;
 use crate::model::alert::Alert;
 use crate::model::alert::AlertStatus;
@@ -128,16 +129,7 @@ async fn ask<T: DeserializeOwned>(
     let answer = net::send(call)
         .await
         .map_err(|failure| format!("no answer from Alertmanager: {failure}"))?;
-    match answer.status {
-        200 => {}
-        401 | 403 => {
-            return Err(format!(
-                "Alertmanager answered {}; it refuses the headers in `alertmanager` of quell.yml",
-                answer.status
-            ));
-        }
-        _ => return Err(format!("Alertmanager answered {}", answer.describe())),
-    }
+    accepted(&answer)?;
     let read = serde_json::from_slice(&answer.body)
         .map_err(|_| format!("Alertmanager answered {}, not its API", answer.describe()))?;
     Ok((read, answer))

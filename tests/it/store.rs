@@ -71,8 +71,8 @@ use sqlx::any::AnyPoolOptions;
 
 use crate::support::postgres;
 
-/// Makes of each named function, which takes a [`Database`], one test on each engine, and one on the tables of a newer quell.
-macro_rules! on_each_engine {
+/// Makes of each named function, which takes a [`Database`], one test on each engine.
+macro_rules! on_both_engines {
     ($($name:ident),* $(,)?) => {
         mod sqlite {
             $(#[tokio::test(flavor = "multi_thread")]
@@ -80,17 +80,25 @@ macro_rules! on_each_engine {
                 super::$name(crate::store::Database::sqlite()).await;
             })*
         }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                super::$name(crate::store::Database::postgres().await).await;
+            })*
+        }
+    };
+}
+use on_both_engines;
+
+/// The same, and one on the tables of a newer quell.
+macro_rules! on_each_engine {
+    ($($name:ident),* $(,)?) => {
+        crate::store::on_both_engines!($($name),*);
         /// As it is after the migrations of a newer quell, which only add.
         mod future {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $name() {
                 super::$name(crate::store::Database::future().await).await;
-            })*
-        }
-        mod postgres {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $name() {
-                super::$name(crate::store::Database::postgres().await).await;
             })*
         }
     };

@@ -9,24 +9,7 @@ use quell::store::restore::Unusable;
 
 use super::*;
 
-/// As `on_each_engine`, but for tables of the future: only the quell that made those can restore them.
-macro_rules! on_both_engines {
-    ($($name:ident),* $(,)?) => {
-        mod sqlite {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $name() {
-                super::$name(crate::store::Database::sqlite()).await;
-            })*
-        }
-        mod postgres {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $name() {
-                super::$name(crate::store::Database::postgres().await).await;
-            })*
-        }
-    };
-}
-
+// not on tables of the future: only the quell that made those can restore them
 on_both_engines!(
     a_backup_under_load_is_one_moment_and_comes_back_on_either_engine,
     what_was_at_work_is_not_done_again_and_people_decide,
