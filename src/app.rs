@@ -33,6 +33,7 @@ use crate::clock::random_key;
 use crate::engine::Engine;
 use crate::engine::audit;
 use crate::engine::explain;
+use crate::engine::outside::Outside;
 use crate::engine::surroundings;
 use crate::error::Error;
 use crate::library::Library;
@@ -111,6 +112,7 @@ impl App {
             library: Arc::new(ArcSwap::from_pointee(library)),
             wake: Arc::clone(&wake),
             clock: clock.clone(),
+            outside: Outside::World,
             metrics: Arc::clone(&metrics),
             owner: owner(),
             link_key: link_key.clone(),

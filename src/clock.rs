@@ -115,6 +115,14 @@ impl Clock {
         }
     }
 
+    /// Begins to measure time that nobody can set.
+    pub fn stopwatch(&self) -> Stopwatch {
+        match self {
+            Self::System | Self::Steady(_) => Stopwatch::Boot(uptime()),
+            Self::Manual(_) => Stopwatch::Manual(self.clone(), self.now()),
+        }
+    }
+
     /// A random number below 1000, for jitter.
     pub fn jitter(&self) -> u16 {
         match self {
@@ -148,6 +156,27 @@ fn wall() -> Timestamp {
     #[expect(clippy::disallowed_methods, reason = "this is the one place for time")]
     let now = Timestamp::now();
     Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
+}
+
+/// Measures how much time has passed, whatever the wall clock is set to, and while this process is stopped.
+#[derive(Debug, Clone)]
+pub enum Stopwatch {
+    /// Since this time after the machine was started.
+    Boot(Duration),
+    /// Since a clock that is moved by hand showed this.
+    Manual(Clock, Timestamp),
+}
+
+impl Stopwatch {
+    /// Time since it was started.
+    pub fn elapsed(&self) -> Duration {
+        match self {
+            Self::Boot(began) => uptime().saturating_sub(*began),
+            Self::Manual(clock, began) => {
+                Duration::try_from(clock.now().duration_since(*began)).unwrap_or_default()
+            }
+        }
+    }
 }
 
 /// Random bytes from the operating system, for keys.

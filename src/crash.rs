@@ -2,6 +2,9 @@
 //! `QUELL_STOP_AT=n` stops it there with SIGSTOP, until somebody sends SIGCONT. They lie before and after each commit of
 //! the store. Release builds have none.
 
+#[cfg(test)]
+pub(crate) mod gate;
+
 #[cfg(debug_assertions)]
 mod points {
     use std::sync::OnceLock;
@@ -32,3 +35,28 @@ pub(crate) use points::point;
 /// Nothing, in release builds.
 #[cfg(not(debug_assertions))]
 pub(crate) fn point() {}
+
+/// Where somebody is in a work that a simulation may interrupt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Point {
+    /// Before a statement or a transaction: nothing is held.
+    Statement,
+    /// After a statement that is its own transaction.
+    Stated,
+    /// Before a commit.
+    Commit,
+    /// After it.
+    Committed,
+    /// Before something outside is asked or done.
+    #[cfg(test)]
+    Outside,
+}
+
+#[cfg(test)]
+pub(crate) use gate::pass;
+
+/// Lets everybody pass: only tests of the engine put somebody at the gate.
+#[cfg(not(test))]
+pub(crate) fn pass(_: Point) -> std::future::Ready<std::io::Result<()>> {
+    std::future::ready(Ok(()))
+}

@@ -17,6 +17,7 @@ pub mod heartbeat;
 pub mod intake;
 pub mod judge;
 mod lease;
+pub(crate) mod outside;
 pub mod people;
 pub mod population;
 pub mod prune;
@@ -39,6 +40,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
+use crate::engine::outside::Outside;
 use crate::engine::troubles::Troubles;
 use crate::engine::turns::Turns;
 use crate::library::Library;
@@ -64,6 +66,8 @@ pub struct Engine {
     pub wake: Arc<Wake>,
     /// Time.
     pub clock: Clock,
+    /// Targets, probes, channels, and time that has to pass.
+    pub(crate) outside: Outside,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Names this process in claims.
@@ -131,7 +135,7 @@ impl Engine {
     async fn pause(&self, time: Duration) {
         tokio::select! {
             () = self.stop.cancelled() => {}
-            () = tokio::time::sleep(time) => {}
+            () = self.outside.sleep(time) => {}
         }
     }
 
@@ -140,7 +144,7 @@ impl Engine {
         tokio::select! {
             () = self.stop.cancelled() => {}
             () = wake.notified() => {}
-            () = tokio::time::sleep(POLL) => {}
+            () = self.outside.sleep(POLL) => {}
         }
     }
 
@@ -155,3 +159,6 @@ impl Engine {
         self.pause(Duration::from_secs(1)).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -37,6 +37,9 @@ pub mod wakes;
 mod watch;
 pub mod windows;
 
+#[cfg(test)]
+pub(crate) mod simulated;
+
 use std::borrow::Cow;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -45,7 +48,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use sqlx::AnyConnection;
-use sqlx::AnyPool;
 use sqlx::Connection as _;
 use sqlx::Row as _;
 use sqlx::SqlSafeStr as _;
@@ -59,6 +61,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::crash;
+use crate::crash::Point;
 use crate::error::Error;
 
 /// `due_at` of what waits for nothing.
@@ -233,7 +236,7 @@ impl Store {
     }
 
     /// New connections to the same place, none of which is made before it is needed.
-    fn new_pool(&self) -> sqlx::Result<AnyPool> {
+    fn new_pool(&self) -> sqlx::Result<sqlx::AnyPool> {
         pool(REPLICA_CONNECTIONS, self.engine).connect_lazy(&self.url.0)
     }
 
@@ -417,7 +420,9 @@ fn pool(size: u32, engine: Engine) -> AnyPoolOptions {
 /// Commits, between two crash points: a crash before it has done nothing, one after it has done all.
 async fn commit(tx: Transaction) -> Result<()> {
     crash::point();
+    crash::pass(Point::Commit).await.map_err(sqlx::Error::Io)?;
     tx.commit().await?;
+    crash::pass(Point::Committed).await.map_err(sqlx::Error::Io)?;
     crash::point();
     Ok(())
 }

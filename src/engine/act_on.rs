@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use crate::act;
-use crate::clock::uptime;
+use crate::clock::Stopwatch;
 use crate::decide::approval;
 use crate::decide::credentials;
 use crate::decide::guard;
@@ -37,8 +36,8 @@ use crate::store::Result;
 use crate::store::StoreError;
 use crate::store::runs::Claim;
 
-/// A worker that took longer than this to write an intent may have been stopped meanwhile, and asks whether the run is
-/// still its own before it acts. Far below the margin of leases.
+/// A worker that took longer than this from asking to acting may have been stopped meanwhile, and asks again: whether the run
+/// is still its own, and whether people still let it. Far below the margin of leases.
 const HESITATION: Duration = Duration::from_secs(1);
 /// Time between two tries to write what came of an effect.
 const RECORD_AGAIN_AFTER: Duration = Duration::from_millis(500);
@@ -67,7 +66,7 @@ pub async fn still_true(engine: &Engine, claim: &Claim, state: &State) -> Result
     let Recheck { mut facts, standing, precheck, proofs, population } =
         stepping::recheck(plan, &subject, state, &episode, known, now);
     if standing {
-        facts.standing = facts::standing(&library, &episode.source, &episode.labels).await;
+        facts.standing = facts::standing(engine, &library, &episode.source, &episode.labels).await;
     }
     if let Some(probe) = &precheck {
         facts.precheck = Some(facts::observe(engine, &library, probe, &episode).await);
@@ -79,13 +78,14 @@ pub async fn still_true(engine: &Engine, claim: &Claim, state: &State) -> Result
     Ok(stepping::still_true(&subject, &facts, now))
 }
 
-/// Renders a step, or an item of one, writes its intent, does it, writes the outcome.
+/// Renders a step, or an item of one, writes its intent, does it, writes the outcome. `asked` was started before it was
+/// last asked whether a person forbids it.
 pub async fn begin(
     engine: &Engine,
     claim: &mut Claim,
     state: &mut State,
-    spot: Spot,
-    attempt: u32,
+    (spot, attempt): (Spot, u32),
+    asked: Stopwatch,
 ) -> Result<()> {
     let Spot { step, item } = spot;
     let run = claim.run.to_string();
@@ -99,11 +99,22 @@ pub async fn begin(
     let outcome = match begin {
         Begin::Write(event) => return write(engine, claim, state, event, margin()).await,
         Begin::Act(intent) => {
-            let lease = commit(engine, claim, state, started(&intent), &intent).await?;
-            let outcome = perform(engine, claim, &intent, lease).await;
+            let lease = match commit(engine, claim, state, started(&intent), &intent, asked).await?
+            {
+                Committed::Act(lease) => lease,
+                Committed::AskAgain => return Ok(()),
+                Committed::Forbidden(why) => {
+                    let reason = format!("it was not begun: {why}");
+                    let outcome = Outcome::Failed { reason, retryable: true };
+                    let jitter = engine.clock.jitter();
+                    let ended = stepping::ended(&claim.plan, state, spot, outcome, jitter);
+                    return write(engine, claim, state, ended, margin()).await;
+                }
+            };
+            let outcome = perform(engine, claim, &intent, &lease).await;
             let jitter = engine.clock.jitter();
             let ended = stepping::ended(&claim.plan, state, spot, outcome, jitter);
-            return record(engine, claim, state, ended, lease).await;
+            return record(engine, claim, state, ended, &lease).await;
         }
         Begin::Look { intent, probe, within } => {
             write(engine, claim, state, started(&intent), within + margin()).await?;
@@ -277,9 +288,8 @@ pub async fn undo(engine: &Engine, claim: &mut Claim, state: &mut State, spot: S
         Begin::Act(intent) | Begin::Look { intent, .. } => intent,
     };
     // the kill switch stops undos too: nothing begins while it is set
-    let library = engine.library.load_full();
-    let subject = plan::subject_of(&claim.plan, &library.config, None, state.last_at);
-    if guard::pause(&subject, &facts::pauses(engine, &library).await?).is_some() {
+    let mut asked = engine.clock.stopwatch();
+    if is_paused(engine, claim, state).await?.is_some() {
         engine.pause(Duration::from_secs(1)).await;
         engine.store.renew_run(claim, margin()).await?;
         return Ok(());
@@ -292,9 +302,22 @@ pub async fn undo(engine: &Engine, claim: &mut Claim, state: &mut State, spot: S
         return write(engine, claim, state, event, margin()).await;
     }
     let started = Event::UndoStarted { step, item, intent: intent.clone() };
-    let lease = commit(engine, claim, state, started, &intent).await?;
-    let outcome = perform(engine, claim, &intent, lease).await;
-    record(engine, claim, state, Event::UndoEnded { step, item, outcome }, lease).await
+    if asked.elapsed() > HESITATION {
+        return Ok(());
+    }
+    let lasts = intent.timeout + margin();
+    let mut lease = Lease::begin(&engine.clock, lasts);
+    write(engine, claim, state, started, lasts).await?;
+    // it is begun as far as anybody can know, so that it waits for the end of a pause
+    while asked.elapsed() > HESITATION {
+        (lease, asked) = (Lease::begin(&engine.clock, lasts), engine.clock.stopwatch());
+        engine.store.renew_run(claim, lasts).await?;
+        if is_paused(engine, claim, state).await?.is_some() {
+            engine.pause(2 * HESITATION).await;
+        }
+    }
+    let outcome = perform(engine, claim, &intent, &lease).await;
+    record(engine, claim, state, Event::UndoEnded { step, item, outcome }, &lease).await
 }
 
 /// Writes what came of an effect, and tries again while the lease lasts: a database that is restarted or fails over in the
@@ -304,43 +327,75 @@ async fn record(
     claim: &mut Claim,
     state: &mut State,
     ended: Event,
-    lease: Lease,
+    lease: &Lease,
 ) -> Result<()> {
     loop {
         // one that was written although its answer got lost is fenced by its own number
         match write(engine, claim, state, ended.clone(), margin()).await {
             Err(StoreError::Database(error)) if !lease.is_over() => {
                 tracing::debug!(run = %claim.run, %error, "the outcome could not be written; trying again");
-                tokio::time::sleep(RECORD_AGAIN_AFTER).await;
+                engine.outside.sleep(RECORD_AGAIN_AFTER).await;
             }
             written => return written,
         }
     }
 }
 
-/// Writes an intent with a lease that outlives its effect. A process that was stopped while it did so, or whose database
-/// was, finds out here that another has the run: [`StoreError::Fenced`], and nothing is done.
+/// What follows from an intent.
+enum Committed {
+    /// It is written, and the effect may begin: under this lease.
+    Act(Lease),
+    /// Nothing is written: what was asked before is too long ago.
+    AskAgain,
+    /// It is written, and a person forbids it now: why.
+    Forbidden(String),
+}
+
+/// Writes an intent with a lease that outlives its effect. A process that was stopped since it asked, or whose database was,
+/// finds out here that another has the run ([`StoreError::Fenced`]), or that a person forbids it; then nothing is done.
 async fn commit(
     engine: &Engine,
     claim: &mut Claim,
     state: &mut State,
     started: Event,
     intent: &Intent,
-) -> Result<Lease> {
-    let lasts = intent.timeout + margin();
-    let mut lease = Lease::begin(lasts);
-    // the wall clock may have been set since; this one counts through
-    let mut began = uptime();
-    write(engine, claim, state, started, lasts).await?;
-    while uptime().saturating_sub(began) > HESITATION {
-        (lease, began) = (Lease::begin(lasts), uptime());
-        engine.store.renew_run(claim, lasts).await?;
+    mut asked: Stopwatch,
+) -> Result<Committed> {
+    // the wall clock may have been set since; a stopwatch counts through
+    if asked.elapsed() > HESITATION {
+        return Ok(Committed::AskAgain);
     }
-    Ok(lease)
+    let lasts = intent.timeout + margin();
+    let mut lease = Lease::begin(&engine.clock, lasts);
+    write(engine, claim, state, started, lasts).await?;
+    while asked.elapsed() > HESITATION {
+        (lease, asked) = (Lease::begin(&engine.clock, lasts), engine.clock.stopwatch());
+        engine.store.renew_run(claim, lasts).await?;
+        if let Some(why) = forbidden(engine, claim, state).await? {
+            return Ok(Committed::Forbidden(why));
+        }
+    }
+    Ok(Committed::Act(lease))
+}
+
+/// Why a person does not want that the run acts now, if one does not: the last that is asked before an intent, because all
+/// else may have taken a while.
+pub async fn forbidden(engine: &Engine, claim: &Claim, state: &State) -> Result<Option<String>> {
+    if engine.store.stop_requested(claim.run).await?.is_some() {
+        return Ok(Some("a person stopped the run".to_owned()));
+    }
+    is_paused(engine, claim, state).await
+}
+
+async fn is_paused(engine: &Engine, claim: &Claim, state: &State) -> Result<Option<String>> {
+    let library = engine.library.load_full();
+    let subject = plan::subject_of(&claim.plan, &library.config, None, state.last_at);
+    let pauses = facts::pauses(engine, &library).await?;
+    Ok(guard::pause(&subject, &pauses).map(|pause| format!("{} paused {}", pause.by, pause.scope)))
 }
 
 /// Does it, and lets go of it before its lease ends.
-async fn perform(engine: &Engine, claim: &Claim, intent: &Intent, lease: Lease) -> Outcome {
+async fn perform(engine: &Engine, claim: &Claim, intent: &Intent, lease: &Lease) -> Outcome {
     let plan = &claim.plan;
     let library = engine.library.load_full();
     let kind = intent.action.as_ref().map_or("none", |action| action.kind());
@@ -349,7 +404,7 @@ async fn perform(engine: &Engine, claim: &Claim, intent: &Intent, lease: Lease) 
     let secrets = plan::secrets(plan)
         .filter_map(|name| Some((name.to_owned(), config.secrets.get(name)?.clone())))
         .collect();
-    let effect = act::perform(intent, claim.attempt, &config.targets, &secrets);
+    let effect = engine.outside.perform(intent, claim.attempt, &config.targets, &secrets);
     let outcome = lease.bounds(effect).await.unwrap_or_else(|| Outcome::Unknown {
         reason: "quell was stopped in the middle of it for so long that another may do it; it was let go of"
             .into(),

@@ -20,7 +20,6 @@ use crate::model::incident::NoticeKind;
 use crate::model::incident::RunId;
 use crate::model::run::RunState;
 use crate::model::time::after;
-use crate::notify;
 use crate::notify::Links;
 use crate::notify::Sent;
 use crate::store::Result;
@@ -29,7 +28,7 @@ use crate::store::outbox::Notification;
 use crate::store::runs::RunRow;
 
 /// A claim outlives the longest delivery.
-const LEASE: Duration = Duration::from_secs(90);
+pub(super) const LEASE: Duration = Duration::from_secs(90);
 /// Longest time one delivery may take.
 const TIMEOUT: Duration = Duration::from_mins(1);
 /// Notifications sent at once.
@@ -66,7 +65,8 @@ pub async fn run(engine: Engine) {
     }
 }
 
-async fn deliver(engine: &Engine, notification: &Notification) -> Result<()> {
+/// Tries once to deliver a claimed notification, and notes what came of it.
+pub(super) async fn deliver(engine: &Engine, notification: &Notification) -> Result<()> {
     let library = engine.library.load_full();
     let name = &notification.channel;
     let Some(channel) = library.config.channels.get(name) else {
@@ -75,8 +75,8 @@ async fn deliver(engine: &Engine, notification: &Notification) -> Result<()> {
     };
     let links = links(engine, &library, notification).await?;
     let instance = instance(&library);
-    let sending =
-        notify::send(channel, &notification.recipient, &notification.notice, &links, &instance);
+    let Notification { recipient, notice, .. } = notification;
+    let sending = engine.outside.send(channel, recipient, notice, &links, &instance);
     let sent = tokio::time::timeout(TIMEOUT, sending).await.unwrap_or_else(|_| Sent::Retry {
         reason: format!("no answer within {}s", TIMEOUT.as_secs()),
         after: None,

@@ -15,16 +15,13 @@ use crate::model::time::since;
 use crate::store::Result;
 use crate::store::incidents::DueIncident;
 
-const LEASE: Duration = Duration::from_secs(30);
+pub(super) const LEASE: Duration = Duration::from_secs(30);
 
 /// The loop.
 pub async fn run(engine: Engine) {
     while !engine.stop.is_cancelled() {
         let done = match engine.store.claim_incident(LEASE).await {
-            Ok(Some(due)) => match due.incident.held_until {
-                Some(_) => page_or_spare(&engine, &due).await,
-                None => unanswered(&engine, &due).await,
-            },
+            Ok(Some(due)) => speak(&engine, &due).await,
             Ok(None) => {
                 engine.pause(super::POLL).await;
                 Ok(())
@@ -35,6 +32,14 @@ pub async fn run(engine: Engine) {
             engine.trouble("escalate", &error).await;
         }
         engine.turned("escalate");
+    }
+}
+
+/// Does what a due incident asks for.
+pub(super) async fn speak(engine: &Engine, due: &DueIncident) -> Result<()> {
+    match due.incident.held_until {
+        Some(_) => page_or_spare(engine, due).await,
+        None => unanswered(engine, due).await,
     }
 }
 

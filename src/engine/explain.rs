@@ -168,7 +168,7 @@ impl Asking<'_> {
         if !respond::worth_asking(&guard::judge(&candidate.subject, &facts, at)) {
             return Ok(facts);
         }
-        facts.standing = facts::standing(library, &episode.source, &episode.labels).await;
+        facts.standing = facts::standing(engine, library, &episode.source, &episode.labels).await;
         if !received && facts.standing == Standing::Gone {
             facts.standing = Standing::NotAsked;
             self.assumed.push("not silenced: Alertmanager does not list it".into());

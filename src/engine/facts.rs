@@ -41,7 +41,6 @@ use crate::model::run::Sample;
 use crate::model::time::before;
 use crate::model::window::OneOff;
 use crate::model::window::Window;
-use crate::probe;
 use crate::probe::Sources;
 use crate::store::Result;
 
@@ -170,7 +169,7 @@ pub async fn measure(
     metric: &Measure,
 ) -> std::result::Result<Vec<Sample>, String> {
     let sources = sources(library);
-    let measuring = probe::measure(metric, &sources, engine.clock.now());
+    let measuring = engine.outside.measure(metric, &sources, engine.clock.now());
     tokio::time::timeout(ASK_TIMEOUT, measuring)
         .await
         .unwrap_or_else(|_| Err(format!("no answer within {}s", ASK_TIMEOUT.as_secs())))
@@ -217,12 +216,17 @@ pub async fn glass(engine: &Engine, about: About<'_>, now: Timestamp) -> Result<
 
 /// What Alertmanager says of the alert now. Alerts of checks, those of quell itself and slots of schedules never went
 /// through it.
-pub async fn standing(library: &Library, episode_source: &str, labels: &Labels) -> Standing {
+pub async fn standing(
+    engine: &Engine,
+    library: &Library,
+    episode_source: &str,
+    labels: &Labels,
+) -> Standing {
     let of_check = episode_source.starts_with(crate::engine::checks::SOURCE);
     if of_check || own::is_own(episode_source) || is_schedule(episode_source) {
         return Standing::NotAsked;
     }
-    let asked = probe::standing(labels, library.config.alertmanager.as_ref());
+    let asked = engine.outside.standing(labels, library.config.alertmanager.as_ref());
     tokio::time::timeout(ASK_TIMEOUT, asked).await.unwrap_or_else(|_| Standing::Unknown {
         reason: format!("no answer within {}s", ASK_TIMEOUT.as_secs()),
     })
@@ -236,10 +240,11 @@ pub async fn observe(
     episode: &Episode,
 ) -> Observation {
     if matches!(probe, Probe::Alert) {
-        return alert_probe(library, episode).await;
+        return alert_probe(engine, library, episode).await;
     }
     let sources = sources(library);
-    let observing = probe::observe(probe, &episode.labels, &sources, engine.clock.now());
+    let now = engine.clock.now();
+    let observing = engine.outside.observe(probe, &episode.labels, &sources, now);
     tokio::time::timeout(ASK_TIMEOUT, observing).await.unwrap_or_else(|_| Observation {
         health: Health::Unknown,
         measured: format!(
@@ -252,9 +257,9 @@ pub async fn observe(
 }
 
 /// Whether the alert has gone; Alertmanager is asked only about one that has not resolved.
-async fn alert_probe(library: &Library, episode: &Episode) -> Observation {
+async fn alert_probe(engine: &Engine, library: &Library, episode: &Episode) -> Observation {
     let standing = if episode.open {
-        standing(library, &episode.source, &episode.labels).await
+        standing(engine, library, &episode.source, &episode.labels).await
     } else {
         Standing::NotAsked
     };

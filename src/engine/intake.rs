@@ -40,7 +40,7 @@ use crate::store::StoreError;
 use crate::store::episodes::DueEpisode;
 
 /// Claims last this long; judging asks outside for at most two times ten seconds.
-const LEASE: Duration = Duration::from_mins(1);
+pub(super) const LEASE: Duration = Duration::from_mins(1);
 /// How often facts may change under a judgement before it is left for the next round.
 const TRIES: usize = 5;
 
@@ -68,7 +68,7 @@ pub async fn run(engine: Engine) {
 }
 
 /// Does what a due episode asks for, and says when it is due again.
-async fn take(engine: &Engine, due: &DueEpisode) {
+pub(super) async fn take(engine: &Engine, due: &DueEpisode) {
     let result = if due.episode.open {
         firing(engine, due).await
     } else {

@@ -25,7 +25,7 @@ pub async fn judge(
     let mut facts = facts::from_store(engine, library, case, candidate).await?;
     let mut rulings = guard::judge(&candidate.subject, &facts, now);
     if respond::worth_asking(&rulings) {
-        facts.standing = facts::standing(library, &episode.source, &episode.labels).await;
+        facts.standing = facts::standing(engine, library, &episode.source, &episode.labels).await;
         if respond::worth_looking(&facts.standing) {
             facts.precheck = match respond::precheck(rule, episode) {
                 Some(Ok(probe)) => Some(facts::observe(engine, library, &probe, episode).await),

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use futures_util::future::poll_fn;
 
-use crate::clock::uptime;
+use crate::clock::Clock;
+use crate::clock::Stopwatch;
 
 /// Added to a step's timeout: the lease must outlive the effect and the killing of it.
 const MARGIN: Duration = Duration::from_secs(20);
@@ -41,29 +42,30 @@ fn reserve() -> Duration {
 }
 
 /// The lease of an effect, by a clock that counts on while this process is stopped.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Lease {
-    until: Duration,
+    began: Stopwatch,
+    lasts: Duration,
 }
 
 impl Lease {
     /// A lease that will be written after this, so that it ends no earlier than this says.
-    pub(super) fn begin(lease: Duration) -> Self {
-        Self { until: uptime() + lease }
+    pub(super) fn begin(clock: &Clock, lasts: Duration) -> Self {
+        Self { began: clock.stopwatch(), lasts }
     }
 
     /// Whether another replica may have it by now.
-    pub(super) fn is_over(self) -> bool {
-        uptime() >= self.until
+    pub(super) fn is_over(&self) -> bool {
+        self.began.elapsed() >= self.lasts
     }
 
     /// Does it while the lease lasts. `None` when it is over, or nearly: then the effect is let go of before it does anything
     /// more, also right after this process was stopped for long.
-    pub(super) async fn bounds<T>(self, effect: impl Future<Output = T>) -> Option<T> {
+    pub(super) async fn bounds<T>(&self, effect: impl Future<Output = T>) -> Option<T> {
         let mut effect = pin!(effect);
         let mut looks = tokio::time::interval(LOOK_EVERY);
         poll_fn(|context| {
-            if uptime() + reserve() >= self.until {
+            if self.began.elapsed() + reserve() >= self.lasts {
                 return Poll::Ready(None);
             }
             while looks.poll_tick(context).is_ready() {}
@@ -89,16 +91,16 @@ mod tests {
                 Poll::Ready("done")
             })
         };
-        assert_eq!(Lease::begin(reserve()).bounds(effect()).await, None);
+        assert_eq!(Lease::begin(&Clock::System, reserve()).bounds(effect()).await, None);
         assert_eq!(polls.load(Ordering::Relaxed), 0, "it was begun after its lease");
-        let lease = Lease::begin(Duration::from_mins(1));
+        let lease = Lease::begin(&Clock::System, Duration::from_mins(1));
         assert_eq!(lease.bounds(effect()).await, Some("done"));
-        assert!(!lease.is_over() && Lease::begin(Duration::ZERO).is_over());
+        assert!(!lease.is_over() && Lease::begin(&Clock::System, Duration::ZERO).is_over());
     }
 
     #[tokio::test]
     async fn what_hangs_is_let_go_of_when_the_lease_ends() {
-        let lease = Lease::begin(reserve() + Duration::from_millis(200));
+        let lease = Lease::begin(&Clock::System, reserve() + Duration::from_millis(200));
         assert_eq!(lease.bounds(std::future::pending::<()>()).await, None);
     }
 }

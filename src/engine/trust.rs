@@ -94,7 +94,7 @@ pub(super) fn owed(config: &Config, incident: &Incident, trust: &Trust) -> Vec<O
 }
 
 /// Raises an alert for each rule that may do less than its files say, and ends those of the others.
-async fn tell_of_all(engine: &Engine) -> Result<()> {
+pub(super) async fn tell_of_all(engine: &Engine) -> Result<()> {
     let library = engine.library.load_full();
     let trusts = engine.store.trusts().await?;
     let open = engine.store.open_episodes_from(own::TRUST).await?;

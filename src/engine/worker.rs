@@ -67,7 +67,7 @@ pub async fn run(engine: Engine) {
 }
 
 /// Works on a claimed run until it waits, ends, is taken over, or the server stops.
-async fn work(engine: &Engine, mut claim: Claim) {
+pub(super) async fn work(engine: &Engine, mut claim: Claim) {
     let run = claim.run;
     match advance(engine, &mut claim).await {
         Ok(()) => {}
@@ -137,7 +137,12 @@ async fn advance(engine: &Engine, claim: &mut Claim) -> Result<()> {
                     Begins::Now => {
                         match act_on::still_among(engine, claim, &mut state, spot).await? {
                             Ok(true) => {
-                                act_on::begin(engine, claim, &mut state, spot, attempt).await?;
+                                let asked = engine.clock.stopwatch();
+                                // what people said while the outside was asked is heard at the next turn
+                                if act_on::forbidden(engine, claim, &state).await?.is_none() {
+                                    let spot = (spot, attempt);
+                                    act_on::begin(engine, claim, &mut state, spot, asked).await?;
+                                }
                             }
                             Ok(false) => {}
                             Err(reason) => {

@@ -34,6 +34,9 @@ use sqlx::any::AnyTypeInfo;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::crash;
+use crate::crash::Point;
+
 /// How long connections are waited for that are let go of.
 const CLOSES_WITHIN: Duration = Duration::from_secs(30);
 
@@ -134,6 +137,7 @@ impl Pool {
 
     /// Begins a transaction.
     pub(super) async fn begin(&self) -> sqlx::Result<Transaction> {
+        gate(Point::Statement).await?;
         let generation = self.0.now.load_full();
         let tx = self.watched(&generation, generation.pool.begin()).await?;
         Ok(Transaction(Line { tx, pool: self.clone(), generation }))
@@ -243,9 +247,12 @@ impl<'c> Executor<'c> for &'c Pool {
         E: 'q + Execute<'q, Any>,
     {
         let steps = async move {
+            gate(Point::Statement).await?;
             let generation = self.0.now.load_full();
             let steps = (&generation.pool).fetch_many(query).try_collect::<Vec<Step>>();
-            self.watched(&generation, steps).await
+            let steps = self.watched(&generation, steps).await?;
+            gate(Point::Stated).await?;
+            Ok(steps)
         };
         in_turn(steps)
     }
@@ -256,9 +263,12 @@ impl<'c> Executor<'c> for &'c Pool {
         E: 'q + Execute<'q, Any>,
     {
         async move {
+            gate(Point::Statement).await?;
             let generation = self.0.now.load_full();
             let row = (&generation.pool).fetch_optional(query);
-            self.watched(&generation, row).await
+            let row = self.watched(&generation, row).await?;
+            gate(Point::Stated).await?;
+            Ok(row)
         }
         .boxed()
     }
@@ -321,6 +331,11 @@ impl<'c> Executor<'c> for &'c mut Line {
         }
         .boxed()
     }
+}
+
+/// Where simulations stop whoever asks, or break his connection.
+async fn gate(point: Point) -> sqlx::Result<()> {
+    crash::pass(point).await.map_err(sqlx::Error::Io)
 }
 
 /// The steps of an answer, one after another. Nobody reads so many that they should not be in memory together.

@@ -99,6 +99,11 @@ impl Plant {
         self.lock().ill.insert(unit.to_owned());
     }
 
+    /// Whether a unit is healthy.
+    pub(crate) fn is_well(&self, unit: &str) -> bool {
+        !self.lock().ill.contains(unit)
+    }
+
     /// From now on effects are answered with 200 and help nothing.
     pub(crate) fn is_beyond_help(&self) {
         self.lock().mends = false;

@@ -1,0 +1,4 @@
+//! The engine as a whole, seen from outside.
+
+mod protocol;
+pub(crate) mod simulation;
