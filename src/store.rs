@@ -314,6 +314,7 @@ fn migrator() -> Migrator {
         migration(4, "clock", include_str!("../migrations/0004_clock.sql")),
         migration(5, "reconcile", include_str!("../migrations/0005_reconcile.sql")),
         migration(6, "retention", include_str!("../migrations/0006_retention.sql")),
+        migration(7, "woken", include_str!("../migrations/0007_woken.sql")),
     ]);
     migrator.set_ignore_missing(true);
     migrator

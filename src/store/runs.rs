@@ -200,7 +200,7 @@ impl Store {
     pub async fn claim_run(&self, owner: &str, lease: Duration) -> Result<Option<Claim>> {
         let (now, era) = self.now_and_era();
         let row = sqlx::query(
-            "UPDATE runs SET attempt = attempt + 1, owner = $1, due_at = $2
+            "UPDATE runs SET attempt = attempt + 1, owner = $1, due_at = $2, woken = 0
              WHERE id = (SELECT id FROM runs WHERE due_at <= $3 AND is_final = 0 ORDER BY due_at, id LIMIT 1)
                AND due_at <= $4 AND is_final = 0
                AND (SELECT value FROM counters WHERE name = 'era') = $5
@@ -217,7 +217,12 @@ impl Store {
         let run = RunId(row.try_get("id")?);
         let entries = self.journal(run).await?;
         let seq: i64 = row.try_get("seq")?;
-        if entries.last().map_or(0, |entry| entry.seq) != seq {
+        let last = entries.last().map_or(0, |entry| entry.seq);
+        if last > seq {
+            // a person who was asked took it over in between
+            return Ok(None);
+        }
+        if last < seq {
             return Err(StoreError::Corrupt(format!(
                 "the journal of {run} ends before entry {seq}"
             )));
@@ -331,11 +336,11 @@ impl Store {
         Ok(())
     }
 
-    /// Lets go of a claimed run until `due_at`, or until now when somebody asked meanwhile that it stop, or the clock was
-    /// set and its journal does not say so yet. Without effect when another worker holds it.
+    /// Lets go of a claimed run until `due_at`, or until now when somebody asked meanwhile that it stop, or ended what it may
+    /// be held for, or the clock was set and its journal does not say so yet. Without effect when another worker holds it.
     pub async fn release_run(&self, claim: &Claim, due_at: Option<Timestamp>) -> Result<()> {
         sqlx::query(
-            "UPDATE runs SET owner = '', due_at = CASE WHEN cancelled_by = ''
+            "UPDATE runs SET owner = '', due_at = CASE WHEN cancelled_by = '' AND woken = 0
                AND era = (SELECT value FROM counters WHERE name = 'era') THEN $1 ELSE $2 END
              WHERE id = $3 AND attempt = $4 AND is_final = 0",
         )

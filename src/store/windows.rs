@@ -100,10 +100,13 @@ impl Store {
     }
 }
 
-/// Makes what may wait for a window due: open episodes, and runs that nobody works on.
+/// Makes what may wait for a window due: open episodes, and runs, those that are worked on as soon as they are let go of.
 async fn judge_again(tx: &mut Transaction, now: Timestamp) -> Result<()> {
     lock_episodes(tx).await?;
-    sqlx::query("UPDATE runs SET due_at = $1 WHERE is_final = 0 AND owner = '' AND due_at > $2")
+    sqlx::query(
+        "UPDATE runs SET woken = 1, due_at = CASE WHEN owner = '' AND due_at > $1 THEN $2 ELSE due_at END
+         WHERE is_final = 0",
+    )
         .bind(micros(now))
         .bind(micros(now))
         .execute(&mut **tx)

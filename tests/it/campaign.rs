@@ -28,8 +28,10 @@ use crate::support::recorder::Recorder;
 /// Kills of a short campaign, and of a whole one.
 const FEW: u64 = 20;
 const MANY: u64 = 1000;
-/// Longest life, in times that a start takes: some are killed before they serve, most after it.
-const LIVES: u64 = 2;
+/// Every other one is killed while it starts, the rest within this time after it began to serve.
+const SERVES: Duration = Duration::from_secs(1);
+/// Longest time until one serves, on a busy machine.
+const STARTS_WITHIN: Duration = Duration::from_mins(1);
 /// Leases of the dead have ended by then, and their runs too.
 const ENDS_WITHIN: Duration = Duration::from_mins(5);
 
@@ -92,12 +94,14 @@ async fn supervise(mut quell: Quell, mut dice: StdRng, counted: &Counted, kills:
     let client = http::client();
     let began = Instant::now();
     quell.serve().await;
-    let longest = LIVES * u64::try_from(began.elapsed().as_millis()).unwrap();
+    let start = u64::try_from(began.elapsed().as_millis()).unwrap();
     quell.kill9();
     loop {
         let began = Instant::now();
         quell.launch();
-        let life = Duration::from_millis(dice.random_range(0..longest));
+        let starting = dice.random_bool(0.5);
+        let life = if starting { start } else { u64::try_from(SERVES.as_millis()).unwrap() };
+        let life = Duration::from_millis(dice.random_range(0..life));
         let url = quell.url("/health/ready");
         let ready = async {
             while http::answers(&client, &url).await.is_err() {
@@ -107,7 +111,10 @@ async fn supervise(mut quell: Quell, mut dice: StdRng, counted: &Counted, kills:
             counted.starts.fetch_add(1, Ordering::Relaxed);
             counted.started_in_ms.fetch_add(took, Ordering::Relaxed);
         };
-        if tokio::time::timeout(life, ready).await.is_ok() {
+        if !starting {
+            tokio::time::timeout(STARTS_WITHIN, ready).await.unwrap();
+            tokio::time::sleep(life).await;
+        } else if tokio::time::timeout(life, ready).await.is_ok() {
             tokio::time::sleep_until(began + life).await;
         }
         assert_eq!(quell.ended(), None, "it ended by itself:\n{}", quell.log());

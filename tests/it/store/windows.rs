@@ -16,6 +16,7 @@ on_each_engine!(
     a_window_that_is_ended_is_over_from_then_on_and_what_waited_is_due,
     a_window_that_had_not_begun_never_does,
     a_run_that_is_at_work_is_not_taken_from_its_worker_by_the_end_of_a_window,
+    a_run_whose_worker_still_knew_of_a_window_is_due_as_soon_as_it_is_let_go_of,
     what_has_been_over_for_a_month_is_forgotten,
     changes_are_told_once_and_forgotten_after_a_month,
 );
@@ -98,6 +99,19 @@ async fn a_run_that_is_at_work_is_not_taken_from_its_worker_by_the_end_of_a_wind
     assert!(store.claim_run("other", LEASE).await.unwrap().is_none());
     let why = quell::model::run::Stop::Resolved;
     append(&store, &mut claim, Event::Stopped { why }, RunState::Superseded).await.unwrap();
+}
+
+async fn a_run_whose_worker_still_knew_of_a_window_is_due_as_soon_as_it_is_let_go_of(db: Database) {
+    let store = db.store().await;
+    store.add_window(&added(&store, "deploy", 60)).await.unwrap();
+    create_for(&store, 9).await;
+    let claim = store.claim_run("worker", LEASE).await.unwrap().unwrap();
+    store.end_window("deploy", "dana").await.unwrap();
+    store.release_run(&claim, Some(at(3600))).await.unwrap();
+    let claim = store.claim_run("worker", LEASE).await.unwrap().unwrap();
+    // nothing has ended since
+    store.release_run(&claim, Some(at(3600))).await.unwrap();
+    assert!(store.claim_run("worker", LEASE).await.unwrap().is_none());
 }
 
 async fn what_has_been_over_for_a_month_is_forgotten(db: Database) {
