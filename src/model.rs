@@ -1,5 +1,6 @@
 //! Pure data: the words of ARCHITECTURE.md as types, and their text forms.
 
+pub mod action;
 pub mod alert;
 pub mod change;
 pub mod config;
@@ -14,6 +15,7 @@ pub mod memo;
 pub mod number;
 pub mod pattern;
 pub mod playbook;
+pub mod probe;
 pub mod re2;
 pub mod rule;
 pub mod run;

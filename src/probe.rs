@@ -8,9 +8,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::model::config::Endpoint;
+use crate::model::config::Targets;
 use crate::model::labels::Labels;
 use crate::model::playbook::Measure;
-use crate::model::playbook::Probe;
+use crate::model::probe::Probe;
 use crate::model::run::Health;
 use crate::model::run::Observation;
 use crate::model::run::Sample;
@@ -21,6 +22,7 @@ mod exposition;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod http;
+mod later;
 pub mod listed;
 mod promql;
 mod samples;
@@ -39,6 +41,8 @@ pub struct Sources<'a> {
     pub prometheus: Option<&'a Endpoint>,
     /// For `alert`.
     pub alertmanager: Option<&'a Endpoint>,
+    /// For `postgres`, `redis`, `kubernetes.ready`, `systemd.active` and `ssh`.
+    pub targets: &'a Targets,
     /// Older samples are unknown.
     pub max_age: Duration,
 }
@@ -65,6 +69,12 @@ pub async fn observe(
         Probe::Tcp { address } => tcp::observe(address).await,
         Probe::Command(command) => command::observe(command).await,
         Probe::Alert => alertmanager::observe(alert, sources.alertmanager).await,
+        Probe::Tls(_)
+        | Probe::Postgres(_)
+        | Probe::Redis(_)
+        | Probe::KubernetesReady(_)
+        | Probe::SystemdActive(_)
+        | Probe::Ssh(_) => later::observe(probe),
     }
 }
 

@@ -70,7 +70,7 @@ use crate::model::incident::IncidentId;
 use crate::model::incident::NoticeKind;
 use crate::model::incident::Owed;
 use crate::model::incident::RunId;
-use crate::model::playbook::Probe;
+use crate::model::probe::Probe;
 use crate::model::run::Entry;
 use crate::model::run::Health;
 use crate::model::run::Observation;
@@ -434,11 +434,7 @@ impl<'a> World<'a> {
     fn observe(&self, seen: &Seen<'_>, probe: &Probe, episode: &Episode) -> Observation {
         match probe {
             Probe::Alert => respond::alert_seen(episode.open, &self.standing(episode)),
-            Probe::Promql { .. }
-            | Probe::Scrape { .. }
-            | Probe::Http(_)
-            | Probe::Tcp { .. }
-            | Probe::Command(_) => self.script.observe(seen, episode),
+            _ => self.script.observe(seen, episode),
         }
     }
 

@@ -9,7 +9,7 @@ use crate::exec;
 use crate::exec::End;
 use crate::exec::Ended;
 use crate::exec::Spawn;
-use crate::model::playbook::Command;
+use crate::model::action::Command;
 use crate::model::run::Outcome;
 use crate::model::time::show_duration;
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::sealed::Mask;
+use crate::model::action::HttpCall;
 use crate::model::config::Targets;
-use crate::model::playbook::HttpCall;
 use crate::model::run::Intent;
 use crate::model::run::Outcome;
 use crate::net;

@@ -13,10 +13,12 @@ use ::redis::aio::MultiplexedConnection;
 use serde_json::json;
 use tokio::time::Instant;
 
+use crate::model::action::RedisDelete;
+use crate::model::action::RedisFlush;
+use crate::model::action::Slices;
+use crate::model::action::TargetKind;
+use crate::model::config::Server;
 use crate::model::config::Targets;
-use crate::model::playbook::RedisDelete;
-use crate::model::playbook::RedisFlush;
-use crate::model::playbook::Slices;
 use crate::model::run::Outcome;
 use crate::model::time::show_duration;
 
@@ -84,8 +86,8 @@ impl Session {
         targets: &Targets,
     ) -> Result<Self, Outcome> {
         let deadline = Instant::now() + timeout;
-        let Some(url) = targets.redis.get(name) else {
-            let names: Vec<&str> = targets.redis.keys().map(String::as_str).collect();
+        let Some(Server { url, .. }) = targets.redis.get(name) else {
+            let names = targets.names(TargetKind::Redis);
             return Err(super::failed(super::no_target("redis", name, &names)));
         };
         // the error is dropped: it may hold a part of the URL

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::model::action::Action;
+use crate::model::action::Piece;
+use crate::model::action::Sealed;
 use crate::model::config::Secret;
-use crate::model::playbook::Action;
-use crate::model::playbook::Piece;
-use crate::model::playbook::Sealed;
 use crate::model::run::Outcome;
 
 /// Shortest piece of a secret that is masked where an output was cut in the middle of one, in bytes.
@@ -77,7 +77,8 @@ pub(super) fn reveal(
                 *place = Value::String(open(pieces)?);
             }
         }
-        Action::RedisFlush(_) | Action::RedisDelete(_) => {}
+        // no other action takes secrets
+        _ => {}
     }
     Ok((revealed, mask))
 }
@@ -194,8 +195,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::playbook::Command;
-    use crate::model::playbook::HttpCall;
+    use crate::model::action::Command;
+    use crate::model::action::HttpCall;
 
     fn secrets() -> BTreeMap<String, Secret> {
         let of = |text: &str| Secret::new(text);

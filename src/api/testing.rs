@@ -26,6 +26,8 @@ use crate::decide::explain;
 use crate::decide::explain::slot;
 use crate::decide::machine;
 use crate::library::Library;
+use crate::model::action::Action;
+use crate::model::action::Command;
 use crate::model::config::Channel;
 use crate::model::config::Config;
 use crate::model::config::Operator;
@@ -43,8 +45,6 @@ use crate::model::incident::NoticeKind;
 use crate::model::incident::Owed;
 use crate::model::incident::RunId;
 use crate::model::labels::Labels;
-use crate::model::playbook::Action;
-use crate::model::playbook::Command;
 use crate::model::playbook::Mode;
 use crate::model::playbook::OnFailure;
 use crate::model::playbook::OnUnknown;
@@ -253,7 +253,8 @@ impl Quell {
         let digest = store.run(RunId(1)).await.unwrap().unwrap().digest;
         let claim = store.claim_run("test", Duration::from_mins(1)).await.unwrap();
         let mut claim = claim.unwrap();
-        let intent = Intent { action: None, timeout: Duration::ZERO, key: "r-1/1".into() };
+        let intent =
+            Intent { action: None, previous: None, timeout: Duration::ZERO, key: "r-1/1".into() };
         let by = "erin".to_owned();
         for event in [
             Event::Approved { by, digest },

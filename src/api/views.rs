@@ -8,9 +8,10 @@ use serde_json::Value;
 use crate::decide::tell;
 use crate::model::labels::Labels;
 use crate::model::playbook::Playbook;
-use crate::model::playbook::Probe;
 use crate::model::playbook::Rate;
 use crate::model::playbook::Step;
+use crate::model::playbook::Undo;
+use crate::model::probe::Probe;
 use crate::model::rule::Check;
 use crate::model::rule::Missed;
 use crate::model::rule::Overlap;
@@ -199,7 +200,10 @@ impl From<&Playbook> for PlaybookView {
 impl From<&Step> for StepView {
     fn from(step: &Step) -> Self {
         let what = tell::step_line(step);
-        let undo = step.undo.as_ref().map(crate::model::playbook::Action::kind);
+        let undo = step.undo.as_ref().map(|undo| match undo {
+            Undo::Previous => "previous",
+            Undo::Action(action) => action.kind(),
+        });
         Self { name: step.name.clone(), what, undo }
     }
 }
@@ -222,13 +226,7 @@ impl CheckView {
 
 /// A probe in one line. URLs are left out, since one may hold a password.
 fn probe(probe: &Probe) -> String {
-    let kind = probe.kind();
-    match probe {
-        Probe::Promql { query, healthy, .. } => format!("{kind} {query}, healthy: {healthy}"),
-        Probe::Scrape { select, healthy, .. } => format!("{kind} {select}, healthy: {healthy}"),
-        Probe::Tcp { address } => format!("{kind} {address}"),
-        Probe::Http(_) | Probe::Command(_) | Probe::Alert => kind.to_owned(),
-    }
+    probe.line()
 }
 
 fn rate(rate: Rate) -> String {

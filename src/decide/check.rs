@@ -113,7 +113,7 @@ pub fn summary(check: &Check, status: AlertStatus, seen: &Observation) -> String
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::playbook::Probe;
+    use crate::model::probe::Probe;
     use crate::model::rule::Place;
 
     fn check() -> Check {

@@ -16,22 +16,25 @@ use crate::decide::link;
 use crate::decide::parameters::is_template;
 use crate::decide::render::Escape;
 use crate::decide::render::render;
+use crate::model::action::Action;
+use crate::model::action::Piece;
+use crate::model::action::Sealed;
+use crate::model::action::TargetKind;
+use crate::model::action::Template;
 use crate::model::config::Config;
-use crate::model::config::Secret;
 use crate::model::config::Targets;
-use crate::model::playbook::Action;
-use crate::model::playbook::Piece;
 use crate::model::playbook::Playbook;
-use crate::model::playbook::Probe;
-use crate::model::playbook::Sealed;
+use crate::model::playbook::Step;
+use crate::model::playbook::Undo;
 use crate::model::playbook::What;
+use crate::model::probe::Probe;
 use crate::model::run::Outcome;
 
-const HTTP: &str = "targets.http.";
-const REDIS: &str = "targets.redis.";
+const TARGETS: &str = "targets.";
 const SECRETS: &str = "secrets.";
 const PLAYBOOKS: &str = "playbooks.";
 const PROMETHEUS: &str = "prometheus";
+const ALERTMANAGER: &str = "alertmanager";
 
 /// The credentials that any step of a playbook may use with these parameters, undos and `on_resolve` among them; in order.
 /// A server whose name only a step before can say may be any server of its kind.
@@ -45,85 +48,89 @@ pub fn used(
     let secret = secret.filter_map(|(name, _)| parameters.get(name)?.as_str());
     used.extend(secret.map(|name| format!("{SECRETS}{name}")));
     let context = Value::Object(parameters.clone().into_iter().collect());
-    let mut server = |kind: &str, name: &str, all: &mut dyn Iterator<Item = &String>| {
+    let mut target = |(kind, name): (TargetKind, &Template)| {
+        let place = format!("{TARGETS}{}.", kind.as_str());
         if !is_template(name) {
-            used.insert(format!("{kind}{name}"));
+            used.insert(format!("{place}{name}"));
             return;
         }
         match render(name, &context, Escape::None) {
-            Ok(name) => drop(used.insert(format!("{kind}{name}"))),
-            Err(_) => used.extend(all.map(|name| format!("{kind}{name}"))),
+            Ok(name) => drop(used.insert(format!("{place}{name}"))),
+            Err(_) => {
+                used.extend(targets.names(kind).iter().map(|name| format!("{place}{name}")));
+            }
         }
     };
     let mut own = false;
     let mut prometheus = false;
+    let mut alertmanager = false;
     for step in playbook.steps.iter().chain(&playbook.on_resolve) {
-        let (action, probe) = match &step.what {
-            What::Action(action) => (Some(action), None),
-            What::Probe { probe, .. } => (None, Some(probe)),
-            What::Wait(_) | What::Ask(_) => (None, None),
-        };
-        for action in action.into_iter().chain(&step.undo) {
-            match action {
-                Action::Http(call) => match &call.server {
-                    Some(name) => server(HTTP, name, &mut targets.http.keys()),
-                    None => own |= call.sealed.is_empty(),
-                },
-                Action::RedisFlush(flush) => {
-                    server(REDIS, &flush.server, &mut targets.redis.keys());
-                }
-                Action::RedisDelete(delete) => {
-                    server(REDIS, &delete.server, &mut targets.redis.keys());
-                }
-                Action::Command(_) => {}
+        for action in actions(step) {
+            action.uses().into_iter().for_each(&mut target);
+            if let Action::Http(call) = action {
+                own |= call.server.is_none() && call.sealed.is_empty();
             }
+            alertmanager |= matches!(action, Action::Silence(_) | Action::Unsilence(_));
         }
-        let between = step.each.as_ref().and_then(|each| each.between.as_ref());
-        for probe in probe.into_iter().chain(between.map(|it| &it.probe)) {
-            match probe {
-                Probe::Promql { .. } => prometheus = true,
-                Probe::Scrape { .. } | Probe::Http(_) => own = true,
-                Probe::Tcp { .. } | Probe::Command(_) | Probe::Alert => {}
-            }
+        for probe in probes(step) {
+            probe.uses().into_iter().for_each(&mut target);
+            prometheus |= matches!(probe, Probe::Promql { .. });
+            own |= matches!(probe, Probe::Scrape { .. } | Probe::Http(_));
         }
     }
     used.extend(own.then(|| format!("{PLAYBOOKS}{}", playbook.name)));
     used.extend(prometheus.then(|| PROMETHEUS.to_owned()));
+    used.extend(alertmanager.then(|| ALERTMANAGER.to_owned()));
     used.into_iter().collect()
+}
+
+/// The action of a step and the one that takes it back.
+fn actions(step: &Step) -> impl Iterator<Item = &Action> {
+    let action = match &step.what {
+        What::Action(action) => Some(action),
+        What::Probe { .. } | What::Wait(_) | What::Ask(_) => None,
+    };
+    action.into_iter().chain(step.undo.as_ref().and_then(Undo::action))
+}
+
+/// What a step observes, itself or between its waves.
+fn probes(step: &Step) -> impl Iterator<Item = &Probe> {
+    let probe = match &step.what {
+        What::Probe { probe, .. } => Some(probe),
+        What::Action(_) | What::Wait(_) | What::Ask(_) => None,
+    };
+    let between = step.each.as_ref().and_then(|each| each.between.as_ref());
+    probe.into_iter().chain(between.map(|it| &it.probe))
 }
 
 /// Whether it takes parameters to say which credentials a playbook uses.
 pub fn by_parameters(playbook: &Playbook) -> bool {
-    let by_template = |action: &Action| match action {
-        Action::Http(call) => call.server.as_deref().is_some_and(is_template),
-        Action::RedisFlush(flush) => is_template(&flush.server),
-        Action::RedisDelete(delete) => is_template(&delete.server),
-        Action::Command(_) => false,
-    };
-    let steps = playbook.steps.iter().chain(&playbook.on_resolve);
+    let by_template =
+        |used: Option<(TargetKind, &Template)>| used.is_some_and(|it| is_template(it.1));
+    let mut steps = playbook.steps.iter().chain(&playbook.on_resolve);
     playbook.parameters.values().any(|parameter| parameter.secret)
-        || steps.into_iter().any(|step| {
-            let acts = matches!(&step.what, What::Action(action) if by_template(action));
-            acts || step.undo.as_ref().is_some_and(by_template)
+        || steps.any(|step| {
+            actions(step).any(|action| by_template(action.uses()))
+                || probes(step).any(|probe| by_template(probe.uses()))
         })
 }
 
 /// What a call carries that may be refused: the secrets of the playbook, and the credential of its server.
 fn carried(playbook: &str, action: &Action) -> Vec<String> {
-    match action {
-        Action::Command(command) => sealed(&command.sealed),
-        Action::Http(call) => {
-            let server = call.server.as_ref().map(|name| format!("{HTTP}{name}"));
-            let mut names = sealed(&call.sealed);
-            names.extend(server);
-            if names.is_empty() {
-                names.push(format!("{PLAYBOOKS}{playbook}"));
-            }
-            names
-        }
-        Action::RedisFlush(flush) => vec![format!("{REDIS}{}", flush.server)],
-        Action::RedisDelete(delete) => vec![format!("{REDIS}{}", delete.server)],
+    let mut names = action.sealed().map(sealed).unwrap_or_default();
+    if matches!(action, Action::Silence(_) | Action::Unsilence(_)) {
+        names.push(ALERTMANAGER.to_owned());
     }
+    names.extend(action.uses().map(of_target));
+    if names.is_empty() && matches!(action, Action::Http(_)) {
+        names.push(format!("{PLAYBOOKS}{playbook}"));
+    }
+    names
+}
+
+/// `targets.redis.cache`
+fn of_target((kind, name): (TargetKind, &Template)) -> String {
+    format!("{TARGETS}{}.{name}", kind.as_str())
 }
 
 /// Secrets in the texts of an action, each once, in order.
@@ -149,13 +156,10 @@ pub fn of_action(playbook: &str, action: Option<&Action>, outcome: Outcome) -> O
 /// The outcome of a probe step, with the name of the credential that was refused, if it was.
 pub fn of_probe(playbook: &str, probe: &Probe, outcome: Outcome) -> Outcome {
     let Outcome::Denied { reason, .. } = outcome else { return outcome };
-    let credential = match probe {
-        Probe::Promql { .. } => PROMETHEUS.to_owned(),
-        Probe::Scrape { .. }
-        | Probe::Http(_)
-        | Probe::Tcp { .. }
-        | Probe::Command(_)
-        | Probe::Alert => format!("{PLAYBOOKS}{playbook}"),
+    let credential = match (probe, probe.uses()) {
+        (Probe::Promql { .. }, _) => PROMETHEUS.to_owned(),
+        (_, Some(target)) => of_target(target),
+        (_, None) => format!("{PLAYBOOKS}{playbook}"),
     };
     Outcome::Denied { credentials: vec![credential], reason }
 }
@@ -198,23 +202,18 @@ fn material(config: &Config, credential: &str) -> Option<Vec<u8>> {
         bytes.extend_from_slice(text.as_bytes());
         bytes.push(0);
     };
-    let mut endpoint = |url: &str, headers: &BTreeMap<String, Secret>| {
-        add(url);
-        for (name, value) in headers {
-            add(name);
-            add(value.reveal());
+    if let Some(target) = credential.strip_prefix(TARGETS) {
+        let (kind, name) = target.split_once('.')?;
+        let kind = TargetKind::ALL.into_iter().find(|it| it.as_str() == kind)?;
+        for part in config.targets.credential(kind, name)? {
+            add(&part);
         }
-    };
-    if let Some(name) = credential.strip_prefix(HTTP) {
-        let server = config.targets.http.get(name)?;
-        endpoint(&server.url, &server.headers);
-    } else if let Some(name) = credential.strip_prefix(REDIS) {
-        endpoint(config.targets.redis.get(name)?.reveal(), &BTreeMap::new());
     } else if let Some(name) = credential.strip_prefix(SECRETS) {
-        endpoint(config.secrets.get(name)?.reveal(), &BTreeMap::new());
-    } else if credential == PROMETHEUS {
-        let server = config.prometheus.as_ref()?;
-        endpoint(&server.url, &server.headers);
+        add(config.secrets.get(name)?.reveal());
+    } else if credential == PROMETHEUS || credential == ALERTMANAGER {
+        let server =
+            if credential == PROMETHEUS { &config.prometheus } else { &config.alertmanager };
+        server.as_ref()?.parts().iter().for_each(|part| add(part));
     } else {
         return None;
     }

@@ -36,9 +36,10 @@ use crate::model::incident::Incident;
 use crate::model::incident::Notice;
 use crate::model::incident::Owed;
 use crate::model::playbook::Measure;
-use crate::model::playbook::Probe;
 use crate::model::playbook::Step;
+use crate::model::playbook::Undo;
 use crate::model::playbook::What;
+use crate::model::probe::Probe;
 use crate::model::rule::is_schedule;
 use crate::model::run::Event;
 use crate::model::run::Health;
@@ -252,7 +253,7 @@ pub fn begin(
     let key = plan::key(run, spot);
     Some(match &definition.what {
         What::Wait(_) => {
-            let intent = Intent { action: None, timeout: Duration::ZERO, key };
+            let intent = Intent { action: None, previous: None, timeout: Duration::ZERO, key };
             Begin::Write(Event::StepStarted { step, item, attempt, intent })
         }
         What::Ask(ask) => Begin::Write(match render(&ask.question, &context, Escape::None) {
@@ -264,13 +265,18 @@ pub fn begin(
                 if let Some((slices, so_far)) = action.slices_mut().zip(state.slices.get(&spot)) {
                     slices.cursor = so_far.cursor;
                 }
-                Begin::Act(Intent { action: Some(action), timeout: definition.timeout, key })
+                Begin::Act(Intent {
+                    action: Some(action),
+                    previous: None,
+                    timeout: definition.timeout,
+                    key,
+                })
             }
             Err(error) => Begin::Write(failed(spot, error)),
         },
         What::Probe { probe, within } => match plan::render_probe(probe, &context) {
             Ok(probe) => {
-                let intent = Intent { action: None, timeout: *within, key };
+                let intent = Intent { action: None, previous: None, timeout: *within, key };
                 Begin::Look { intent, probe, within: *within }
             }
             Err(error) => Begin::Write(failed(spot, error)),
@@ -400,12 +406,17 @@ pub fn vanished(plan: &Plan, state: &State, spot: Spot, found: &[Sample]) -> Opt
 pub fn begin_undo(plan: &Plan, run: &str, state: &State, spot: Spot) -> Option<Begin> {
     let Spot { step, item } = spot;
     let definition = plan.playbook.steps.get(step)?;
-    let undo = definition.undo.as_ref()?;
+    let undo = definition.undo.as_ref().and_then(Undo::action)?;
     let context = plan::spot_context(plan, run, state, spot);
     Some(match plan::render_action(undo, &context) {
         Ok(action) => {
             let key = format!("{}/undo", plan::key(run, spot));
-            Begin::Act(Intent { action: Some(action), timeout: definition.timeout, key })
+            Begin::Act(Intent {
+                action: Some(action),
+                previous: None,
+                timeout: definition.timeout,
+                key,
+            })
         }
         Err(reason) => {
             let outcome = Outcome::Failed { reason, retryable: false };

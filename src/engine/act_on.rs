@@ -26,7 +26,7 @@ use crate::engine::lease::margin;
 use crate::engine::population;
 use crate::engine::population::Look;
 use crate::engine::worker::write;
-use crate::model::playbook::Probe;
+use crate::model::probe::Probe;
 use crate::model::run::Event;
 use crate::model::run::Intent;
 use crate::model::run::Observation;

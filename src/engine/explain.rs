@@ -30,7 +30,7 @@ use crate::model::explain::Basis;
 use crate::model::explain::Explanation;
 use crate::model::explain::Question;
 use crate::model::incident::Episode;
-use crate::model::playbook::Probe;
+use crate::model::probe::Probe;
 use crate::model::rule::Rule;
 use crate::model::run::Health;
 use crate::model::run::Observation;

@@ -32,8 +32,8 @@ use crate::model::incident::Episode;
 use crate::model::incident::IncidentId;
 use crate::model::labels::Labels;
 use crate::model::playbook::Measure;
-use crate::model::playbook::Probe;
 use crate::model::playbook::Unharmed;
+use crate::model::probe::Probe;
 use crate::model::rule::is_schedule;
 use crate::model::run::Health;
 use crate::model::run::Observation;
@@ -179,6 +179,7 @@ fn sources(library: &Library) -> Sources<'_> {
     Sources {
         prometheus: library.config.prometheus.as_ref(),
         alertmanager: library.config.alertmanager.as_ref(),
+        targets: &library.config.targets,
         max_age: library.config.limits.max_age.value,
     }
 }

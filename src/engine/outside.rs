@@ -16,7 +16,7 @@ use crate::model::decision::Standing;
 use crate::model::incident::Notice;
 use crate::model::labels::Labels;
 use crate::model::playbook::Measure;
-use crate::model::playbook::Probe;
+use crate::model::probe::Probe;
 use crate::model::run::Intent;
 use crate::model::run::Observation;
 use crate::model::run::Outcome;

@@ -107,6 +107,7 @@ async fn ask(engine: &Engine, library: &Library, query: &str) -> Counted {
     let sources = Sources {
         prometheus: library.config.prometheus.as_ref(),
         alertmanager: None,
+        targets: &library.config.targets,
         max_age: library.config.limits.max_age.value,
     };
     let asked = probe::count(query, &sources, engine.clock.now());

@@ -184,17 +184,15 @@ fn duplicates<'a>(
 fn servers(sink: &Sink, config: &Config, playbook: &BuiltPlaybook) {
     let at = At { file: &playbook.playbook.file, text: "", sink };
     for used in &playbook.servers {
-        let known: Vec<&str> = match used.kind {
-            "redis" => config.targets.redis.keys().map(String::as_str).collect(),
-            _ => config.targets.http.keys().map(String::as_str).collect(),
-        };
+        let known = config.targets.names(used.kind);
         if known.contains(&used.name.as_str()) {
             continue;
         }
-        let message = format!("unknown {} server `{}`", used.kind, short(&used.name));
+        let kind = used.kind.as_str();
+        let message = format!("unknown {kind} server `{}`", short(&used.name));
         let note = match known.as_slice() {
-            [] => format!("`targets.{}` of quell.yml has no servers", used.kind),
-            list => format!("`targets.{}` of quell.yml has: {}", used.kind, list.join(", ")),
+            [] => format!("`targets.{kind}` of quell.yml has no servers"),
+            list => format!("`targets.{kind}` of quell.yml has: {}", list.join(", ")),
         };
         let label = did_you_mean(&used.name, known);
         at.report(

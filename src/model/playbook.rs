@@ -6,8 +6,9 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Text that may hold `{{ … }}`; checked when loaded, rendered when used. Rendered values are plain.
-pub type Template = String;
+use crate::model::action::Action;
+use crate::model::action::Template;
+use crate::model::probe::Probe;
 
 /// A named list of steps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -187,10 +188,31 @@ pub struct Step {
     pub on_failure: OnFailure,
     /// What to do when nobody knows whether it happened.
     pub on_unknown: OnUnknown,
-    /// The action that takes it back.
-    pub undo: Option<Action>,
+    /// What takes it back.
+    pub undo: Option<Undo>,
     /// Line in its file, from 1.
     pub line: u32,
+}
+
+/// `undo` of a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Undo {
+    /// What the action says itself, when it is prepared: it stands in the intent.
+    #[serde(rename = "previous")]
+    Previous,
+    /// This action.
+    #[serde(untagged)]
+    Action(Box<Action>),
+}
+
+impl Undo {
+    /// The action that the playbook names, if it names one.
+    pub fn action(&self) -> Option<&Action> {
+        match self {
+            Self::Previous => None,
+            Self::Action(action) => Some(action),
+        }
+    }
 }
 
 /// What a step does.
@@ -323,229 +345,6 @@ pub enum OnUnknown {
     Probe,
     /// A person decides.
     Ask,
-}
-
-/// Something that changes the world. Its texts are templates in a playbook and plain in an intent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Action {
-    /// A process, without a shell unless it says so.
-    #[serde(rename = "command")]
-    Command(Command),
-    /// One HTTP request.
-    #[serde(rename = "http")]
-    Http(HttpCall),
-    /// Empties one database of a Redis server.
-    #[serde(rename = "redis.flush")]
-    RedisFlush(RedisFlush),
-    /// Deletes keys of a Redis server.
-    #[serde(rename = "redis.delete")]
-    RedisDelete(RedisDelete),
-}
-
-impl Action {
-    /// The word people write: `redis.flush`.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Command(_) => "command",
-            Self::Http(_) => "http",
-            Self::RedisFlush(_) => "redis.flush",
-            Self::RedisDelete(_) => "redis.delete",
-        }
-    }
-
-    /// How it is done a slice at a time, if it is.
-    pub fn slices(&self) -> Option<&Slices> {
-        match self {
-            Self::RedisFlush(flush) => flush.slices.as_ref(),
-            Self::RedisDelete(delete) => delete.slices.as_ref(),
-            Self::Command(_) | Self::Http(_) => None,
-        }
-    }
-
-    /// The same, to say where the next slice begins.
-    pub fn slices_mut(&mut self) -> Option<&mut Slices> {
-        match self {
-            Self::RedisFlush(flush) => flush.slices.as_mut(),
-            Self::RedisDelete(delete) => delete.slices.as_mut(),
-            Self::Command(_) | Self::Http(_) => None,
-        }
-    }
-}
-
-/// A process to run.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Command {
-    /// Program and arguments; each template becomes exactly one argument.
-    pub argv: Vec<Template>,
-    /// Fixed text for `/bin/sh -c`; holds no template. Either this or `argv`.
-    pub shell: Option<String>,
-    /// Environment; nothing is inherited but PATH, HOME, LANG and TZ.
-    pub env: BTreeMap<String, Template>,
-    /// Variables of `env` that hold secrets.
-    #[serde(default, skip_serializing_if = "Sealed::is_empty")]
-    pub sealed: Sealed,
-    /// Working directory.
-    pub directory: Option<Template>,
-}
-
-/// One HTTP request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HttpCall {
-    /// Name of an entry of `targets.http`, whose base URL and headers it uses.
-    pub server: Option<Template>,
-    /// GET, POST, PUT, PATCH, DELETE.
-    pub method: String,
-    /// Whole URL, or the path when `server` is given. Values are escaped when rendered.
-    pub url: Template,
-    /// Headers beside those of the server.
-    pub headers: BTreeMap<String, Template>,
-    /// Body, sent as it is.
-    pub body: Option<Template>,
-    /// Body as JSON; its texts are templates.
-    pub json: Option<serde_json::Value>,
-    /// Texts of `headers`, `body` and `json` that hold secrets.
-    #[serde(default, skip_serializing_if = "Sealed::is_empty")]
-    pub sealed: Sealed,
-    /// Statuses that mean done; empty means any 2xx.
-    pub status: Vec<u16>,
-}
-
-/// The texts of an action that hold secrets, by where they stand, beside the same texts as people may see them. It comes
-/// from the playbook's own file, so no text of an alert can become a reference to a secret.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sealed {
-    /// Variables of `env`, or `headers`, by name.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub named: BTreeMap<String, Vec<Piece>>,
-    /// The body.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub body: Option<Vec<Piece>>,
-    /// Texts inside `json`, by JSON pointer.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub json: BTreeMap<String, Vec<Piece>>,
-}
-
-impl Sealed {
-    /// Whether the action holds no secret.
-    pub fn is_empty(&self) -> bool {
-        self.named.is_empty() && self.body.is_none() && self.json.is_empty()
-    }
-}
-
-/// A part of a text that holds secrets.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Piece {
-    /// As it stands; a template in a playbook.
-    Text(Template),
-    /// A secret: in a playbook the parameter that names it, in an intent its name.
-    Secret(String),
-}
-
-/// `redis.flush`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RedisFlush {
-    /// Name of an entry of `targets.redis`.
-    pub server: Template,
-    /// Database number; silent means the one of the URL.
-    pub database: Option<i64>,
-    /// G10: a slice at a time; `None` empties it at once.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub slices: Option<Slices>,
-}
-
-/// `slices: { keys, pause }`: a cache that is emptied a slice at a time can warm up again between them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Slices {
-    /// Keys of one slice, at least.
-    pub keys: u32,
-    /// Time between two slices; then the guards are asked again.
-    pub pause: Duration,
-    /// Where the next slice begins, as SCAN counts; 0 in a playbook, and for the first one.
-    #[serde(default)]
-    pub cursor: u64,
-}
-
-/// `redis.delete`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RedisDelete {
-    /// Name of an entry of `targets.redis`.
-    pub server: Template,
-    /// Database number; silent means the one of the URL.
-    pub database: Option<i64>,
-    /// These keys.
-    pub keys: Vec<Template>,
-    /// Keys that match this glob, found by SCAN. Either this or `keys`.
-    pub pattern: Option<Template>,
-    /// G10: a slice at a time; `None` deletes them at once. Only with a pattern.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub slices: Option<Slices>,
-}
-
-/// Something that observes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Probe {
-    /// An instant query; `healthy` must hold for each sample.
-    Promql {
-        /// The query, a template.
-        query: Template,
-        /// CEL over `value` and `labels`.
-        healthy: String,
-        /// Fewer series than this are unknown (G3).
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        min_sources: Option<u32>,
-    },
-    /// Samples from a metrics page.
-    Scrape {
-        /// The page, a template.
-        url: Template,
-        /// Metric and matchers: `http_errors_ratio{service="shop"}`, a template.
-        select: Template,
-        /// CEL over `value` and `labels`.
-        healthy: String,
-        /// Fewer series than this are unknown (G3).
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        min_sources: Option<u32>,
-    },
-    /// An HTTP request.
-    Http(HttpProbe),
-    /// A TCP connection.
-    Tcp {
-        /// `host:port`, a template.
-        address: Template,
-    },
-    /// Exit 0 is healthy, 1 is unhealthy, anything else unknown.
-    Command(Command),
-    /// Whether the alert still fires, by Alertmanager's list: gone is healthy.
-    Alert,
-}
-
-impl Probe {
-    /// The word people write: `promql`.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Promql { .. } => "promql",
-            Self::Scrape { .. } => "scrape",
-            Self::Http(_) => "http",
-            Self::Tcp { .. } => "tcp",
-            Self::Command(_) => "command",
-            Self::Alert => "alert",
-        }
-    }
-}
-
-/// An HTTP probe: healthy when all that it names holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HttpProbe {
-    /// URL, a template.
-    pub url: Template,
-    /// Expected status; silent means any 2xx.
-    pub status: Option<u16>,
-    /// Fields that the JSON body must have, with these values.
-    pub json: BTreeMap<String, serde_json::Value>,
-    /// Longest time for the answer.
-    pub timeout: Duration,
 }
 
 /// A probe that must hold for a while.

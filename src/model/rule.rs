@@ -7,14 +7,14 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::model::action::Template;
 use crate::model::labels::Labels;
 use crate::model::matcher::Matcher;
 use crate::model::playbook::Mode;
-use crate::model::playbook::Probe;
 use crate::model::playbook::Rate;
 use crate::model::playbook::Share;
-use crate::model::playbook::Template;
 use crate::model::playbook::Verification;
+use crate::model::probe::Probe;
 
 /// Where something was written: what a refusal names as its knob.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,11 +7,11 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::model::action::Action;
 use crate::model::decision::Glass;
 use crate::model::incident::EpisodeId;
 use crate::model::incident::IncidentId;
 use crate::model::labels::Labels;
-use crate::model::playbook::Action;
 use crate::model::playbook::Mode;
 use crate::model::playbook::Playbook;
 use crate::model::playbook::Verification;
@@ -174,6 +174,9 @@ impl Outcome {
 pub struct Intent {
     /// The action with every template rendered; absent for probes and waits.
     pub action: Option<Action>,
+    /// What takes it back, when the action knows that itself: `undo: previous`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Box<Action>>,
     /// Longest time it may take.
     pub timeout: Duration,
     /// Same over all tries of the step: `r-12/3`, and `r-12/3.2` for its second item. Sent as `Idempotency-Key` where the target can use it.

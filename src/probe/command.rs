@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::exec;
 use crate::exec::End;
 use crate::exec::Spawn;
-use crate::model::playbook::Command;
+use crate::model::action::Command;
 use crate::model::run::Observation;
 
 /// Longest time it may take; then its process group is killed.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::model::playbook::HttpProbe;
+use crate::model::probe::HttpProbe;
 use crate::model::run::Observation;
 use crate::net;
 use crate::net::Answer;

@@ -34,7 +34,7 @@ use crate::model::decision::PastRun;
 use crate::model::incident::Episode;
 use crate::model::incident::Owed;
 use crate::model::incident::RunId;
-use crate::model::playbook::Probe;
+use crate::model::probe::Probe;
 use crate::model::run::Entry;
 use crate::model::run::Event;
 use crate::model::run::Health;

@@ -32,6 +32,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use quell::clock::Clock;
+use quell::model::action::Action;
+use quell::model::action::Command;
 use quell::model::alert::Alert;
 use quell::model::alert::AlertStatus;
 use quell::model::alert::Delivery;
@@ -44,8 +46,6 @@ use quell::model::incident::NoticeKind;
 use quell::model::incident::Owed;
 use quell::model::incident::RunId;
 use quell::model::labels::Labels;
-use quell::model::playbook::Action;
-use quell::model::playbook::Command;
 use quell::model::playbook::Mode;
 use quell::model::playbook::OnFailure;
 use quell::model::playbook::OnUnknown;
@@ -53,6 +53,7 @@ use quell::model::playbook::Playbook;
 use quell::model::playbook::PlaybookLimits;
 use quell::model::playbook::Retry;
 use quell::model::playbook::Step;
+use quell::model::playbook::Undo;
 use quell::model::playbook::What;
 use quell::model::run::Entry;
 use quell::model::run::Event;
@@ -304,7 +305,7 @@ fn plan(target: &str, incident: IncidentId, episode: EpisodeId) -> Plan {
         retry: Retry::default(),
         on_failure: OnFailure::Abort,
         on_unknown: OnUnknown::Ask,
-        undo: Some(command("false")),
+        undo: Some(Undo::Action(Box::new(command("false")))),
         line: 3,
     };
     Plan {

@@ -56,13 +56,13 @@ fn call(method: &str, path: &str) -> HttpCall {
         headers: BTreeMap::new(),
         body: None,
         json: None,
-        sealed: crate::model::playbook::Sealed::default(),
+        sealed: crate::model::action::Sealed::default(),
         status: Vec::new(),
     }
 }
 
 async fn go(call: &HttpCall, targets: &Targets, timeout: Duration) -> Outcome {
-    let intent = Intent { action: None, timeout, key: "r-12/3".into() };
+    let intent = Intent { action: None, previous: None, timeout, key: "r-12/3".into() };
     let outcome = perform(call, &intent, 7, targets, &Mask::default()).await;
     assert!(!format!("{outcome:?}").contains("s3cret"), "{outcome:?}");
     outcome

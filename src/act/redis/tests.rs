@@ -10,6 +10,7 @@ use crate::exec;
 use crate::exec::Output;
 use crate::exec::Running;
 use crate::exec::Spawn;
+use crate::model::config;
 use crate::model::config::Secret;
 
 const LONG: Duration = Duration::from_secs(20);
@@ -91,7 +92,10 @@ impl Server {
 
 fn named(url: &str) -> Targets {
     Targets {
-        redis: BTreeMap::from([("cache".to_owned(), Secret::new(url))]),
+        redis: BTreeMap::from([(
+            "cache".to_owned(),
+            config::Server { url: Secret::new(url), ca_file: None },
+        )]),
         ..Targets::default()
     }
 }

@@ -4,19 +4,23 @@ use serde_json::json;
 
 use super::*;
 use crate::decide::link;
+use crate::model::action::Command;
+use crate::model::action::HttpCall;
+use crate::model::action::RedisFlush;
 use crate::model::config::Endpoint;
-use crate::model::playbook::Command;
-use crate::model::playbook::HttpCall;
-use crate::model::playbook::HttpProbe;
+use crate::model::config::Secret;
+use crate::model::config::Server;
 use crate::model::playbook::Mode;
 use crate::model::playbook::OnFailure;
 use crate::model::playbook::OnUnknown;
 use crate::model::playbook::Parameter;
 use crate::model::playbook::ParameterKind;
 use crate::model::playbook::PlaybookLimits;
-use crate::model::playbook::RedisFlush;
 use crate::model::playbook::Retry;
 use crate::model::playbook::Step;
+use crate::model::playbook::Undo;
+use crate::model::playbook::What;
+use crate::model::probe::HttpProbe;
 
 const KEY: &[u8] = b"0123456789abcdef0123456789abcdef";
 
@@ -42,6 +46,10 @@ fn redis(server: &str) -> Action {
     Action::RedisFlush(RedisFlush { server: server.into(), database: None, slices: None })
 }
 
+fn redis_at(url: &str) -> Server {
+    Server { url: Secret::new(url), ca_file: None }
+}
+
 fn step(what: What, undo: Option<Action>) -> Step {
     Step {
         name: "s".into(),
@@ -52,7 +60,7 @@ fn step(what: What, undo: Option<Action>) -> Step {
         retry: Retry::default(),
         on_failure: OnFailure::Abort,
         on_unknown: OnUnknown::Ask,
-        undo,
+        undo: undo.map(|it| Undo::Action(Box::new(it))),
         line: 1,
     }
 }
@@ -96,7 +104,7 @@ fn config() -> Config {
     let mut config = Config::default();
     config.targets.http.insert("shop".into(), endpoint("Bearer hush"));
     config.targets.http.insert("mail".into(), endpoint("Bearer hush"));
-    config.targets.redis.insert("cache".into(), Secret::new("redis://:hush@cache"));
+    config.targets.redis.insert("cache".into(), redis_at("redis://:hush@cache"));
     config.secrets.insert("deploy-token".into(), Secret::new("hush-deploy"));
     config.prometheus = Some(endpoint("Bearer hush"));
     config
@@ -215,7 +223,7 @@ fn g19_a_changed_credential_is_told_from_the_same_one_without_keeping_it() {
         headers: [("authorization".to_owned(), Secret::new(token))].into(),
     };
     after.targets.http.insert("shop".into(), new("Bearer new"));
-    after.targets.redis.insert("cache".into(), Secret::new("redis://:new@cache"));
+    after.targets.redis.insert("cache".into(), redis_at("redis://:new@cache"));
     after.secrets.insert("deploy-token".into(), Secret::new("new-deploy"));
     after.prometheus = Some(new("Bearer new"));
     for name in names {

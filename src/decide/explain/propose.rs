@@ -21,6 +21,9 @@ use crate::decide::respond;
 use crate::decide::respond::Candidate;
 use crate::decide::respond::Case;
 use crate::decide::tell;
+use crate::model::action::Action;
+use crate::model::action::Piece;
+use crate::model::action::Sealed;
 use crate::model::config::Config;
 use crate::model::decision::Decision;
 use crate::model::explain::Call;
@@ -29,18 +32,16 @@ use crate::model::explain::StepPlan;
 use crate::model::explain::VerifyPlan;
 use crate::model::incident::Episode;
 use crate::model::labels::Labels;
-use crate::model::playbook::Action;
 use crate::model::playbook::Ask;
 use crate::model::playbook::Each;
 use crate::model::playbook::Mode;
 use crate::model::playbook::OnFailure;
 use crate::model::playbook::OnUnknown;
-use crate::model::playbook::Piece;
 use crate::model::playbook::Playbook;
-use crate::model::playbook::Probe;
-use crate::model::playbook::Sealed;
 use crate::model::playbook::Step;
+use crate::model::playbook::Undo;
 use crate::model::playbook::What;
+use crate::model::probe::Probe;
 use crate::model::rule::Rule;
 use crate::model::run::Plan;
 use crate::model::time::show_duration;
@@ -169,7 +170,7 @@ fn step_plan(step: &Step, number: u32, context: &Value) -> StepPlan {
         }
         What::Ask(it) => (ask(it, context), false),
     };
-    let undo = step.undo.as_ref().map(|it| action(it, context));
+    let undo = step.undo.as_ref().map(|it| undo(it, context));
     let mut notes = notes(step, acts);
     if let Some(each) = &step.each {
         let words = tell::each_words(each);
@@ -231,6 +232,16 @@ fn notes(step: &Step, acts: bool) -> Vec<String> {
 
 fn action(action: &Action, context: &Value) -> Call {
     call(action.kind().to_owned(), action, plan::render_action(action, context), context)
+}
+
+/// `previous` has no arguments before the step ran.
+fn undo(undo: &Undo, context: &Value) -> Call {
+    match undo {
+        Undo::Action(it) => action(it, context),
+        Undo::Previous => {
+            Call { kind: "previous".into(), arguments: Map::new(), unrendered: String::new() }
+        }
+    }
 }
 
 fn probe(probe: &Probe, context: &Value) -> Call {

@@ -7,7 +7,7 @@ use super::Phase;
 use super::Progress;
 use super::Spot;
 use super::State;
-use crate::model::playbook::Slices;
+use crate::model::action::Slices;
 use crate::model::playbook::What;
 use crate::model::run::Plan;
 use crate::model::time::after;

@@ -18,23 +18,24 @@ mod waves;
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::model::action::Action;
+use crate::model::action::Command;
 use crate::model::incident::EpisodeId;
 use crate::model::incident::IncidentId;
 use crate::model::labels::Labels;
-use crate::model::playbook::Action;
 use crate::model::playbook::Ask;
 use crate::model::playbook::Between;
-use crate::model::playbook::Command;
 use crate::model::playbook::Each;
 use crate::model::playbook::Items;
 use crate::model::playbook::Measure;
 use crate::model::playbook::Playbook;
 use crate::model::playbook::PlaybookLimits;
-use crate::model::playbook::Probe;
 use crate::model::playbook::Retry;
 use crate::model::playbook::Share;
+use crate::model::playbook::Undo;
 use crate::model::playbook::Unharmed;
 use crate::model::playbook::Verification;
+use crate::model::probe::Probe;
 use crate::model::run::Intent;
 use crate::model::run::Observation;
 use crate::model::run::Sample;
@@ -67,7 +68,7 @@ fn action(name: &str) -> Step {
         retry: Retry::default(),
         on_failure: OnFailure::Abort,
         on_unknown: OnUnknown::Ask,
-        undo: Some(command("undo")),
+        undo: Some(Undo::Action(Box::new(command("undo")))),
         line: 1,
     }
 }
@@ -285,7 +286,7 @@ fn rejected() -> Event {
 }
 
 fn intent(step: usize) -> Intent {
-    Intent { action: None, timeout: seconds(60), key: format!("r-1/{}", step + 1) }
+    Intent { action: None, previous: None, timeout: seconds(60), key: format!("r-1/{}", step + 1) }
 }
 
 fn item(step: usize, item: usize) -> Spot {

@@ -13,7 +13,7 @@ use crate::model::decision::ProofOf;
 use crate::model::incident::Episode;
 use crate::model::playbook::Measure;
 use crate::model::playbook::Playbook;
-use crate::model::playbook::Probe;
+use crate::model::probe::Probe;
 use crate::model::rule::Rule;
 use crate::model::run::Plan;
 

@@ -6,23 +6,23 @@ use serde_json::Value;
 
 use crate::decide::render::Escape;
 use crate::decide::render::render;
-use crate::model::playbook::Action;
-use crate::model::playbook::Command;
-use crate::model::playbook::HttpCall;
-use crate::model::playbook::HttpProbe;
+use crate::model::action::Action;
+use crate::model::action::Command;
+use crate::model::action::HttpCall;
+use crate::model::action::Piece;
+use crate::model::action::Sealed;
 use crate::model::playbook::Measure;
-use crate::model::playbook::Piece;
-use crate::model::playbook::Probe;
-use crate::model::playbook::RedisDelete;
-use crate::model::playbook::RedisFlush;
-use crate::model::playbook::Sealed;
+use crate::model::probe::HttpProbe;
+use crate::model::probe::Probe;
 
 /// An action with every template rendered.
 pub fn render_action(action: &Action, context: &Value) -> Result<Action, String> {
     let plain = |text: &String| render(text, context, Escape::None);
-    Ok(match action {
-        Action::Command(command) => Action::Command(render_command(command, context)?),
-        Action::Http(call) => Action::Http(HttpCall {
+    if let Action::Command(command) = action {
+        return Ok(Action::Command(render_command(command, context)?));
+    }
+    if let Action::Http(call) = action {
+        return Ok(Action::Http(HttpCall {
             server: call.server.as_ref().map(plain).transpose()?,
             url: render(&call.url, context, Escape::Url)?,
             headers: texts(&call.headers, &call.sealed, context)?,
@@ -36,17 +36,14 @@ pub fn render_action(action: &Action, context: &Value) -> Result<Action, String>
             },
             sealed: render_sealed(&call.sealed, context)?,
             ..call.clone()
-        }),
-        Action::RedisFlush(flush) => {
-            Action::RedisFlush(RedisFlush { server: plain(&flush.server)?, ..flush.clone() })
-        }
-        Action::RedisDelete(delete) => Action::RedisDelete(RedisDelete {
-            server: plain(&delete.server)?,
-            keys: delete.keys.iter().map(plain).collect::<Result<_, _>>()?,
-            pattern: delete.pattern.as_ref().map(plain).transpose()?,
-            ..delete.clone()
-        }),
-    })
+        }));
+    }
+    let mut rendered = action.clone();
+    for text in rendered.texts_mut() {
+        *text = plain(text)?;
+    }
+    rendered.check()?;
+    Ok(rendered)
 }
 
 /// A measure with every template rendered.
@@ -79,9 +76,21 @@ pub fn render_probe(probe: &Probe, context: &Value) -> Result<Probe, String> {
         Probe::Http(http) => {
             Probe::Http(HttpProbe { url: render(&http.url, context, Escape::Url)?, ..http.clone() })
         }
-        Probe::Tcp { address } => Probe::Tcp { address: render(address, context, Escape::None)? },
         Probe::Command(command) => Probe::Command(render_command(command, context)?),
-        Probe::Alert => Probe::Alert,
+        Probe::Tcp { .. }
+        | Probe::Alert
+        | Probe::Tls(_)
+        | Probe::Postgres(_)
+        | Probe::Redis(_)
+        | Probe::KubernetesReady(_)
+        | Probe::SystemdActive(_)
+        | Probe::Ssh(_) => {
+            let mut rendered = probe.clone();
+            for text in rendered.texts_mut() {
+                *text = render(text, context, Escape::None)?;
+            }
+            rendered
+        }
     })
 }
 

@@ -6,9 +6,8 @@ use super::named;
 use super::short;
 use crate::decide::machine::item_words;
 use crate::decide::machine::wave_ends;
+use crate::model::action::Action;
 use crate::model::number;
-use crate::model::playbook::Action;
-use crate::model::playbook::Slices;
 use crate::model::playbook::Unharmed;
 use crate::model::run::Event;
 use crate::model::run::Health;
@@ -119,11 +118,6 @@ pub fn event_line(plan: &Plan, event: &Event) -> String {
     }
 }
 
-/// ` in slices of 500 keys`.
-fn slices_words(slices: Option<&Slices>) -> String {
-    slices.map(|it| format!(" in slices of {} keys", it.keys)).unwrap_or_default()
-}
-
 /// `latency 0.2`, or `latency of 3 series`.
 fn taken_words(taken: &Taken) -> String {
     match taken.samples.as_slice() {
@@ -159,24 +153,7 @@ fn stop_words(why: &Stop) -> String {
 
 /// A rendered action in one line: `http DELETE http://127.0.0.1:8000/cache`.
 pub fn action_line(action: &Action) -> String {
-    let what = match action {
-        Action::Command(command) => match &command.shell {
-            Some(shell) => format!("sh: {shell}"),
-            None => command.argv.join(" "),
-        },
-        Action::Http(call) => {
-            let server = call.server.as_ref().map(|name| format!("{name} ")).unwrap_or_default();
-            format!("{} {server}{}", call.method, call.url)
-        }
-        Action::RedisFlush(flush) => {
-            let database = flush.database.map(|it| format!(" database {it}")).unwrap_or_default();
-            format!("{}{database}{}", flush.server, slices_words(flush.slices.as_ref()))
-        }
-        Action::RedisDelete(delete) => {
-            let which = delete.pattern.clone().unwrap_or_else(|| delete.keys.join(" "));
-            format!("{} {which}{}", delete.server, slices_words(delete.slices.as_ref()))
-        }
-    };
-    let line: String = what.chars().take(MAX_TEXT).collect();
-    format!("{} {line}", action.kind())
+    let line = action.line();
+    let most = MAX_TEXT + action.kind().len() + 1;
+    line.chars().take(most).collect()
 }

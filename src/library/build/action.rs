@@ -27,14 +27,15 @@ use crate::library::raw::playbook::RawMethod;
 use crate::library::raw::playbook::RawRedisDelete;
 use crate::library::raw::playbook::RawRedisFlush;
 use crate::library::raw::playbook::RawSlices;
-use crate::model::playbook::Action;
-use crate::model::playbook::Command;
-use crate::model::playbook::HttpCall;
-use crate::model::playbook::Piece;
-use crate::model::playbook::RedisDelete;
-use crate::model::playbook::RedisFlush;
-use crate::model::playbook::Sealed;
-use crate::model::playbook::Slices;
+use crate::model::action::Action;
+use crate::model::action::Command;
+use crate::model::action::HttpCall;
+use crate::model::action::Piece;
+use crate::model::action::RedisDelete;
+use crate::model::action::RedisFlush;
+use crate::model::action::Sealed;
+use crate::model::action::Slices;
+use crate::model::action::TargetKind;
 
 /// An action out of a step or an undo.
 pub(crate) fn action_of(at: At<'_>, found: Found<RawAction>, scope: &mut Scope<'_>) -> Action {
@@ -139,7 +140,7 @@ fn http(at: At<'_>, raw: RawHttp, span: Span, scope: &mut Scope<'_>) -> HttpCall
             text::template(at, url, scope.names)
         }
     });
-    let server = server.map(|server| server_name(at, server, "http", scope));
+    let server = server.map(|server| server_name(at, server, TargetKind::Http, scope));
     let body = body.and_then(Field::found);
     let json = json.and_then(Field::found);
     if let (Some(body), Some(_)) = (&body, &json) {
@@ -228,7 +229,7 @@ fn redis_server(
     scope: &mut Scope<'_>,
 ) -> String {
     match server.need(at, span, whose, "server") {
-        Some(server) => server_name(at, server, "redis", scope),
+        Some(server) => server_name(at, server, TargetKind::Redis, scope),
         None => String::new(),
     }
 }
@@ -237,7 +238,7 @@ fn redis_server(
 fn server_name(
     at: At<'_>,
     server: Found<TemplateText>,
-    kind: &'static str,
+    kind: TargetKind,
     scope: &mut Scope<'_>,
 ) -> String {
     if !is_template(&server.value.0) {

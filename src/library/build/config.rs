@@ -51,6 +51,7 @@ use crate::model::config::Ingest;
 use crate::model::config::IngestToken;
 use crate::model::config::Operator;
 use crate::model::config::Secret;
+use crate::model::config::Server;
 use crate::model::config::Severity;
 use crate::model::config::Targets;
 use crate::model::rule::SCHEDULE;
@@ -412,7 +413,7 @@ fn targets(secrets: &Secrets<'_>, raw: RawTargets) -> Targets {
             check_url(secrets.at, url, &["redis", "rediss"]);
         }
         let url = url.map(|url| url.value).unwrap_or_default();
-        targets.redis.insert(key.value, Secret::new(url));
+        targets.redis.insert(key.value, Server { url: Secret::new(url), ca_file: None });
     }
     for (key, value) in entries(raw.http) {
         if let Some(server) = value.found() {

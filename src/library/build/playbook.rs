@@ -22,7 +22,7 @@ use crate::library::raw::List;
 use crate::library::raw::playbook::RawPlaybook;
 use crate::library::raw::playbook::RawPlaybookLimits;
 use crate::library::raw::playbook::RawStep;
-use crate::model::playbook::Action;
+use crate::model::action::Action;
 use crate::model::playbook::Mode;
 use crate::model::playbook::Playbook;
 use crate::model::playbook::PlaybookLimits;
@@ -153,7 +153,7 @@ fn sliced(step: &mut Step) {
         Action::RedisDelete(delete) if delete.pattern.is_some() => {
             delete.slices = delete.slices.or(Some(SLICES));
         }
-        Action::RedisDelete(_) | Action::Command(_) | Action::Http(_) => {}
+        _ => {}
     }
 }
 

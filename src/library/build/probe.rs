@@ -18,9 +18,9 @@ use crate::library::raw::TemplateText;
 use crate::library::raw::probe::RawHttpProbe;
 use crate::library::raw::probe::RawProbe;
 use crate::library::raw::probe::RawVerify;
-use crate::model::playbook::HttpProbe;
-use crate::model::playbook::Probe;
 use crate::model::playbook::Verification;
+use crate::model::probe::HttpProbe;
+use crate::model::probe::Probe;
 
 const WITHIN: Duration = Duration::from_mins(5);
 const HOLD: Duration = Duration::from_mins(1);

@@ -13,8 +13,8 @@ use crate::library::raw::playbook::RawCacheGuard;
 use crate::library::raw::playbook::RawRollback;
 use crate::library::raw::probe::RawProbe;
 use crate::model::playbook::CacheGuard;
-use crate::model::playbook::Probe;
 use crate::model::playbook::RollbackProof;
+use crate::model::probe::Probe;
 
 const MEMORY: Duration = Duration::from_hours(7 * 24);
 

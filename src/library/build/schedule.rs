@@ -29,7 +29,7 @@ use crate::library::raw::ScheduleText;
 use crate::library::raw::rule::RawSchedule;
 use crate::library::suggest::short;
 use crate::model::playbook::Mode;
-use crate::model::playbook::Probe;
+use crate::model::probe::Probe;
 use crate::model::rule::Missed;
 use crate::model::rule::Overlap;
 use crate::model::rule::Remedy;

@@ -8,7 +8,7 @@ use crate::library::diagnostic::At;
 use crate::library::diagnostic::Diagnostic;
 use crate::library::field::Found;
 use crate::library::raw::TemplateText;
-use crate::model::playbook::Piece;
+use crate::model::action::Piece;
 
 /// A template over `variables`, and its pieces when it holds a secret.
 pub(crate) fn template(

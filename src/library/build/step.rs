@@ -24,11 +24,14 @@ use crate::library::raw::playbook::RawRedisFlush;
 use crate::library::raw::playbook::RawRetry;
 use crate::library::raw::playbook::RawStep;
 use crate::library::raw::playbook::RawUndo;
-use crate::model::playbook::Action;
+use crate::model::action::Action;
+use crate::model::action::Postgres;
+use crate::model::action::TargetKind;
 use crate::model::playbook::OnFailure;
 use crate::model::playbook::OnUnknown;
 use crate::model::playbook::Retry;
 use crate::model::playbook::Step;
+use crate::model::playbook::Undo;
 use crate::model::playbook::What;
 
 const TIMEOUT: Duration = Duration::from_mins(1);
@@ -38,8 +41,7 @@ const MOST_RETRIES: u32 = 20;
 /// A server of `targets:` that an action names.
 #[derive(Debug, Clone)]
 pub(crate) struct ServerUse {
-    /// `redis` or `http`.
-    pub(crate) kind: &'static str,
+    pub(crate) kind: TargetKind,
     pub(crate) name: String,
     pub(crate) span: Span,
 }
@@ -185,14 +187,12 @@ fn misplaced(at: At<'_>, raw: &RawStep, kind: &str, acts: bool) {
 /// What is safe when nobody knows whether it happened: do again only what may be done twice.
 fn default_on_unknown(what: &What) -> OnUnknown {
     match what {
-        What::Action(Action::Command(_)) => OnUnknown::Ask,
+        What::Action(Action::Command(_) | Action::Ssh(_)) => OnUnknown::Ask,
         What::Action(Action::Http(call)) if matches!(call.method.as_str(), "POST" | "PATCH") => {
             OnUnknown::Ask
         }
-        What::Action(Action::Http(_) | Action::RedisFlush(_) | Action::RedisDelete(_))
-        | What::Probe { .. }
-        | What::Wait(_)
-        | What::Ask(_) => OnUnknown::Retry,
+        What::Action(Action::Postgres(Postgres::Execute(it))) if !it.once => OnUnknown::Ask,
+        What::Action(_) | What::Probe { .. } | What::Wait(_) | What::Ask(_) => OnUnknown::Retry,
     }
 }
 
@@ -206,7 +206,7 @@ fn retry(at: At<'_>, found: Found<RawRetry>) -> Retry {
     Retry { times: times.map(|times| times.value).unwrap_or_default(), backoff }
 }
 
-fn undo(at: At<'_>, found: Found<RawUndo>, kind: &str, scope: &mut Scope<'_>) -> Option<Action> {
+fn undo(at: At<'_>, found: Found<RawUndo>, kind: &str, scope: &mut Scope<'_>) -> Option<Undo> {
     let action = match found.value {
         RawUndo::Previous => {
             let (message, label) = if ["probe", "wait"].contains(&kind) {
@@ -233,7 +233,7 @@ fn undo(at: At<'_>, found: Found<RawUndo>, kind: &str, scope: &mut Scope<'_>) ->
         let label = "an undo is one effect: remove it";
         at.report(span, Diagnostic::error(codes::UNDO, message).label(label));
     }
-    Some(action)
+    Some(Undo::Action(Box::new(action)))
 }
 
 fn raw_action(

@@ -5,7 +5,7 @@ use crate::library::codes;
 use crate::library::diagnostic::At;
 use crate::library::diagnostic::Diagnostic;
 use crate::library::yaml::Node;
-use crate::model::playbook::Action;
+use crate::model::action::Action;
 use crate::model::playbook::Playbook;
 use crate::model::playbook::What;
 

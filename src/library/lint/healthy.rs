@@ -5,7 +5,7 @@ use crate::library::codes;
 use crate::library::diagnostic::At;
 use crate::library::diagnostic::Diagnostic;
 use crate::library::yaml::Node;
-use crate::model::playbook::Probe;
+use crate::model::probe::Probe;
 
 /// Reports a `worse` that looks at no sample.
 pub(super) fn worse(at: At<'_>, node: &Node, worse: &str) {

@@ -13,7 +13,7 @@ use crate::library::promql::Odd;
 use crate::library::promql::Wrong;
 use crate::library::yaml::Node;
 use crate::model::playbook::Measure;
-use crate::model::playbook::Probe;
+use crate::model::probe::Probe;
 
 /// What is known of a query that parses.
 #[derive(Debug)]

@@ -8,8 +8,8 @@ use crate::library::diagnostic::Diagnostic;
 use crate::library::diagnostic::Sink;
 use crate::model::config::Config;
 use crate::model::playbook::Measure;
-use crate::model::playbook::Probe;
 use crate::model::playbook::Verification;
+use crate::model::probe::Probe;
 
 /// A server of quell.yml that a probe asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub(super) fn of(probe: &Probe) -> Option<Source> {
     match probe {
         Probe::Promql { .. } => Some(Source::Prometheus),
         Probe::Alert => Some(Source::Alertmanager),
-        Probe::Scrape { .. } | Probe::Http(_) | Probe::Tcp { .. } | Probe::Command(_) => None,
+        _ => None,
     }
 }
 

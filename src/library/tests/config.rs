@@ -306,7 +306,7 @@ operators: [{ name: dana, email: dana@example.com, tier: 3, token: '${env:TOKEN}
     assert_eq!(config.ingest.tokens[0].user.as_deref(), Some("alertmanager"));
     assert_eq!((config.ingest.max_body_bytes, config.ingest.max_waiting_alerts), (1 << 20, 7));
     assert_eq!(config.targets.http["shop"].url, "http://shop:8000");
-    assert_eq!(config.targets.redis["cache"].reveal(), "redis://cache");
+    assert_eq!(config.targets.redis["cache"].url.reveal(), "redis://cache");
     let Channel::Email { to, ca_file, .. } = &config.channels["mail"] else { panic!("mail") };
     assert_eq!(to.len(), 2);
     assert!(ca_file.as_ref().is_some_and(|it| it.is_absolute() && it.ends_with("ca.pem")));

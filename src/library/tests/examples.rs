@@ -7,11 +7,12 @@ use super::check;
 use super::library;
 use crate::decide::parameters::resolve;
 use crate::library::load;
-use crate::model::playbook::Action;
+use crate::model::action::Action;
 use crate::model::playbook::Mode;
 use crate::model::playbook::OnUnknown;
-use crate::model::playbook::Probe;
+use crate::model::playbook::Undo;
 use crate::model::playbook::What;
+use crate::model::probe::Probe;
 
 #[test]
 fn the_shipped_set_loads_without_error_or_warning() {
@@ -190,7 +191,8 @@ fn steps_have_the_defaults_of_their_kind() {
     );
     assert_eq!(steps[0].timeout.as_secs(), 60);
     assert_eq!((steps[1].retry.times, steps[1].retry.backoff.as_secs()), (2, 10));
-    assert!(matches!(steps[1].undo, Some(Action::Command(_))));
+    let undo = steps[1].undo.as_ref().and_then(Undo::action);
+    assert!(matches!(undo, Some(Action::Command(_))));
     assert!(matches!(steps[3].what, What::Wait(wait) if wait.as_secs() == 7200));
     assert!(matches!(steps[4].what, What::Probe { within, .. } if within.as_secs() == 300));
 }

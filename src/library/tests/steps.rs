@@ -1,9 +1,11 @@
 //! `for_each`, `ask`, secrets, and the steps that may be named.
 
 use super::*;
+use crate::model::action::Action;
+use crate::model::action::Piece;
 use crate::model::playbook::Items;
-use crate::model::playbook::Piece;
 use crate::model::playbook::Share;
+use crate::model::playbook::Undo;
 use crate::model::playbook::What;
 
 /// A playbook around its steps, with a parameter of each kind that matters here.
@@ -565,20 +567,19 @@ fn steps_are_read_as_they_are_written() {
 ")),
     ]);
     let steps = &library.playbooks["fix"].steps;
-    let What::Action(crate::model::playbook::Action::Command(command)) = &steps[0].what else {
-        panic!()
-    };
+    let What::Action(Action::Command(command)) = &steps[0].what else { panic!() };
     assert_eq!(command.sealed.named["TOKEN"], [Piece::Secret("token".into())]);
     assert_eq!(command.sealed.named.len(), 1);
     let each = steps[1].each.as_ref().unwrap();
     assert_eq!(each.items, Items::Expression("steps[\"my-step\"].output.lines".into()));
     assert_eq!(each.waves, [Share::Count(1), Share::Percent(25), Share::Percent(100)]);
     assert_eq!((each.bake.as_secs(), each.between.as_ref().unwrap().within.as_secs()), (300, 60));
-    let What::Action(crate::model::playbook::Action::Http(call)) = &steps[1].what else { panic!() };
+    let What::Action(Action::Http(call)) = &steps[1].what else { panic!() };
     let pieces = [Piece::Text("Bearer ".into()), Piece::Secret("token".into())];
     assert_eq!(call.sealed.json["/a~1b/1"], pieces);
     assert_eq!(call.sealed.json.len(), 1);
-    let Some(crate::model::playbook::Action::Http(undo)) = &steps[1].undo else { panic!() };
+    let undo = steps[1].undo.as_ref().and_then(Undo::action);
+    let Some(Action::Http(undo)) = undo else { panic!() };
     assert_eq!(undo.sealed.named["T"], [Piece::Secret("token".into())]);
     let What::Ask(ask) = &steps[2].what else { panic!() };
     assert_eq!((ask.tier, ask.within.as_secs(), ask.answers.len()), (3, 1800, 2));

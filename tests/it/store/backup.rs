@@ -133,6 +133,7 @@ async fn what_was_at_work_is_not_done_again_and_people_decide(db: Database) {
     let mut claim = store.claim_run("w", LEASE).await.unwrap().unwrap();
     let intent = quell::model::run::Intent {
         action: None,
+        previous: None,
         key: "r-1/1".into(),
         timeout: Duration::from_mins(1),
     };

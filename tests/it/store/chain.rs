@@ -17,8 +17,12 @@ on_each_engine!(
 );
 
 fn started() -> Event {
-    let intent =
-        Intent { action: None, timeout: Duration::from_millis(1_500), key: "r-1/1".into() };
+    let intent = Intent {
+        action: None,
+        previous: None,
+        timeout: Duration::from_millis(1_500),
+        key: "r-1/1".into(),
+    };
     Event::StepStarted { step: 0, item: None, attempt: 1, intent }
 }
 

@@ -142,6 +142,7 @@ async fn a_run_learns_of_each_jump_before_anything_else_is_written(db: Database)
     let mut claim = store.claim_run("worker", LEASE).await.unwrap().unwrap();
     let intent = quell::model::run::Intent {
         action: None,
+        previous: None,
         timeout: Duration::from_mins(1),
         key: "r-1/1".into(),
     };

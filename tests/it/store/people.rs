@@ -66,7 +66,7 @@ async fn proposal(store: &Store) -> RunRow {
 }
 
 fn started() -> Event {
-    let intent = Intent { action: None, timeout: LEASE, key: "r-1/1".into() };
+    let intent = Intent { action: None, previous: None, timeout: LEASE, key: "r-1/1".into() };
     Event::StepStarted { step: 0, item: None, attempt: 1, intent }
 }
 

@@ -5,8 +5,8 @@ use crate::decide::stepping;
 use crate::decide::stepping::Held;
 use crate::decide::stepping::Hold;
 use crate::decide::stepping::held;
-use crate::model::playbook::RedisFlush;
-use crate::model::playbook::Slices;
+use crate::model::action::RedisFlush;
+use crate::model::action::Slices;
 
 fn flush() -> Step {
     let slices = Slices { keys: 500, pause: seconds(5), cursor: 0 };

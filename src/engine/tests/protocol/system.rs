@@ -14,21 +14,22 @@ use crate::engine::tests::protocol::store::Claim;
 use crate::engine::tests::protocol::store::Model;
 use crate::engine::tests::protocol::store::Refused;
 use crate::engine::tests::protocol::store::Tick;
+use crate::model::action::Action;
+use crate::model::action::Command;
 use crate::model::incident::EpisodeId;
 use crate::model::incident::IncidentId;
 use crate::model::labels::Labels;
-use crate::model::playbook::Action;
-use crate::model::playbook::Command;
 use crate::model::playbook::Mode;
 use crate::model::playbook::OnFailure;
 use crate::model::playbook::OnUnknown;
 use crate::model::playbook::Playbook;
 use crate::model::playbook::PlaybookLimits;
-use crate::model::playbook::Probe;
 use crate::model::playbook::Retry;
 use crate::model::playbook::Step;
+use crate::model::playbook::Undo;
 use crate::model::playbook::Verification;
 use crate::model::playbook::What;
+use crate::model::probe::Probe;
 use crate::model::run::Event;
 use crate::model::run::Health;
 use crate::model::run::Intent;
@@ -137,7 +138,7 @@ pub(super) fn plans(on_unknown: OnUnknown, count: usize) -> Vec<Plan> {
         retry: Retry::default(),
         on_failure: OnFailure::Abort,
         on_unknown,
-        undo: Some(action("undo")),
+        undo: Some(Undo::Action(Box::new(action("undo")))),
         line: 1,
     };
     let plan = |number: usize| Plan {
@@ -218,7 +219,7 @@ impl System {
             }
             Pc::Asked { spot, attempt, undo } => {
                 let key = String::new();
-                let intent = Intent { action: None, timeout: Duration::ZERO, key };
+                let intent = Intent { action: None, previous: None, timeout: Duration::ZERO, key };
                 let Spot { step, item } = *spot;
                 let event = if *undo {
                     Event::UndoStarted { step, item, intent }
