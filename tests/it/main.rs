@@ -15,6 +15,9 @@ mod journeys;
 mod outages;
 mod rehearsal;
 mod replicas;
+#[path = "../rigs/mod.rs"]
+mod rigs;
+mod runbooks;
 mod servers;
 mod store;
 mod support;

@@ -1,0 +1,5 @@
+//! The runbooks in `docs/runbooks`: their files are sound, and do what the documents say at sites of real servers
+//! (`tests/rigs`).
+
+mod files;
+mod occ;
