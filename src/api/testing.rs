@@ -393,6 +393,7 @@ fn plan(incident: &Incident) -> Plan {
         left_version: String::new(),
         approve_until: Some(at("2026-11-21T03:00:00Z")),
         rules_digest: String::new(),
+        taken: serde_json::Map::new(),
     }
 }
 

@@ -219,13 +219,15 @@ pub fn plan(
         left_version,
         approve_until: None,
         rules_digest: String::new(),
+        taken: serde_json::Map::new(),
     };
     Ok(approval::in_mode(plan, mode, now))
 }
 
 /// The plan that takes temporary measures back: the playbook's `on_resolve` steps, as remedy 0, at once and
-/// without verification.
-pub fn take_back(plan: &Plan) -> Option<Plan> {
+/// without verification. They see what the steps of the run came to, which `state` is of: what was there before, and whether
+/// there is anything to take back.
+pub fn take_back(plan: &Plan, state: &State) -> Option<Plan> {
     if plan.playbook.on_resolve.is_empty() || plan.remedy == 0 {
         return None;
     }
@@ -239,6 +241,7 @@ pub fn take_back(plan: &Plan) -> Option<Plan> {
         glass: None,
         left_version: String::new(),
         approve_until: None,
+        taken: steps_seen(plan, state),
         ..plan.clone()
     })
 }
@@ -304,7 +307,19 @@ pub fn default_verification() -> Verification {
 pub fn step_context(plan: &Plan, run: &str, state: &State) -> Value {
     let mut context: serde_json::Map<String, Value> =
         plan.parameters.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-    let mut steps = serde_json::Map::new();
+    context.insert("steps".into(), Value::Object(steps_seen(plan, state)));
+    context.insert("labels".into(), json!(plan.labels));
+    context.insert("annotations".into(), json!(plan.annotations));
+    context.insert(
+        "run".into(),
+        json!({ "id": run, "incident": plan.incident, "target": plan.target, "rule": plan.rule }),
+    );
+    Value::Object(context)
+}
+
+/// What the steps before came to, by name; of a run that takes measures back, also those of the run that took them.
+fn steps_seen(plan: &Plan, state: &State) -> serde_json::Map<String, Value> {
+    let mut steps = plan.taken.clone();
     for (step, record) in plan.playbook.steps.iter().zip(&state.steps) {
         let (is, output) = match record {
             Record::Pending => continue,
@@ -316,14 +331,7 @@ pub fn step_context(plan: &Plan, run: &str, state: &State) -> Value {
         };
         steps.insert(step.name.clone(), json!({ "is": is, "output": output }));
     }
-    context.insert("steps".into(), Value::Object(steps));
-    context.insert("labels".into(), json!(plan.labels));
-    context.insert("annotations".into(), json!(plan.annotations));
-    context.insert(
-        "run".into(),
-        json!({ "id": run, "incident": plan.incident, "target": plan.target, "rule": plan.rule }),
-    );
-    Value::Object(context)
+    steps
 }
 
 /// The same, and for an item of a `for_each` also `item` and `index`, which counts from 0. An item that is done sees its own

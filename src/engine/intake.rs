@@ -377,13 +377,12 @@ async fn take_back(engine: &Engine, incident: &Incident) -> Result<bool> {
             continue;
         }
         let Some(original) = engine.store.plan(row.id).await? else { continue };
-        let Some(plan) = plan::take_back(&original) else { continue };
         let entries = engine.store.journal(row.id).await?;
-        let acted =
-            crate::decide::machine::fold(&original, &entries).is_ok_and(|state| state.acted);
-        if !acted {
+        let Ok(state) = crate::decide::machine::fold(&original, &entries) else { continue };
+        if !state.acted {
             continue;
         }
+        let Some(plan) = plan::take_back(&original, &state) else { continue };
         let round = u32::try_from(row.id.0).unwrap_or(u32::MAX);
         let mut created = false;
         for _ in 0..TRIES {

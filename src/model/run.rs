@@ -65,6 +65,9 @@ pub struct Plan {
     pub left_version: String,
     /// When an approval is no longer of use.
     pub approve_until: Option<Timestamp>,
+    /// Of a run that takes temporary measures back: what the steps of the run came to that took them, as templates see it.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub taken: serde_json::Map<String, serde_json::Value>,
     /// Digest of the set of files it was planned from; empty when no server planned it.
     pub rules_digest: String,
 }

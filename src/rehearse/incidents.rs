@@ -213,7 +213,7 @@ impl World<'_> {
         for run in runs.iter().rev() {
             let round = u32::try_from(run.0).unwrap_or(u32::MAX);
             let Some(work) = self.runs.get(run) else { continue };
-            let Some(plan) = plan::take_back(&work.plan) else { continue };
+            let Some(plan) = plan::take_back(&work.plan, &work.state) else { continue };
             if begun.contains(&round) || !work.state.acted {
                 continue;
             }

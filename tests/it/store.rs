@@ -347,6 +347,7 @@ fn plan(target: &str, incident: IncidentId, episode: EpisodeId) -> Plan {
         left_version: String::new(),
         approve_until: None,
         rules_digest: String::new(),
+        taken: serde_json::Map::new(),
     }
 }
 

@@ -158,6 +158,7 @@ fn plan(steps: Vec<Step>) -> Plan {
         left_version: String::new(),
         approve_until: None,
         rules_digest: String::new(),
+        taken: serde_json::Map::new(),
     }
 }
 

@@ -98,3 +98,22 @@ async fn a_person_is_told_when_they_cannot_be_taken_back() {
     let page = site.people.received(crate::journeys::fixture::PAGER, 3).await[2].json();
     assert_eq!(page["event_action"], "trigger", "{page:#}");
 }
+
+#[tokio::test]
+async fn they_see_what_was_there_before_and_whether_there_is_anything_to_take_back() {
+    let mut site = Site::new().await;
+    let more = "playbook: more\nsteps:\n  - { name: before, command: { argv: [/bin/echo, '3'] } }\n  \
+                - { name: more, command: { argv: [/bin/sh, note.sh, more machines] } }\n  \
+                - { name: disks, if: 'false', command: { argv: [/bin/sh, note.sh, more disks] } }\n\
+                on_resolve:\n  \
+                - { name: fewer, if: steps.more.is == 'done', command: { argv: [/bin/sh, note.sh, 'again {{ steps.before.output.lines[0] }}'] } }\n  \
+                - { name: no disks, if: steps.disks.is == 'done', command: { argv: [/bin/sh, note.sh, no disks] } }\n";
+    site.quell.write("playbooks/more.yml", more);
+    site.respond_with(&["more", "maintenance"]);
+    site.serve().await;
+    site.shop.inject(Fault::LeakedPool);
+    site.posts("firing").await;
+    site.until_run(2, "fixed").await;
+    site.posts("resolved").await;
+    noted(&site, &["more machines", "waiting page on", "waiting page off", "again 3"]).await;
+}

@@ -169,6 +169,7 @@ pub(super) fn plans(on_unknown: OnUnknown, count: usize) -> Vec<Plan> {
         left_version: String::new(),
         approve_until: None,
         rules_digest: String::new(),
+        taken: serde_json::Map::new(),
     };
     (0..count).map(plan).collect()
 }
