@@ -1,4 +1,4 @@
-//! Performs actions: command, http, redis.
+//! Performs actions: command, http, redis, kubernetes.
 //!
 //! Everything that can go wrong is an [`Outcome`], and the difference that matters is between *failed* (it
 //! did not happen, or the target said no) and *unknown* (it may have happened, and nobody can tell): only
@@ -17,9 +17,14 @@ use crate::model::run::Outcome;
 
 mod command;
 mod http;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
 mod later;
 mod redis;
 mod sealed;
+
+/// Longest time to look at a target before an action.
+const PREPARE_WITHIN: Duration = Duration::from_secs(20);
 
 /// Performs a rendered action to its end, within the intent's timeout. Never panics; everything that can go
 /// wrong is an `Outcome`. Dropping the future kills a process; a request that was sent is not taken back. `secrets` are those of
@@ -43,8 +48,13 @@ pub async fn perform(
         Action::Http(call) => http::perform(call, intent, attempt, targets, &mask).await,
         Action::RedisFlush(flush) => redis::flush(flush, timeout, targets).await,
         Action::RedisDelete(delete) => redis::delete(delete, timeout, targets).await,
+        #[cfg(feature = "kubernetes")]
+        Action::Kubernetes(it) => {
+            kubernetes::perform(it, intent, targets, kubernetes::Effect::Real).await
+        }
+        #[cfg(not(feature = "kubernetes"))]
+        Action::Kubernetes(_) => later::perform(&action),
         Action::RedisConfigSet(_)
-        | Action::Kubernetes(_)
         | Action::Postgres(_)
         | Action::Systemd(_)
         | Action::DockerRestart(_)
@@ -67,18 +77,39 @@ pub struct Prepared {
 
 /// Looks at the target of a rendered action, changes nothing, and says what will be done: it stands in the intent, which is written
 /// before the effect. The error is the outcome of the step, never [`Outcome::Unknown`]: nothing was done.
-#[expect(clippy::unused_async, reason = "what is prepared looks at its target")]
 pub async fn prepare(
     action: &Action,
     timeout: Duration,
     targets: &Targets,
     now: Timestamp,
 ) -> Result<Prepared, Outcome> {
+    #[cfg(feature = "kubernetes")]
+    if let Action::Kubernetes(it) = action {
+        let (action, previous) =
+            kubernetes::prepare(it, timeout.min(PREPARE_WITHIN), targets, now).await?;
+        let action = Action::Kubernetes(action);
+        return Ok(Prepared { action, previous: previous.map(Action::Kubernetes) });
+    }
     let _ = (timeout, targets, now);
     if action.is_prepared() {
         return Err(later::perform(action));
     }
     Ok(Prepared { action: action.clone(), previous: None })
+}
+
+/// Asks the target of a rendered action what it would say, where it can be asked; `None` where it cannot. Nothing is changed: *done* means
+/// that it would be accepted. `key` is the one that the step would have.
+#[cfg(feature = "kubernetes")]
+pub async fn dry_run(
+    action: &Action,
+    key: &str,
+    timeout: Duration,
+    targets: &Targets,
+    now: Timestamp,
+) -> Option<Outcome> {
+    let Action::Kubernetes(it) = action else { return None };
+    let intent = Intent { action: None, previous: None, timeout, key: key.to_owned() };
+    Some(kubernetes::dry_run(it, &intent, targets, now).await)
 }
 
 /// It did not happen, and trying again would not help.

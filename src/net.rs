@@ -19,6 +19,8 @@ use reqwest::redirect;
 use tokio::time::Instant;
 
 mod failure;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
 
 pub use failure::Failure;
 

@@ -1,4 +1,4 @@
-//! Observes: promql, scrape, http, tcp, command, alert.
+//! Observes: promql, scrape, http, tcp, command, kubernetes.ready, alert.
 //!
 //! An observation is three-valued. *Unknown* (an error, no sample, a stale one, a warning in the answer, a
 //! refused credential) is never taken for either of the others: G3.
@@ -22,6 +22,8 @@ mod exposition;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod http;
+#[cfg(feature = "kubernetes")]
+mod kubernetes;
 mod later;
 pub mod listed;
 mod promql;
@@ -69,10 +71,13 @@ pub async fn observe(
         Probe::Tcp { address } => tcp::observe(address).await,
         Probe::Command(command) => command::observe(command).await,
         Probe::Alert => alertmanager::observe(alert, sources.alertmanager).await,
+        #[cfg(feature = "kubernetes")]
+        Probe::KubernetesReady(ready) => kubernetes::observe(ready, sources.targets).await,
+        #[cfg(not(feature = "kubernetes"))]
+        Probe::KubernetesReady(_) => later::observe(probe),
         Probe::Tls(_)
         | Probe::Postgres(_)
         | Probe::Redis(_)
-        | Probe::KubernetesReady(_)
         | Probe::SystemdActive(_)
         | Probe::Ssh(_) => later::observe(probe),
     }

@@ -112,8 +112,8 @@ impl fmt::Display for Failure {
 impl StdError for Failure {}
 
 /// The first cause that `pick` knows.
-fn find<T>(
-    error: &reqwest::Error,
+pub(super) fn find<T>(
+    error: &(dyn StdError + 'static),
     pick: impl Fn(&(dyn StdError + 'static)) -> Option<T>,
 ) -> Option<T> {
     let mut next = error.source();
@@ -130,7 +130,7 @@ fn find<T>(
     None
 }
 
-fn tls(cause: &(dyn StdError + 'static)) -> Option<String> {
+pub(super) fn tls(cause: &(dyn StdError + 'static)) -> Option<String> {
     let error = cause.downcast_ref::<rustls::Error>()?;
     Some(match error {
         rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer) => {
@@ -143,7 +143,7 @@ fn tls(cause: &(dyn StdError + 'static)) -> Option<String> {
 }
 
 /// The kind of an `io::Error` that hides no other.
-fn io_kind(cause: &(dyn StdError + 'static)) -> Option<io::ErrorKind> {
+pub(super) fn io_kind(cause: &(dyn StdError + 'static)) -> Option<io::ErrorKind> {
     let error = cause.downcast_ref::<io::Error>()?;
     error.get_ref().is_none().then(|| error.kind())
 }
