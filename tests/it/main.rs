@@ -12,6 +12,7 @@ mod cli;
 mod crashes;
 mod experiments;
 mod journeys;
+mod kubernetes;
 mod outages;
 mod rehearsal;
 mod replicas;

@@ -4,6 +4,7 @@
 //! a fixed time, and nothing outlives the test process, even when that is killed.
 
 pub(crate) mod alertmanager;
+pub(crate) mod apiserver;
 pub(crate) mod certificates;
 pub(crate) mod http;
 pub(crate) mod network;
