@@ -693,7 +693,7 @@ fn the_shipped_rules_are_covered_by_the_tests_beside_them() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     // a runbook has a site of its own, which its own tests hold
     let files = |folder: &str| {
-        let entries = std::fs::read_dir(root.join(folder)).unwrap();
+        let entries = fs::read_dir(root.join(folder)).unwrap();
         entries.map(|it| it.unwrap().path()).filter(|it| it.is_file()).collect::<Vec<_>>()
     };
     let is_test = |it: &std::path::PathBuf| it.to_string_lossy().ends_with(".test.yml");
