@@ -191,6 +191,7 @@ fn rule(number: usize, matchers: &Matchers) -> Arc<Rule> {
         population: None,
         redundancy_group: None,
         page: None,
+        updates: None,
         mode: Set::default_of(Mode::Auto),
         go_on: false,
         place: Place::default(),

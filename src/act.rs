@@ -1,4 +1,4 @@
-//! Performs actions: command, http, redis, kubernetes.
+//! Performs actions: command, http, redis, kubernetes, ssh, systemd, docker, silences.
 //!
 //! Everything that can go wrong is an [`Outcome`], and the difference that matters is between *failed* (it
 //! did not happen, or the target said no) and *unknown* (it may have happened, and nobody can tell): only
@@ -14,17 +14,21 @@ use crate::model::config::Secret;
 use crate::model::config::Targets;
 use crate::model::run::Intent;
 use crate::model::run::Outcome;
+use crate::model::time::show_duration;
 
 mod command;
+mod docker;
 mod http;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
 mod later;
+mod postgres;
 mod redis;
 mod sealed;
-
-/// Longest time to look at a target before an action.
-const PREPARE_WITHIN: Duration = Duration::from_secs(20);
+mod silence;
+mod ssh;
+#[cfg(feature = "systemd")]
+mod systemd;
 
 /// Performs a rendered action to its end, within the intent's timeout. Never panics; everything that can go
 /// wrong is an `Outcome`. Dropping the future kills a process; a request that was sent is not taken back. `secrets` are those of
@@ -54,14 +58,22 @@ pub async fn perform(
         }
         #[cfg(not(feature = "kubernetes"))]
         Action::Kubernetes(_) => later::perform(&action),
-        Action::RedisConfigSet(_)
-        | Action::Postgres(_)
-        | Action::Systemd(_)
-        | Action::DockerRestart(_)
-        | Action::Ssh(_)
-        | Action::Silence(_)
-        | Action::Unsilence(_)
-        | Action::Notify(_) => later::perform(&action),
+        Action::RedisConfigSet(set) => Box::pin(redis::config::set(set, timeout, targets)).await,
+        // boxed: what every worker waits for stays small
+        Action::Postgres(it) => {
+            Box::pin(postgres::perform(it, &intent.key, timeout, targets)).await
+        }
+        Action::Ssh(ssh) => ssh::perform(ssh, timeout, targets, &mask).await,
+        Action::DockerRestart(restart) => docker::perform(restart, timeout, targets).await,
+        #[cfg(feature = "systemd")]
+        Action::Systemd(it) => systemd::perform(it, timeout, targets).await,
+        #[cfg(not(feature = "systemd"))]
+        Action::Systemd(_) => later::perform(&action),
+        Action::Silence(it) => {
+            silence::perform(it, &intent.key, timeout, targets.alertmanager.as_ref()).await
+        }
+        Action::Unsilence(it) => silence::end(it, timeout, targets.alertmanager.as_ref()).await,
+        Action::Notify(_) => later::perform(&action),
     };
     mask.outcome(outcome)
 }
@@ -76,40 +88,69 @@ pub struct Prepared {
 }
 
 /// Looks at the target of a rendered action, changes nothing, and says what will be done: it stands in the intent, which is written
-/// before the effect. The error is the outcome of the step, never [`Outcome::Unknown`]: nothing was done.
+/// before the effect. The error is the outcome of the step, never [`Outcome::Unknown`]: nothing was done. It takes at most `within`.
 pub async fn prepare(
-    action: &Action,
-    timeout: Duration,
+    intent: &Intent,
+    within: Duration,
     targets: &Targets,
     now: Timestamp,
 ) -> Result<Prepared, Outcome> {
-    #[cfg(feature = "kubernetes")]
-    if let Action::Kubernetes(it) = action {
-        let (action, previous) =
-            kubernetes::prepare(it, timeout.min(PREPARE_WITHIN), targets, now).await?;
-        let action = Action::Kubernetes(action);
-        return Ok(Prepared { action, previous: previous.map(Action::Kubernetes) });
+    let Some(action) = &intent.action else {
+        return Err(failed("there is no action in this step"));
+    };
+    let looking = look(action, &intent.key, within, targets, now);
+    tokio::time::timeout(within, looking).await.unwrap_or_else(|_| {
+        let within = show_duration(within);
+        Err(failed_for_now(format!("its target could not be looked at within {within}")))
+    })
+}
+
+async fn look(
+    action: &Action,
+    key: &str,
+    within: Duration,
+    targets: &Targets,
+    now: Timestamp,
+) -> Result<Prepared, Outcome> {
+    match action {
+        #[cfg(feature = "kubernetes")]
+        Action::Kubernetes(it) => {
+            let (action, previous) = kubernetes::prepare(it, within, targets, now).await?;
+            let action = Action::Kubernetes(action);
+            Ok(Prepared { action, previous: previous.map(Action::Kubernetes) })
+        }
+        Action::Silence(it) => silence::prepare(it, key, now),
+        #[cfg(feature = "systemd")]
+        Action::Systemd(it) => systemd::prepare(it, within, targets).await,
+        Action::RedisConfigSet(set) => {
+            let looking = Box::pin(redis::config::prepare(set, within, targets));
+            let prepared = looking.await?;
+            let previous = redis::config::previous(&prepared).map(Action::RedisConfigSet);
+            Ok(Prepared { action: Action::RedisConfigSet(prepared), previous })
+        }
+        Action::Postgres(it) => {
+            let looking = Box::pin(postgres::prepare(it, within, targets));
+            Ok(Prepared { action: Action::Postgres(looking.await?), previous: None })
+        }
+        it if it.is_prepared() => Err(later::perform(it)),
+        it => Ok(Prepared { action: it.clone(), previous: None }),
     }
-    let _ = (timeout, targets, now);
-    if action.is_prepared() {
-        return Err(later::perform(action));
-    }
-    Ok(Prepared { action: action.clone(), previous: None })
 }
 
 /// Asks the target of a rendered action what it would say, where it can be asked; `None` where it cannot. Nothing is changed: *done* means
-/// that it would be accepted. `key` is the one that the step would have.
-#[cfg(feature = "kubernetes")]
-pub async fn dry_run(
-    action: &Action,
-    key: &str,
-    timeout: Duration,
-    targets: &Targets,
-    now: Timestamp,
-) -> Option<Outcome> {
-    let Action::Kubernetes(it) = action else { return None };
-    let intent = Intent { action: None, previous: None, timeout, key: key.to_owned() };
-    Some(kubernetes::dry_run(it, &intent, targets, now).await)
+/// that it would be accepted.
+#[cfg_attr(
+    not(feature = "kubernetes"),
+    expect(unused_variables, clippy::unused_async, reason = "only a cluster can be asked")
+)]
+pub async fn dry_run(intent: &Intent, targets: &Targets, now: Timestamp) -> Option<Outcome> {
+    match intent.action.as_ref()? {
+        #[cfg(feature = "kubernetes")]
+        Action::Kubernetes(it) => Some(kubernetes::dry_run(it, intent, targets, now).await),
+        #[cfg(not(feature = "kubernetes"))]
+        it @ Action::Kubernetes(_) => Some(later::perform(it)),
+        _ => None,
+    }
 }
 
 /// It did not happen, and trying again would not help.

@@ -118,6 +118,7 @@ impl App {
             link_key: link_key.clone(),
             intake: intake.clone(),
             turns: Arc::default(),
+            judging: Arc::default(),
             troubles: Arc::default(),
             audit: Arc::default(),
             stop: CancellationToken::new(),

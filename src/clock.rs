@@ -183,3 +183,8 @@ impl Stopwatch {
 pub fn random_key() -> [u8; 32] {
     rand::random()
 }
+
+/// A random number, for names.
+pub fn random_number() -> u32 {
+    rand::random()
+}

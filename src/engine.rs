@@ -28,6 +28,7 @@ pub mod surroundings;
 pub mod troubles;
 pub mod trust;
 pub mod turns;
+pub mod updates;
 pub mod watch;
 pub mod worker;
 
@@ -35,6 +36,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -54,6 +57,17 @@ use crate::wake::Wake;
 const POLL: Duration = Duration::from_millis(500);
 /// Runs that one process works on at once; limits of rules are far below it.
 const WORKERS: usize = 64;
+
+/// Waits until a slot is free, and takes all that are, so that as much is claimed together; each is split off for what it is
+/// used for. Only one loop takes them.
+async fn free(slots: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    let mut free = Arc::clone(slots).acquire_owned().await.ok()?;
+    let others = u32::try_from(slots.available_permits()).unwrap_or(u32::MAX);
+    if let Ok(others) = Arc::clone(slots).try_acquire_many_owned(others) {
+        free.merge(others);
+    }
+    Some(free)
+}
 
 /// What the loops share. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -78,6 +92,8 @@ pub struct Engine {
     pub intake: crate::store::alerts::Intake,
     /// Whether the loops turn.
     pub turns: Arc<Turns>,
+    /// Whose facts changed while it judged takes its turn for the next try: else one of many gets its run, and all others judge again.
+    pub judging: Arc<tokio::sync::Mutex<()>>,
     /// What failed last, which is not said again each second.
     pub troubles: Arc<Troubles>,
     /// What does not work about the audit.
@@ -101,6 +117,7 @@ impl Engine {
         self.supervise("trust", |engine| async move { trust::run(engine).await });
         self.supervise("glass", |engine| async move { glass::run(engine).await });
         self.supervise("escalate", |engine| async move { escalate::run(engine).await });
+        self.supervise("updates", |engine| async move { updates::run(engine).await });
         self.supervise("audit", |engine| async move { audit::run(engine).await });
         self.supervise("audit check", |engine| async move { audit::check::run(engine).await });
         self.supervise("watch", |engine| async move { watch::run(engine).await });

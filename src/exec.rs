@@ -34,6 +34,7 @@ mod group;
 mod keeper;
 mod kept;
 mod running;
+pub mod ssh;
 
 use capture::Capture;
 use group::Group;
@@ -101,7 +102,7 @@ impl From<ExitStatus> for End {
 }
 
 /// A process that ended.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
     /// How.
     pub end: End,

@@ -8,7 +8,8 @@
 //! history  webhook                  alerts of the past, and bodies of senders
 //! decide                            pure functions: no await, clock, randomness or logging
 //! model                             pure data
-//! clock, error, telemetry, exec, net, wake, crash    leaves: time, errors, metrics, processes, HTTP client, signals
+//! exec                              processes, by the clock
+//! clock, error, telemetry, net, wake, crash          leaves: time, errors, metrics, HTTP client, signals
 //! ```
 //!
 //! Imports point down, never sideways; `tests/it/tidy.rs` enforces it. ARCHITECTURE.md is the map.

@@ -21,4 +21,5 @@ pub mod rule;
 pub mod run;
 pub mod time;
 pub mod trust;
+pub mod updates;
 pub mod window;

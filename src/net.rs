@@ -1,4 +1,4 @@
-//! The HTTP client all outgoing calls share.
+//! The HTTP client all outgoing calls share; and in files of their own what else is spoken with: `docker`, `systemd`.
 //!
 //! What a caller must know when a call fails is whether the request may have arrived: [`Failure::sent`].
 //! Redirects are never followed (they would carry credentials and effects to places nobody named), proxies
@@ -18,11 +18,19 @@ use reqwest::header::HeaderValue;
 use reqwest::redirect;
 use tokio::time::Instant;
 
+pub mod docker;
 mod failure;
 #[cfg(feature = "kubernetes")]
 pub mod kubernetes;
+pub mod postgres;
+pub mod redis;
+#[cfg(feature = "systemd")]
+pub mod systemd;
+mod trouble;
 
 pub use failure::Failure;
+pub use trouble::Kind;
+pub use trouble::Trouble;
 
 /// Longest time for a connection, TLS included.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,4 +1,4 @@
-//! Observes: promql, scrape, http, tcp, command, kubernetes.ready, alert.
+//! Observes: promql, scrape, http, tcp, command, ssh, systemd.active, kubernetes.ready, alert.
 //!
 //! An observation is three-valued. *Unknown* (an error, no sample, a stale one, a warning in the answer, a
 //! refused credential) is never taken for either of the others: G3.
@@ -24,12 +24,19 @@ pub mod fuzzing;
 mod http;
 #[cfg(feature = "kubernetes")]
 mod kubernetes;
+#[cfg(not(all(feature = "systemd", feature = "kubernetes")))]
 mod later;
 pub mod listed;
+mod postgres;
 mod promql;
+mod redis;
 mod samples;
 mod scrape;
+mod ssh;
+#[cfg(feature = "systemd")]
+mod systemd;
 mod tcp;
+mod tls;
 
 pub use alertmanager::standing;
 
@@ -71,15 +78,18 @@ pub async fn observe(
         Probe::Tcp { address } => tcp::observe(address).await,
         Probe::Command(command) => command::observe(command).await,
         Probe::Alert => alertmanager::observe(alert, sources.alertmanager).await,
+        Probe::Tls(probe) => Box::pin(tls::observe(probe, now)).await,
+        Probe::Postgres(probe) => Box::pin(postgres::observe(probe, sources.targets, age)).await,
+        Probe::Redis(probe) => Box::pin(redis::observe(probe, sources.targets, age)).await,
+        Probe::Ssh(ssh) => ssh::observe(ssh, sources.targets, TIMEOUT).await,
+        #[cfg(feature = "systemd")]
+        Probe::SystemdActive(unit) => systemd::observe(unit, sources.targets, TIMEOUT).await,
+        #[cfg(not(feature = "systemd"))]
+        Probe::SystemdActive(_) => later::observe(probe),
         #[cfg(feature = "kubernetes")]
         Probe::KubernetesReady(ready) => kubernetes::observe(ready, sources.targets).await,
         #[cfg(not(feature = "kubernetes"))]
         Probe::KubernetesReady(_) => later::observe(probe),
-        Probe::Tls(_)
-        | Probe::Postgres(_)
-        | Probe::Redis(_)
-        | Probe::SystemdActive(_)
-        | Probe::Ssh(_) => later::observe(probe),
     }
 }
 

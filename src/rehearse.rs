@@ -29,8 +29,10 @@ mod runs;
 pub mod scenario;
 mod schedules;
 pub mod script;
+mod steps;
 mod surroundings;
 mod trust;
+mod updates;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -61,6 +63,7 @@ use crate::model::decision::Denied;
 use crate::model::decision::Glass;
 use crate::model::decision::PastRun;
 use crate::model::decision::Pause;
+use crate::model::decision::Runs;
 use crate::model::decision::Standing;
 use crate::model::glass::Broken;
 use crate::model::incident::Episode;
@@ -131,6 +134,7 @@ enum Due {
     Schedule(usize),
     Surroundings,
     Glass(usize),
+    Update(IncidentId),
 }
 
 /// An episode and what is kept with it.
@@ -165,6 +169,8 @@ struct Trouble {
     due: Option<Timestamp>,
     /// Which entry of the heap holds.
     claim: u32,
+    /// When people are told next where it stands; `None`: nobody is.
+    update: Option<Timestamp>,
 }
 
 /// A run and what is kept with it.
@@ -370,6 +376,7 @@ impl<'a> World<'a> {
             Due::Check(index) => self.look(index),
             Due::Surroundings => self.look_around(),
             Due::Glass(index) => self.glass_ends(index),
+            Due::Update(id) => self.update_is_due(id),
         }
     }
 
@@ -445,7 +452,7 @@ impl<'a> World<'a> {
     }
 
     /// Runs that are at work, those that started within the window, and all of the incident, in order of start.
-    fn past_runs(&self, from: Timestamp, incident: IncidentId) -> Vec<PastRun> {
+    fn past_runs(&self, from: Timestamp, incident: IncidentId) -> Runs {
         let mut wanted = self.at_work.clone();
         let recent = self.runs.iter().rev().take_while(|(_, work)| work.past.started_at >= from);
         wanted.extend(recent.map(|(id, _)| *id));

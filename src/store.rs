@@ -1,7 +1,8 @@
 //! The only place for SQL: one text for `SQLite` (embedded) and `PostgreSQL` (several replicas).
 //!
 //! Every transaction begins with a write, so that `SQLite` takes its lock at once and never has to upgrade one.
-//! `SQLite` is written through a single connection; reads have a pool of their own.
+//! `SQLite` is written through a single connection, whose commits all share who write at the same time; reads have a pool of
+//! their own.
 
 pub mod alerts;
 pub mod audit;
@@ -9,6 +10,7 @@ pub mod backup;
 pub mod changes;
 pub mod checks;
 pub mod chronic;
+mod claims;
 pub mod clock;
 mod compat;
 pub mod credentials;
@@ -22,7 +24,9 @@ pub mod hands;
 pub mod incidents;
 pub mod leases;
 pub mod links;
+mod many;
 pub mod outbox;
+mod past;
 pub mod pauses;
 pub mod people;
 mod pool;
@@ -33,6 +37,7 @@ pub mod runs;
 pub mod schedules;
 pub mod surroundings;
 pub mod trust;
+pub mod updates;
 pub mod wakes;
 mod watch;
 pub mod windows;
@@ -60,6 +65,7 @@ use sqlx::migrate::Migrator;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::clock::random_number;
 use crate::crash;
 use crate::crash::Point;
 use crate::error::Error;
@@ -128,6 +134,7 @@ impl StoreError {
 /// Short for what the store returns.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
+use past::Past;
 use pool::Outage;
 use pool::Pool;
 use pool::Transaction;
@@ -155,6 +162,10 @@ pub struct Store {
     closed: CancellationToken,
     /// Where the file of `SQLite` is.
     folder: Option<Arc<Path>>,
+    /// Tells it from other stores.
+    name: Arc<str>,
+    /// What guards know of runs.
+    past: Arc<Past>,
 }
 
 /// Never shown.
@@ -217,7 +228,7 @@ impl Store {
             Engine::Sqlite => {
                 let writer = pool(1, engine).connect(to).await.map_err(failed)?;
                 let reader = pool(4, engine).connect(to).await.map_err(failed)?;
-                (Pool::new(writer, LONGEST), Pool::new(reader, LONGEST))
+                (Pool::grouped(writer, LONGEST), Pool::new(reader, LONGEST))
             }
             Engine::Postgres => {
                 let pool = pool(REPLICA_CONNECTIONS, engine).connect(to).await.map_err(failed)?;
@@ -232,7 +243,9 @@ impl Store {
         });
         let url = Arc::new(Hidden(to.to_owned()));
         let closed = CancellationToken::new();
-        Ok(Self { writer, reader, engine, clock, url, closed, folder })
+        let name = name(&writer).await.map_err(failed)?;
+        let past = Arc::default();
+        Ok(Self { writer, reader, engine, clock, url, closed, folder, name, past })
     }
 
     /// New connections to the same place, none of which is made before it is needed.
@@ -245,6 +258,12 @@ impl Store {
         let seen = rustix::fs::statvfs(&**self.folder.as_ref()?).ok()?;
         let bytes = |blocks: u64| blocks.saturating_mul(seen.f_frsize);
         Some(DiskSpace { free: bytes(seen.f_bavail), total: bytes(seen.f_blocks) })
+    }
+
+    /// Tells it from other stores, as the keys of effects do on targets that serve several: eight hexadecimal digits that were made up
+    /// when the tables were.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Which engine holds it.
@@ -315,9 +334,28 @@ fn migrator() -> Migrator {
         migration(5, "reconcile", include_str!("../migrations/0005_reconcile.sql")),
         migration(6, "retention", include_str!("../migrations/0006_retention.sql")),
         migration(7, "woken", include_str!("../migrations/0007_woken.sql")),
+        migration(8, "updates", include_str!("../migrations/0008_updates.sql")),
+        migration(9, "facts", include_str!("../migrations/0009_facts.sql")),
     ]);
     migrator.set_ignore_missing(true);
     migrator
+}
+
+/// What the store is called, made up by whoever asks first.
+async fn name(writer: &Pool) -> sqlx::Result<Arc<str>> {
+    let ask = "SELECT value FROM counters WHERE name = 'store'";
+    let mut known = sqlx::query(ask).fetch_optional(writer).await?;
+    if known.is_none() {
+        sqlx::query(
+            "INSERT INTO counters (name, value) VALUES ('store', $1) ON CONFLICT DO NOTHING",
+        )
+        .bind(i64::from(random_number()))
+        .execute(writer)
+        .await?;
+        known = sqlx::query(ask).fetch_optional(writer).await?;
+    }
+    let value: i64 = known.ok_or(sqlx::Error::RowNotFound)?.try_get("value")?;
+    Ok(format!("{value:08x}").into())
 }
 
 /// Brings the tables up to date, unless a newer quell keeps this one out.

@@ -250,6 +250,11 @@ impl Metrics {
         );
         r.register("rules", "Rules in force", self.rules.clone());
         r.register(
+            "disk_free_bytes",
+            "Bytes that are free on the disk under the database; 0 while it is not known",
+            self.disk_free.clone(),
+        );
+        r.register(
             "clock_offset_seconds",
             "How far the wall clock of this host is ahead of quell's clock",
             self.clock_offset.clone(),

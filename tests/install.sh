@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that the tests need and this machine lacks; does nothing when all are there.
 # The tests start servers of their own on ports of their own: those of the packages stay stopped.
+# QUELL_INSTALL_MORE names packages more, each with a command of that name: benches/install.sh sets it.
 set -euo pipefail
 
 packages=()
@@ -13,16 +14,23 @@ need() { # PACKAGE COMMAND…: the package is missing when the command fails
 has_faketime() { compgen -G '/usr/lib/*/faketime/libfaketime.so.1'; }
 has_postgres() { compgen -G '/usr/lib/postgresql/*/bin/initdb'; }
 
+need dbus command -v dbus-daemon
 need gcc command -v cc
+need git command -v git
 need iproute2 command -v ip
 need libc6-dev test -e /usr/include/stdlib.h
 need libfaketime has_faketime
+need openssh-client command -v ssh
+need openssh-server test -x /usr/sbin/sshd
 need openssl command -v openssl
 need postgresql has_postgres
 need prometheus command -v promtool
 need prometheus-alertmanager command -v amtool
 need python3-aiosmtpd /usr/bin/python3 -c 'import aiosmtpd'
 need redis-server command -v redis-server
+for package in ${QUELL_INSTALL_MORE:-}; do
+  need "$package" command -v "$package"
+done
 
 ((${#packages[@]})) || exit 0
 printf 'installing %s\n' "${packages[*]}"

@@ -5,6 +5,7 @@
 #
 # Prints the URL of its first database. As a setup script of nextest (see .config/nextest.toml) it hands the URL
 # to the tests, unless they have one already. Durability is off: what it holds is worth nothing after the tests.
+# QUELL_POSTGRES_DURABLE=1 leaves it on, for benches/run: there it is a part of what is measured.
 set -euo pipefail
 owner=${1:-$PPID}
 
@@ -53,6 +54,9 @@ print(listener.getsockname()[1])
 PYTHON
 )
 
+careless=(-c fsync=off -c synchronous_commit=off -c full_page_writes=off)
+[[ -z ${QUELL_POSTGRES_DURABLE:-} ]] || careless=()
+
 # Outlives this script, not its owner. Immediate shutdown, since nothing is worth a checkpoint.
 setsid bash -c '
   owner=$1 dir=$2
@@ -67,7 +71,7 @@ setsid bash -c '
   rm -rf "$dir"
 ' keeper "$owner" "$dir" "${as_postgres[@]}" "$bin/postgres" -D "$dir/data" \
   -c listen_addresses=127.0.0.1 -c port="$port" -c unix_socket_directories= -c max_connections=300 \
-  -c fsync=off -c synchronous_commit=off -c full_page_writes=off </dev/null >>"$log" 2>&1 &
+  "${careless[@]}" </dev/null >>"$log" 2>&1 &
 keeper=$!
 
 deadline=$((SECONDS + 60))

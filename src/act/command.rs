@@ -14,7 +14,7 @@ use crate::model::run::Outcome;
 use crate::model::time::show_duration;
 
 /// Largest part of each output that later steps and people see, in bytes.
-const MAX_OUTPUT_BYTES: usize = 16 << 10;
+pub(super) const MAX_OUTPUT_BYTES: usize = 16 << 10;
 
 /// Longest part of the error output shown in a reason, in characters.
 const SHOWN: usize = 200;
@@ -48,6 +48,11 @@ pub(super) async fn perform(command: &Command, timeout: Duration, mask: &Mask) -
         Ok(ended) => ended,
         Err(reason) => return super::failed(reason),
     };
+    exited(ended, timeout, mask)
+}
+
+/// What the end of a process means for its step.
+pub(super) fn exited(ended: Ended, timeout: Duration, mask: &Mask) -> Outcome {
     // before anything is cut out of it
     let ended =
         Ended { stdout: mask.hide_cut(ended.stdout), stderr: mask.hide_cut(ended.stderr), ..ended };

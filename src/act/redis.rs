@@ -3,12 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use ::redis::AsyncConnectionConfig;
-use ::redis::Client;
-use ::redis::ErrorKind;
-use ::redis::IntoConnectionInfo;
 use ::redis::RedisError;
-use ::redis::ServerErrorKind;
 use ::redis::aio::MultiplexedConnection;
 use serde_json::json;
 use tokio::time::Instant;
@@ -17,13 +12,17 @@ use crate::model::action::RedisDelete;
 use crate::model::action::RedisFlush;
 use crate::model::action::Slices;
 use crate::model::action::TargetKind;
-use crate::model::config::Server;
 use crate::model::config::Targets;
 use crate::model::run::Outcome;
 use crate::model::time::show_duration;
+use crate::net;
+use crate::net::Kind;
+use crate::net::Trouble;
 
-/// Longest time for a connection, TLS and login included.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) mod config;
+
+/// A command that changes nothing.
+const CONFIG_GET: &str = "CONFIG GET";
 
 /// How many keys one SCAN looks at, and one UNLINK takes: enough to be quick, few enough not to hold up the
 /// server's other clients.
@@ -86,46 +85,29 @@ impl Session {
         targets: &Targets,
     ) -> Result<Self, Outcome> {
         let deadline = Instant::now() + timeout;
-        let Some(Server { url, .. }) = targets.redis.get(name) else {
+        let Some(target) = targets.redis.get(name) else {
             let names = targets.names(TargetKind::Redis);
             return Err(super::failed(super::no_target("redis", name, &names)));
         };
-        // the error is dropped: it may hold a part of the URL
-        let info = url.reveal().into_connection_info().map_err(|_| {
-            super::failed(format!(
-                "targets.redis.{name} of quell.yml: expected redis://host:port or rediss://host:port"
-            ))
-        })?;
-        let database = database.unwrap_or_else(|| info.redis_settings().db());
-        let settings = info.redis_settings().clone().set_db(database);
-        let client = Client::open(info.set_redis_settings(settings)).map_err(|error| {
-            super::failed(format!("redis `{name}`: {}", words(&error, CONNECT_TIMEOUT)))
-        })?;
-        let connect = CONNECT_TIMEOUT.min(timeout);
-        // the default response timeout is 500 ms; here the deadline bounds every answer
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(connect))
-            .set_response_timeout(None);
-        let connecting = client.get_multiplexed_async_connection_with_config(&config);
-        match tokio::time::timeout(connect, connecting).await {
-            Ok(Ok(connection)) => {
+        let place = net::redis::Place {
+            url: target.url.reveal(),
+            ca_file: target.ca_file.as_deref(),
+            database,
+            timeout,
+        };
+        match net::redis::connect(&place).await {
+            Ok((connection, database)) => {
                 Ok(Self { connection, server: name.to_owned(), database, timeout, deadline })
             }
-            Ok(Err(error)) => {
-                let reason = format!("could not reach redis `{name}`: {}", words(&error, connect));
+            Err(trouble) => {
+                let reason = format!("could not reach redis `{name}`: {}", trouble.reason);
                 let see = format!("see targets.redis.{name} of quell.yml");
-                Err(if retryable(&error) {
-                    super::failed_for_now(reason)
-                } else if denied(&error) {
-                    super::denied(format!("{reason}; {see}"))
-                } else {
-                    super::failed(format!("{reason}; {see}"))
+                Err(match trouble.kind {
+                    Kind::Later | Kind::Lost => super::failed_for_now(reason),
+                    Kind::Credential => super::denied(format!("{reason}; {see}")),
+                    Kind::Never => super::failed(format!("{reason}; {see}")),
                 })
             }
-            Err(_) => Err(super::failed_for_now(format!(
-                "could not reach redis `{name}`: no connection within {}",
-                show_duration(connect)
-            ))),
         }
     }
 
@@ -245,29 +227,25 @@ impl Session {
             0 => String::new(),
             deleted => format!("; {deleted} keys were deleted before"),
         };
-        let lost = match &error {
+        let lost = match error.map(|error| net::redis::trouble(&error, self.timeout)) {
             None => format!(
                 "no answer of redis `{server}` to {name} within {}",
                 show_duration(self.timeout)
             ),
-            Some(error) if error.is_io_error() => format!(
-                "connection to redis `{server}` lost during {name}: {}",
-                words(error, self.timeout)
-            ),
-            Some(error) => {
-                let why = words(error, self.timeout);
-                let reason = format!("redis `{server}` refused {name}: {why}{so_far}");
-                return Err(if retryable(error) {
-                    super::failed_for_now(reason)
-                } else if denied(error) {
-                    super::denied(reason)
-                } else {
-                    super::failed(reason)
+            Some(Trouble { kind: Kind::Lost, reason, .. }) => {
+                format!("connection to redis `{server}` lost during {name}: {reason}")
+            }
+            Some(Trouble { kind, reason, .. }) => {
+                let reason = format!("redis `{server}` refused {name}: {reason}{so_far}");
+                return Err(match kind {
+                    Kind::Later => super::failed_for_now(reason),
+                    Kind::Credential => super::denied(reason),
+                    Kind::Never | Kind::Lost => super::failed(reason),
                 });
             }
         };
-        // looking for keys changes nothing
-        Err(if name == "SCAN" {
+        // looking changes nothing
+        Err(if matches!(name, "SCAN" | CONFIG_GET) {
             super::failed_for_now(format!("{lost}{so_far}"))
         } else {
             super::unknown(format!("{lost}; nobody knows whether it happened{so_far}"))
@@ -283,49 +261,6 @@ impl Session {
             Ok(answer) => answer.map_err(Some),
             Err(_) => Err(None),
         }
-    }
-}
-
-/// Whether the server refuses the user, the password, or this command to this user (G19).
-fn denied(error: &RedisError) -> bool {
-    error.kind() == ErrorKind::AuthenticationFailed
-        || matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"))
-        // the client gives its own code to what is refused while it chooses the database
-        || error.detail().is_some_and(|detail| detail.contains("uthentication required"))
-}
-
-/// Whether the same may go well later: a server that is away, starting or failing over. A refused
-/// credential, a missing right and a wrong command stay what they are (G19).
-fn retryable(error: &RedisError) -> bool {
-    match error.kind() {
-        ErrorKind::Io => true,
-        ErrorKind::Server(kind) => matches!(
-            kind,
-            ServerErrorKind::BusyLoading
-                | ServerErrorKind::ClusterDown
-                | ServerErrorKind::MasterDown
-                | ServerErrorKind::TryAgain
-        ),
-        // a script holds the server up, or its disk does
-        _ => matches!(error.code(), Some("BUSY" | "MISCONF")),
-    }
-}
-
-/// Why, without any part of the URL.
-fn words(error: &RedisError, timeout: Duration) -> String {
-    if error.is_connection_refusal() {
-        return "connection refused".into();
-    }
-    if error.is_timeout() {
-        return format!("no answer within {}", show_duration(timeout));
-    }
-    if error.kind() == ErrorKind::AuthenticationFailed {
-        return "it refuses the user or the password".into();
-    }
-    match (error.code(), error.detail()) {
-        (Some(code), Some(detail)) => format!("{code} {detail}"),
-        (Some(code), None) => code.to_owned(),
-        (None, _) => error.to_string(),
     }
 }
 

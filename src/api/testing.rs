@@ -39,7 +39,6 @@ use crate::model::incident::Episode;
 use crate::model::incident::EpisodeId;
 use crate::model::incident::Incident;
 use crate::model::incident::IncidentId;
-use crate::model::incident::IncidentStatus;
 use crate::model::incident::Notice;
 use crate::model::incident::NoticeKind;
 use crate::model::incident::Owed;
@@ -49,7 +48,6 @@ use crate::model::playbook::Mode;
 use crate::model::playbook::OnFailure;
 use crate::model::playbook::OnUnknown;
 use crate::model::playbook::Playbook;
-use crate::model::playbook::PlaybookLimits;
 use crate::model::playbook::Retry;
 use crate::model::playbook::Step;
 use crate::model::playbook::What;
@@ -226,7 +224,7 @@ impl Quell {
         assert_eq!(self.webhook(alert).await.status, 200);
         let owed = |it: &Incident| vec![told(it)];
         let (incident, opened) =
-            self.state.store.incident_for(&new, EpisodeId(1), None, owed).await.unwrap();
+            self.state.store.incident_for(&new, EpisodeId(1), None, |_| false, owed).await.unwrap();
         assert!(opened);
         incident
     }
@@ -321,16 +319,7 @@ fn incident(labels: Labels) -> Incident {
         title: "<api>: HighErrorRate, critical".into(),
         severity: "critical".into(),
         labels,
-        status: IncidentStatus::Open,
-        escalated: false,
-        opened_at: at("2026-11-21T02:28:00Z"),
-        resolved_at: None,
-        acked_by: String::new(),
-        acked_at: None,
-        taken_by: String::new(),
-        taken_at: None,
-        given_back_at: None,
-        held_until: None,
+        ..Incident::unstored(at("2026-11-21T02:28:00Z"))
     }
 }
 
@@ -363,6 +352,7 @@ fn plan(incident: &Incident) -> Plan {
         })),
         condition: None,
         each: None,
+        hold: None,
         timeout: Duration::from_secs(30),
         retry: Retry::default(),
         on_failure: OnFailure::Abort,
@@ -401,18 +391,8 @@ pub(super) fn playbook(steps: Vec<Step>) -> Playbook {
     Playbook {
         name: "restart".into(),
         description: "Restart the service.".into(),
-        parameters: BTreeMap::new(),
         tier: 3,
-        approvals: 1,
-        approve_within: Duration::from_hours(1),
-        mode: Mode::Auto,
-        limits: PlaybookLimits::default(),
-        acts_on: Vec::new(),
-        cache: None,
-        rollback: None,
-        steps,
-        on_resolve: Vec::new(),
         file: "playbooks/restart.yml".into(),
-        line: 1,
+        ..machine::tests::playbook(steps)
     }
 }

@@ -1,5 +1,8 @@
 //! Who is told what: from a notice and the severities of quell.yml to rows of the outbox.
 
+use std::cmp::Ordering;
+use std::time::Duration;
+
 use crate::decide::own;
 use crate::model::config::Channel;
 use crate::model::config::Config;
@@ -15,6 +18,19 @@ const FALLBACK: &str = "critical";
 pub fn severity<'a>(config: &'a Config, value: &str) -> Option<&'a Severity> {
     let severities = &config.severities;
     severities.get(value).or_else(|| severities.get(FALLBACK))
+}
+
+/// Whether somebody must answer sooner for this severity than for that one; where both give the same time, or none, `critical` is
+/// louder than what is not.
+pub fn is_louder(config: &Config, severity: &str, than: &str) -> bool {
+    let settings = |value| self::severity(config, value);
+    let within = |value| settings(value).and_then(|it| it.ack_within).unwrap_or(Duration::MAX);
+    let is_critical = |value: &str| value == FALLBACK || !config.severities.contains_key(value);
+    match within(severity).cmp(&within(than)) {
+        Ordering::Less => true,
+        Ordering::Equal => is_critical(severity) && !is_critical(than),
+        Ordering::Greater => false,
+    }
 }
 
 /// Rows for the channels of the notice's severity; of those for incidents without a rule, the `unmatched:` ones. What happens to

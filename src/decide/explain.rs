@@ -33,6 +33,7 @@ use crate::model::config::Config;
 use crate::model::decision::Decision;
 use crate::model::decision::Facts;
 use crate::model::decision::PastRun;
+use crate::model::decision::Runs;
 use crate::model::decision::Verdict;
 use crate::model::explain::Basis;
 use crate::model::explain::Explanation;
@@ -90,7 +91,7 @@ pub struct Known {
     /// The episode's runs under the rule.
     pub runs: Vec<RunId>,
     /// At least all runs of the incident, in order of start.
-    pub past: Vec<PastRun>,
+    pub past: Runs,
     /// What guards judge by; needed when a remedy is next.
     pub facts: Option<Facts>,
 }
@@ -232,7 +233,7 @@ pub fn judge(
 }
 
 /// Why nothing is decided now.
-fn nothing_words(case: Case<'_>, past: &[PastRun], until: Option<Timestamp>) -> String {
+fn nothing_words(case: Case<'_>, past: &Runs, until: Option<Timestamp>) -> String {
     let mine = |run: &&PastRun| {
         run.incident == case.incident.id && run.rule == case.rule.name && run.target == case.target
     };
@@ -275,7 +276,7 @@ pub fn offline(
     }
     for rule in &selection.rules {
         let facts = Some(assumed_facts(files.windows, rule, episode, firing_for));
-        let known = Known { incident: None, runs: Vec::new(), past: Vec::new(), facts };
+        let known = Known { incident: None, runs: Vec::new(), past: Runs::default(), facts };
         explanation.judgements.push(judge(files, rule, episode, &known, Basis::Assumed, now));
     }
     explanation

@@ -13,7 +13,6 @@ use crate::model::decision::Glass;
 use crate::model::glass::Broken;
 use crate::model::incident::Incident;
 use crate::model::incident::IncidentId;
-use crate::model::incident::IncidentStatus;
 use crate::model::incident::Notice;
 use crate::model::incident::NoticeKind;
 use crate::model::incident::Owed;
@@ -136,21 +135,11 @@ pub fn incident(broken: &Broken) -> Incident {
         .collect();
     Incident {
         id: broken.incident,
-        rule: String::new(),
         group_key: format!("glass:{}", broken.id),
         title: format!("break-glass for {} by {}", broken.scope, broken.by),
         severity: "critical".to_owned(),
         labels,
-        status: IncidentStatus::Open,
-        escalated: false,
-        opened_at: broken.at,
-        resolved_at: None,
-        acked_by: String::new(),
-        acked_at: None,
-        taken_by: String::new(),
-        taken_at: None,
-        given_back_at: None,
-        held_until: None,
+        ..Incident::unstored(broken.at)
     }
 }
 

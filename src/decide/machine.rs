@@ -16,9 +16,13 @@
 mod ask;
 mod clock;
 mod each;
+mod ended;
 mod harm;
+mod hold;
+mod observe;
 mod slices;
 mod state;
+mod stopped;
 mod undo;
 mod verify;
 
@@ -29,7 +33,6 @@ use serde_json::Value;
 
 use crate::model::action::Action;
 use crate::model::playbook::Mode;
-use crate::model::playbook::OnFailure;
 use crate::model::playbook::OnUnknown;
 use crate::model::playbook::Step;
 use crate::model::playbook::What;
@@ -39,7 +42,6 @@ use crate::model::run::Health;
 use crate::model::run::Outcome;
 use crate::model::run::Plan;
 use crate::model::run::RunState;
-use crate::model::run::Stop;
 use crate::model::time::after;
 use crate::model::time::show_duration;
 
@@ -48,11 +50,14 @@ pub use ask::ask_of;
 pub use each::MOST_ITEMS;
 pub use each::item_words;
 pub use each::wave_ends;
+pub use ended::backoff;
 pub use harm::comparison_event;
 pub use harm::is_guarded;
+pub use hold::Healthy;
 pub use slices::slices_of;
 pub use state::Effect;
 pub use state::IllegalEvent;
+pub use state::Kept;
 pub use state::List;
 pub use state::Phase;
 pub use state::Progress;
@@ -61,11 +66,6 @@ pub use state::Spot;
 pub use state::State;
 pub use verify::next_look;
 pub use verify::verification_event;
-
-/// Tries beyond `retry.times` that an unknown outcome may add, so that every run ends.
-const UNKNOWN_TRIES: u32 = 3;
-/// Longest delay between tries.
-const MAX_BACKOFF: Duration = Duration::from_mins(5);
 
 /// Folds a whole journal.
 pub fn fold(plan: &Plan, entries: &[Entry]) -> Result<State, Box<IllegalEvent>> {
@@ -132,8 +132,14 @@ pub fn apply(plan: &Plan, mut state: State, entry: &Entry) -> Result<State, Box<
                 Mode::Auto => ready(plan, 0, at),
             }
         }
+        (Phase::Observing, Event::DryRun { step, outcome, .. })
+            if *step < plan.playbook.steps.len() && !state.dry_runs.contains_key(step) =>
+        {
+            state.dry_runs.insert(*step, outcome.clone());
+            Phase::Observing
+        }
         (Phase::Observing, Event::Observed) => {
-            "mode observe: it would have run".clone_into(&mut state.reason);
+            state.reason = observe::came_to(plan, &state.dry_runs);
             Phase::Final(RunState::Observed)
         }
         (Phase::AwaitingApproval, Event::Approved { by, digest })
@@ -172,7 +178,7 @@ pub fn apply(plan: &Plan, mut state: State, entry: &Entry) -> Result<State, Box<
         }
         (
             Phase::Ready { step, item, attempt, .. },
-            Event::StepStarted { step: begun, item: of, attempt: nth, .. },
+            Event::StepStarted { step: begun, item: of, attempt: nth, intent },
         ) if (step, item, attempt) == (*begun, *of, *nth)
             && item.is_some() == is_each(plan, step)
             && ask_of(plan, step).is_none() =>
@@ -181,6 +187,7 @@ pub fn apply(plan: &Plan, mut state: State, entry: &Entry) -> Result<State, Box<
                 Some(What::Wait(time)) => Phase::Waiting { step, until: after(at, *time) },
                 Some(What::Action(_)) => {
                     state.acted = true;
+                    state.keep(Spot { step, item }, intent);
                     Phase::InFlight { step, item, attempt }
                 }
                 Some(What::Probe { .. }) => Phase::InFlight { step, item, attempt },
@@ -205,7 +212,7 @@ pub fn apply(plan: &Plan, mut state: State, entry: &Entry) -> Result<State, Box<
             && at >= until
             && matches!(outcome, Outcome::Failed { retryable: false, .. }) =>
         {
-            ended_step(plan, &mut state, of_step(step), 1, outcome, *jitter, at)
+            ended::ended_step(plan, &mut state, of_step(step), 1, outcome, *jitter, at)
         }
         (
             Phase::Ready { step, item, .. },
@@ -215,14 +222,14 @@ pub fn apply(plan: &Plan, mut state: State, entry: &Entry) -> Result<State, Box<
             state.record(spot, Record::Skipped { reason: reason.clone() });
             each::following(plan, &mut state, spot, at)
         }
-        // a step that could not be rendered fails without having begun
+        // a step that could not be rendered or prepared fails without having begun
         (
             Phase::Ready { step, item, attempt, .. },
             Event::StepEnded { step: ended, item: of, outcome, jitter },
         ) if (step, item) == (*ended, *of)
-            && matches!(outcome, Outcome::Failed { retryable: false, .. }) =>
+            && matches!(outcome, Outcome::Failed { .. } | Outcome::Denied { .. }) =>
         {
-            ended_step(plan, &mut state, Spot { step, item }, attempt, outcome, *jitter, at)
+            ended::ended_step(plan, &mut state, Spot { step, item }, attempt, outcome, *jitter, at)
         }
         (
             Phase::InFlight { step, item, attempt },
@@ -235,7 +242,7 @@ pub fn apply(plan: &Plan, mut state: State, entry: &Entry) -> Result<State, Box<
             Phase::InFlight { step, item, attempt },
             Event::StepEnded { step: ended, item: of, outcome, jitter },
         ) if (step, item) == (*ended, *of) => {
-            ended_step(plan, &mut state, Spot { step, item }, attempt, outcome, *jitter, at)
+            ended::ended_step(plan, &mut state, Spot { step, item }, attempt, outcome, *jitter, at)
         }
         (
             Phase::Looking { step, item, harm, .. },
@@ -264,7 +271,7 @@ pub fn apply(plan: &Plan, mut state: State, entry: &Entry) -> Result<State, Box<
             Phase::Waiting { step, until },
             Event::StepEnded { step: ended, item: None, outcome, jitter },
         ) if step == *ended && at >= until => {
-            ended_step(plan, &mut state, of_step(step), 1, outcome, *jitter, at)
+            ended::ended_step(plan, &mut state, of_step(step), 1, outcome, *jitter, at)
         }
         (Phase::InFlight { step, item, attempt }, Event::Interrupted) => {
             match plan.playbook.steps.get(step) {
@@ -274,7 +281,7 @@ pub fn apply(plan: &Plan, mut state: State, entry: &Entry) -> Result<State, Box<
                         // its keeper saw to that; nobody knows how far it came
                         reason.push_str("; its command was killed");
                     }
-                    in_doubt(plan, &mut state, Spot { step, item }, attempt, reason, at)
+                    ended::in_doubt(plan, &mut state, Spot { step, item }, attempt, reason, at)
                 }
                 _ => Phase::Ready { step, item, attempt: attempt + 1, at },
             }
@@ -300,6 +307,7 @@ pub fn apply(plan: &Plan, mut state: State, entry: &Entry) -> Result<State, Box<
                 state.record(spot, Record::Done { summary, output: Value::Null });
                 each::following(plan, &mut state, spot, at)
             } else {
+                state.kept.remove(&Spot { step, item });
                 Phase::Ready { step, item, attempt: attempt + 1, at }
             }
         }
@@ -313,7 +321,7 @@ pub fn apply(plan: &Plan, mut state: State, entry: &Entry) -> Result<State, Box<
             | Phase::ToVerify
             | Phase::Verifying { .. }),
             Event::Stopped { why },
-        ) => stopped(plan, &mut state, &phase, why),
+        ) => stopped::stopped(plan, &mut state, &phase, why),
         (Phase::ToVerify, Event::VerifyStarted) => {
             Phase::Verifying { started_at: at, healthy_since: None, last: None, harm: None }
         }
@@ -432,152 +440,5 @@ fn ready(plan: &Plan, step: usize, at: Timestamp) -> Phase {
     }
 }
 
-fn ended_step(
-    plan: &Plan,
-    state: &mut State,
-    spot: Spot,
-    attempt: u32,
-    outcome: &Outcome,
-    jitter: u16,
-    at: Timestamp,
-) -> Phase {
-    let Some(definition) = plan.playbook.steps.get(spot.step) else {
-        return Phase::Final(RunState::Stuck);
-    };
-    match outcome {
-        Outcome::Done { summary, output } => {
-            let (summary, output) = (summary.clone(), output.clone());
-            state.record(spot, Record::Done { summary, output });
-            each::following(plan, state, spot, at)
-        }
-        Outcome::Failed { retryable: true, .. } if attempt <= definition.retry.times => {
-            let at = after(at, backoff(definition.retry.backoff, attempt, jitter));
-            Phase::Ready { step: spot.step, item: spot.item, attempt: attempt + 1, at }
-        }
-        Outcome::Failed { reason, .. } | Outcome::Denied { reason, .. } => {
-            failed_step(plan, state, spot, reason, at)
-        }
-        Outcome::Unknown { reason } => in_doubt(plan, state, spot, attempt, reason.clone(), at),
-    }
-}
-
-fn failed_step(plan: &Plan, state: &mut State, spot: Spot, reason: &str, at: Timestamp) -> Phase {
-    let definition = plan.playbook.steps.get(spot.step);
-    let sentence = format!("{} failed: {reason}", step_words(plan, state, spot));
-    state.record(spot, Record::Failed { reason: reason.to_owned() });
-    match definition.map(|step| step.on_failure) {
-        Some(OnFailure::Continue) => each::following(plan, state, spot, at),
-        Some(OnFailure::Abort) | None => {
-            if let Some(words) = each::item_of(state, spot) {
-                let reason = format!("{words}: {reason}");
-                state.record(of_step(spot.step), Record::Failed { reason });
-            }
-            state.reason = sentence;
-            undo::undo_or(plan, state, RunState::Failed)
-        }
-    }
-}
-
-/// `step 2 (restart)`, and which item of it.
-fn step_words(plan: &Plan, state: &State, spot: Spot) -> String {
-    let name = plan.playbook.steps.get(spot.step).map_or("?", |step| step.name.as_str());
-    let item = each::item_of(state, spot).map(|words| format!(", {words}")).unwrap_or_default();
-    format!("step {} ({name}){item}", spot.step + 1)
-}
-
-fn in_doubt(
-    plan: &Plan,
-    state: &mut State,
-    spot: Spot,
-    attempt: u32,
-    reason: String,
-    at: Timestamp,
-) -> Phase {
-    let Spot { step, item } = spot;
-    let Some(definition) = plan.playbook.steps.get(step) else {
-        return Phase::Final(RunState::Stuck);
-    };
-    match definition.on_unknown {
-        OnUnknown::Retry if attempt <= definition.retry.times.saturating_add(UNKNOWN_TRIES) => {
-            Phase::Ready { step, item, attempt: attempt + 1, at }
-        }
-        OnUnknown::Retry => {
-            let reason = format!("{reason}, {attempt} times in a row");
-            failed_step(plan, state, spot, &reason, at)
-        }
-        OnUnknown::Probe if plan.verify.is_some() => Phase::ReadingBack { step, item, attempt },
-        OnUnknown::Probe | OnUnknown::Ask => {
-            state.reason = reason;
-            Phase::InDoubt { step, item, attempt }
-        }
-    }
-}
-
-fn stopped(plan: &Plan, state: &mut State, phase: &Phase, why: &Stop) -> Phase {
-    let free = !state.acted;
-    state.withdrawn = free
-        && match why {
-            Stop::AlreadyHealthy { .. } | Stop::Changed { .. } | Stop::Refused { .. } => true,
-            Stop::Resolved | Stop::TakenOver { .. } | Stop::Cancelled { .. } => false,
-        };
-    match why {
-        Stop::Resolved => {
-            "the alert resolved".clone_into(&mut state.reason);
-            match phase {
-                // it is being watched already: go on watching
-                Phase::Verifying { .. } | Phase::ToVerify => phase.clone(),
-                Phase::Empty
-                | Phase::AwaitingApproval
-                | Phase::Observing
-                | Phase::Ready { .. }
-                | Phase::InFlight { .. }
-                | Phase::Waiting { .. }
-                | Phase::Looking { .. }
-                | Phase::Asking { .. }
-                | Phase::ReadingBack { .. }
-                | Phase::InDoubt { .. }
-                | Phase::Undoing { .. }
-                | Phase::UndoInFlight { .. }
-                | Phase::Final(_) => {
-                    if free {
-                        Phase::Final(RunState::Superseded)
-                    } else if plan.verify.is_some() {
-                        Phase::ToVerify
-                    } else {
-                        Phase::Final(RunState::Cancelled)
-                    }
-                }
-            }
-        }
-        Stop::AlreadyHealthy { measured } => {
-            state.reason = format!("nothing to remedy: {measured}");
-            Phase::Final(if free { RunState::Superseded } else { RunState::Cancelled })
-        }
-        Stop::Changed { what } => {
-            state.reason = format!("no longer what was proposed: {what}");
-            Phase::Final(if free { RunState::Superseded } else { RunState::Cancelled })
-        }
-        Stop::TakenOver { by } => {
-            state.reason = format!("taken over by {by}");
-            Phase::Final(if free { RunState::Superseded } else { RunState::Cancelled })
-        }
-        Stop::Refused { guard, reason } => {
-            state.reason = format!("{guard}: {reason}");
-            Phase::Final(if free { RunState::Superseded } else { RunState::Cancelled })
-        }
-        Stop::Cancelled { by } => {
-            state.reason = format!("cancelled by {by}");
-            Phase::Final(RunState::Cancelled)
-        }
-    }
-}
-
-/// Doubles with each attempt, at most five minutes; `jitter` (0–999) spreads it over its upper half.
-pub fn backoff(first: Duration, attempt: u32, jitter: u16) -> Duration {
-    let full =
-        first.saturating_mul(2_u32.saturating_pow(attempt.saturating_sub(1))).min(MAX_BACKOFF);
-    full / 2 + full.mul_f64(f64::from(jitter.min(999)) / 2000.0)
-}
-
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

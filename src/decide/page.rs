@@ -91,7 +91,6 @@ mod tests {
     use crate::model::decision::Ruling;
     use crate::model::incident::EpisodeId;
     use crate::model::incident::IncidentId;
-    use crate::model::incident::IncidentStatus;
     use crate::model::incident::Notice;
     use crate::model::labels::Labels;
 
@@ -106,17 +105,8 @@ mod tests {
             group_key: "t".into(),
             title: "t".into(),
             severity: "critical".into(),
-            labels: Labels::default(),
-            status: IncidentStatus::Open,
-            escalated: false,
-            opened_at: at(0),
-            resolved_at: None,
-            acked_by: String::new(),
-            acked_at: None,
-            taken_by: String::new(),
-            taken_at: None,
-            given_back_at: None,
             held_until,
+            ..Incident::unstored(at(0))
         }
     }
 

@@ -162,8 +162,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::playbook::Mode;
-    use crate::model::playbook::PlaybookLimits;
+    use crate::decide::machine;
 
     fn of(kind: ParameterKind) -> Parameter {
         Parameter {
@@ -259,25 +258,12 @@ mod tests {
             ..of(ParameterKind::Duration)
         };
         let playbook = Playbook {
-            name: "restart".into(),
-            description: String::new(),
             parameters: BTreeMap::from([
                 ("unit".into(), unit),
                 ("grace".into(), grace),
                 ("count".into(), of(ParameterKind::Integer)),
             ]),
-            tier: 1,
-            approvals: 1,
-            approve_within: Duration::from_hours(1),
-            mode: Mode::Auto,
-            limits: PlaybookLimits::default(),
-            acts_on: Vec::new(),
-            cache: None,
-            rollback: None,
-            steps: Vec::new(),
-            on_resolve: Vec::new(),
-            file: String::new(),
-            line: 1,
+            ..machine::tests::playbook(Vec::new())
         };
         let context = |service: &str| json!({ "labels": { "service": service, "n": "2" } });
         let with = BTreeMap::from([

@@ -182,7 +182,8 @@ fn escaped(text: &str, escape: Escape) -> String {
         Escape::Url => {
             let mut out = String::with_capacity(text.len());
             for byte in text.bytes() {
-                if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+                // a colon ends no part of a path, and `instance` is a host with its port
+                if byte.is_ascii_alphanumeric() || b"-._~:".contains(&byte) {
                     out.push(char::from(byte));
                 } else {
                     // writing to a String does not fail

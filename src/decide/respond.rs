@@ -33,12 +33,12 @@ use crate::model::decision::Decision;
 use crate::model::decision::Facts;
 use crate::model::decision::PastRun;
 use crate::model::decision::Ruling;
+use crate::model::decision::Runs;
 use crate::model::decision::Standing;
 use crate::model::decision::Verdict;
+use crate::model::decision::Version;
 use crate::model::incident::Episode;
 use crate::model::incident::Incident;
-use crate::model::incident::IncidentId;
-use crate::model::incident::IncidentStatus;
 use crate::model::incident::Owed;
 use crate::model::incident::RunId;
 use crate::model::playbook::Mode;
@@ -142,22 +142,12 @@ fn new_incident(
     now: Timestamp,
 ) -> Incident {
     Incident {
-        id: IncidentId(0),
         rule: rule.to_owned(),
         group_key,
         title: plan::title(episode, target),
         severity: episode.labels.get("severity").to_owned(),
         labels: episode.labels.clone(),
-        status: IncidentStatus::Open,
-        escalated: false,
-        opened_at: now,
-        resolved_at: None,
-        acked_by: String::new(),
-        acked_at: None,
-        taken_by: String::new(),
-        taken_at: None,
-        given_back_at: None,
-        held_until: None,
+        ..Incident::unstored(now)
     }
 }
 
@@ -259,8 +249,21 @@ pub fn is_overtaken(case: Case<'_>, facts: &Facts) -> bool {
     })
 }
 
+/// Whether a remedy that was judged is judged the same by these facts, in which only runs have changed.
+pub fn comes_to_the_same(
+    case: Case<'_>,
+    candidate: &Candidate,
+    verdict: &Verdict,
+    facts: &Facts,
+) -> bool {
+    let rulings = guard::judge(&candidate.subject, facts, case.now);
+    !is_overtaken(case, facts)
+        && trust::again(case, candidate, facts).is_none()
+        && guard::conclude(&rulings).0 == *verdict
+}
+
 /// Whose turn it is; `runs` are at least all runs of the incident, in order of start.
-pub fn asks(case: Case<'_>, playbooks: &BTreeMap<String, Arc<Playbook>>, runs: &[PastRun]) -> Asks {
+pub fn asks(case: Case<'_>, playbooks: &BTreeMap<String, Arc<Playbook>>, runs: &Runs) -> Asks {
     let Case { rule, episode, incident, target, now, .. } = case;
     let mine: Vec<PastRun> = runs
         .iter()
@@ -330,7 +333,7 @@ pub fn facts(windows: &[Window], episode: &Episode, now: Timestamp) -> Facts {
     let evidence_age =
         if is_schedule(&episode.source) { Duration::ZERO } else { since(now, episode.seen_at) };
     Facts {
-        version: 0,
+        version: Version::default(),
         pauses: Vec::new(),
         firing: episode.open,
         firing_for: since(now, episode.starts_at.min(episode.opened_at)),
@@ -343,7 +346,7 @@ pub fn facts(windows: &[Window], episode: &Episode, now: Timestamp) -> Facts {
         population: None,
         proofs: Vec::new(),
         precheck: None,
-        runs: Vec::new(),
+        runs: Runs::default(),
     }
 }
 

@@ -10,8 +10,6 @@ use crate::model::alert::Alert;
 use crate::model::alert::AlertStatus;
 use crate::model::incident::Episode;
 use crate::model::incident::Incident;
-use crate::model::incident::IncidentId;
-use crate::model::incident::IncidentStatus;
 use crate::model::labels::Labels;
 use crate::model::rule::Missed;
 use crate::model::rule::Overlap;
@@ -69,23 +67,14 @@ pub fn alert(status: AlertStatus, labels: Labels, starts_at: Timestamp, now: Tim
 /// The incident that all slots of a schedule share, as it is opened by one of them; its id is the store's to give.
 pub fn incident(schedule: &Schedule, episode: &Episode, now: Timestamp) -> Incident {
     Incident {
-        id: IncidentId(0),
         rule: schedule.rule.name.clone(),
         group_key: schedule.name.clone(),
         title: title(schedule),
         severity: schedule.labels.get("severity").to_owned(),
         labels: episode.labels.clone(),
-        status: IncidentStatus::Open,
-        escalated: false,
-        opened_at: now,
-        resolved_at: None,
-        acked_by: String::new(),
-        acked_at: None,
-        taken_by: String::new(),
-        taken_at: None,
-        given_back_at: None,
         // nobody is told that it runs; what needs a person ends this
         held_until: Some(now),
+        ..Incident::unstored(now)
     }
 }
 
@@ -212,6 +201,7 @@ pub(crate) mod tests {
             population: None,
             redundancy_group: None,
             page: None,
+            updates: None,
             mode: Set::default_of(Mode::Auto),
             go_on: false,
             place: Place::default(),

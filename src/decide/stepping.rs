@@ -14,6 +14,7 @@ use crate::decide::guard::Subject;
 use crate::decide::items;
 use crate::decide::items::Most;
 use crate::decide::machine;
+use crate::decide::machine::Kept;
 use crate::decide::machine::Phase;
 use crate::decide::machine::Spot;
 use crate::decide::machine::State;
@@ -24,6 +25,7 @@ use crate::decide::render::Escape;
 use crate::decide::render::render;
 use crate::decide::respond;
 use crate::decide::tell;
+use crate::model::action::Action;
 use crate::model::config::Config;
 use crate::model::config::Limits;
 use crate::model::decision::Circumstances;
@@ -205,6 +207,8 @@ pub enum Begin {
     Write(Event),
     /// Write that it started, perform its intent, write the outcome.
     Act(Intent),
+    /// Look at the target, which makes the intent absolute; then as `Act`. A look that fails is the outcome.
+    Prepare(Intent),
     /// Write that it started, observe until healthy, write the outcome.
     Look {
         /// What is written.
@@ -265,12 +269,9 @@ pub fn begin(
                 if let Some((slices, so_far)) = action.slices_mut().zip(state.slices.get(&spot)) {
                     slices.cursor = so_far.cursor;
                 }
-                Begin::Act(Intent {
-                    action: Some(action),
-                    previous: None,
-                    timeout: definition.timeout,
-                    key,
-                })
+                let timeout = definition.timeout;
+                let intent = Intent { action: Some(action), previous: None, timeout, key };
+                prepared(state, spot, intent)
             }
             Err(error) => Begin::Write(failed(spot, error)),
         },
@@ -282,6 +283,22 @@ pub fn begin(
             Err(error) => Begin::Write(failed(spot, error)),
         },
     })
+}
+
+/// What is begun is absolute. A try before that may have happened is done again exactly as it was: looked at anew, two more
+/// replicas would be four.
+fn prepared(state: &State, spot: Spot, intent: Intent) -> Begin {
+    if !intent.action.as_ref().is_some_and(Action::is_prepared) {
+        return Begin::Act(intent);
+    }
+    match state.kept.get(&spot) {
+        Some(Kept { action, previous, .. }) => Begin::Act(Intent {
+            action: Some(action.clone()),
+            previous: previous.clone(),
+            ..intent
+        }),
+        None => Begin::Prepare(intent),
+    }
 }
 
 /// Whether the `if` of a step is asked here: one that names `item` or `index` is asked for each item, any other once, before
@@ -406,9 +423,14 @@ pub fn vanished(plan: &Plan, state: &State, spot: Spot, found: &[Sample]) -> Opt
 pub fn begin_undo(plan: &Plan, run: &str, state: &State, spot: Spot) -> Option<Begin> {
     let Spot { step, item } = spot;
     let definition = plan.playbook.steps.get(step)?;
-    let undo = definition.undo.as_ref().and_then(Undo::action)?;
-    let context = plan::spot_context(plan, run, state, spot);
-    Some(match plan::render_action(undo, &context) {
+    let action = match definition.undo.as_ref()? {
+        // it was made absolute when the step was prepared, and holds no template
+        Undo::Previous => Ok(state.previous(spot)?.clone()),
+        Undo::Action(action) => {
+            plan::render_action(action, &plan::spot_context(plan, run, state, spot))
+        }
+    };
+    Some(match action {
         Ok(action) => {
             let key = format!("{}/undo", plan::key(run, spot));
             Begin::Act(Intent {

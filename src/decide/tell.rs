@@ -45,7 +45,13 @@ const MAX_TEXT: usize = 500;
 /// Items of a `for_each` that one line names.
 const MOST_NAMED: usize = 10;
 
-fn notice(incident: &Incident, kind: NoticeKind, headline: String, now: Timestamp) -> Notice {
+/// A notice that says one thing.
+pub(super) fn notice(
+    incident: &Incident,
+    kind: NoticeKind,
+    headline: String,
+    now: Timestamp,
+) -> Notice {
     Notice {
         kind,
         incident: incident.id,

@@ -6,6 +6,7 @@
 //!   ◀──────────────────────────────── quell promote RULE ─────────────────────────────────
 //! ```
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -16,6 +17,7 @@ use crate::decide::respond::Case;
 use crate::model::config::Config;
 use crate::model::decision::Facts;
 use crate::model::decision::PastRun;
+use crate::model::decision::Runs;
 use crate::model::playbook::Mode;
 use crate::model::playbook::Rate;
 use crate::model::rule::Rule;
@@ -79,7 +81,7 @@ pub struct Trouble<'a> {
 pub fn demotion(
     policy: &Policy,
     last: Option<&Trust>,
-    runs: &[PastRun],
+    runs: &Runs,
     trouble: Option<Trouble<'_>>,
     now: Timestamp,
 ) -> Option<Trust> {
@@ -91,11 +93,12 @@ pub fn demotion(
             && last.is_none_or(|last| run.started_at > last.at)
     };
     let mine: Vec<&PastRun> = runs.iter().filter(counts).collect();
+    let starts = Starts::of(&mine);
     policy.limits.iter().find_map(|limit| {
         let Rate { count, per } = limit.value;
         let from = before(now, per);
         let tried: Vec<&&PastRun> = mine.iter().filter(|run| run.started_at > from).collect();
-        let in_vain = tried.iter().filter(|run| was_in_vain(run, &mine, trouble, per)).count();
+        let in_vain = tried.iter().filter(|run| was_in_vain(run, &starts, trouble, per)).count();
         // without a single run nothing speaks against it
         if in_vain < (count as usize).max(1) {
             return None;
@@ -133,19 +136,35 @@ fn higher(mode: Mode) -> Mode {
     }
 }
 
+/// When remedies were begun, by their targets.
+struct Starts<'a>(HashMap<&'a str, Vec<Timestamp>>);
+
+impl<'a> Starts<'a> {
+    fn of(runs: &[&'a PastRun]) -> Self {
+        let mut starts: HashMap<&str, Vec<Timestamp>> = HashMap::new();
+        for run in runs.iter().filter(|run| run.remedy > 0) {
+            starts.entry(&run.target).or_default().push(run.started_at);
+        }
+        Self(starts)
+    }
+
+    /// The next on a target after then.
+    fn after(&self, target: &str, then: Timestamp) -> Option<Timestamp> {
+        self.0.get(target)?.iter().filter(|at| **at > then).min().copied()
+    }
+}
+
 /// Whether a run came to nothing, as the guard against loops sees it (G5): it failed, nobody could see whether it helped, or
 /// it was verified and its target was in trouble again within the span.
 fn was_in_vain(
     run: &PastRun,
-    runs: &[&PastRun],
+    starts: &Starts<'_>,
     trouble: Option<Trouble<'_>>,
     within: Duration,
 ) -> bool {
     let Some(ended) = run.ended_at else { return false };
-    let later = runs.iter().filter(|it| it.target == run.target && it.remedy > 0);
-    let later = later.map(|it| it.started_at);
-    let now = trouble.filter(|it| it.target == run.target).map(|it| it.since);
-    let again = later.chain(now).filter(|at| *at > ended).min();
+    let now = trouble.filter(|it| it.target == run.target && it.since > ended).map(|it| it.since);
+    let again = starts.after(&run.target, ended).into_iter().chain(now).min();
     let again = again.filter(|at| *at <= after(ended, within));
     guard::did_not_help(run, again.unwrap_or(Timestamp::MIN))
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::act::Prepared;
 use crate::clock::Stopwatch;
 use crate::decide::approval;
 use crate::decide::credentials;
@@ -11,6 +12,7 @@ use crate::decide::machine;
 use crate::decide::machine::Phase;
 use crate::decide::machine::Spot;
 use crate::decide::machine::State;
+use crate::decide::notify;
 use crate::decide::plan;
 use crate::decide::stepping;
 use crate::decide::stepping::Begin;
@@ -26,6 +28,7 @@ use crate::engine::lease::margin;
 use crate::engine::population;
 use crate::engine::population::Look;
 use crate::engine::worker::write;
+use crate::model::action::Action;
 use crate::model::probe::Probe;
 use crate::model::run::Event;
 use crate::model::run::Intent;
@@ -41,6 +44,8 @@ use crate::store::runs::Claim;
 const HESITATION: Duration = Duration::from_secs(1);
 /// Time between two tries to write what came of an effect.
 const RECORD_AGAIN_AFTER: Duration = Duration::from_millis(500);
+/// Longest look at a target before an intent.
+const PREPARE_WITHIN: Duration = Duration::from_secs(20);
 /// Time between observations of a probe step.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -94,39 +99,137 @@ pub async fn begin(
     let Some(begin) = stepping::begin(&claim.plan, &run, state, (spot, attempt), limits) else {
         return Err(StoreError::Corrupt(format!("{run} has no step {}", step + 1)));
     };
-    let started =
-        |intent: &Intent| Event::StepStarted { step, item, attempt, intent: intent.clone() };
     let outcome = match begin {
         Begin::Write(event) => return write(engine, claim, state, event, margin()).await,
         Begin::Act(intent) => {
-            let lease = match commit(engine, claim, state, started(&intent), &intent, asked).await?
-            {
-                Committed::Act(lease) => lease,
-                Committed::AskAgain => return Ok(()),
-                Committed::Forbidden(why) => {
-                    let reason = format!("it was not begun: {why}");
-                    let outcome = Outcome::Failed { reason, retryable: true };
-                    let jitter = engine.clock.jitter();
-                    let ended = stepping::ended(&claim.plan, state, spot, outcome, jitter);
-                    return write(engine, claim, state, ended, margin()).await;
-                }
-            };
-            let outcome = perform(engine, claim, &intent, &lease).await;
-            let jitter = engine.clock.jitter();
-            let ended = stepping::ended(&claim.plan, state, spot, outcome, jitter);
-            return record(engine, claim, state, ended, &lease).await;
+            return act(engine, claim, state, (spot, attempt), intent, asked).await;
         }
+        Begin::Prepare(intent) => match prepare(engine, claim, intent).await? {
+            Ok(intent) => {
+                // what people said while the target was looked at is heard at the next turn
+                let asked = engine.clock.stopwatch();
+                if forbidden(engine, claim, state).await?.is_some() {
+                    return Ok(());
+                }
+                return act(engine, claim, state, (spot, attempt), intent, asked).await;
+            }
+            Err(outcome) => outcome,
+        },
         Begin::Look { intent, probe, within } => {
-            write(engine, claim, state, started(&intent), within + margin()).await?;
+            let started = Event::StepStarted { step, item, attempt, intent };
+            write(engine, claim, state, started, within + margin()).await?;
             match look(engine, claim, step, &probe, within).await? {
                 Some(outcome) => outcome,
                 None => return write(engine, claim, state, Event::Interrupted, margin()).await,
             }
         }
     };
-    let jitter = engine.clock.jitter();
-    let ended = stepping::ended(&claim.plan, state, spot, outcome, jitter);
+    let ended = ended(engine, claim, state, spot, outcome);
     write(engine, claim, state, ended, margin()).await
+}
+
+/// Writes the intent of a step, does it, writes the outcome.
+async fn act(
+    engine: &Engine,
+    claim: &mut Claim,
+    state: &mut State,
+    (spot, attempt): (Spot, u32),
+    intent: Intent,
+    asked: Stopwatch,
+) -> Result<()> {
+    let Spot { step, item } = spot;
+    let started = Event::StepStarted { step, item, attempt, intent: intent.clone() };
+    let lease = match commit(engine, claim, state, started, &intent, asked).await? {
+        Committed::Act(lease) => lease,
+        Committed::AskAgain => return Ok(()),
+        Committed::Forbidden(why) => {
+            let reason = format!("it was not begun: {why}");
+            let outcome = Outcome::Failed { reason, retryable: true };
+            let ended = ended(engine, claim, state, spot, outcome);
+            return write(engine, claim, state, ended, margin()).await;
+        }
+    };
+    let outcome = perform(engine, claim, &intent, &lease).await;
+    let ended = ended(engine, claim, state, spot, outcome);
+    record(engine, claim, state, ended, &lease).await
+}
+
+/// The entry that says what a step, or an item of one, came to.
+fn ended(engine: &Engine, claim: &Claim, state: &State, spot: Spot, outcome: Outcome) -> Event {
+    stepping::ended(&claim.plan, state, spot, outcome, engine.clock.jitter())
+}
+
+/// What an action comes to that is not tried, because it would call out with a credential that was refused.
+async fn withheld(engine: &Engine, claim: &Claim, intent: &Intent) -> Result<Option<Outcome>> {
+    let denied = engine.store.denied().await?;
+    let denied = denied.iter().map(|it| &*it.credential);
+    let playbook = &claim.plan.playbook.name;
+    Ok(credentials::withheld(playbook, intent.action.as_ref(), denied))
+}
+
+/// Looks at the target, which makes the intent absolute. The error is the outcome of the step: nothing was done, so it is never
+/// unknown.
+async fn prepare(
+    engine: &Engine,
+    claim: &mut Claim,
+    intent: Intent,
+) -> Result<std::result::Result<Intent, Outcome>> {
+    let library = engine.library.load_full();
+    let within = intent.timeout.min(PREPARE_WITHIN);
+    engine.store.renew_run(claim, within + margin()).await?;
+    let looking = engine.outside.prepare(
+        engine.store.name(),
+        &intent,
+        within,
+        &library.config.targets,
+        engine.clock.now(),
+    );
+    Ok(match looking.await {
+        Ok(Prepared { action, previous }) => {
+            Ok(Intent { action: Some(action), previous: previous.map(Box::new), ..intent })
+        }
+        Err(Outcome::Unknown { reason }) => Err(Outcome::Failed { reason, retryable: true }),
+        Err(outcome) => {
+            let playbook = &claim.plan.playbook.name;
+            Err(credentials::of_action(playbook, intent.action.as_ref(), outcome))
+        }
+    })
+}
+
+/// In mode observe, asks targets that can say it whether they would accept the steps, and writes what they said. A step whose
+/// templates need what an earlier one came to is left out, and so are the items of a `for_each`.
+pub async fn dry_runs(engine: &Engine, claim: &mut Claim, state: &mut State) -> Result<()> {
+    let run = claim.run.to_string();
+    for step in 0..claim.plan.playbook.steps.len() {
+        if state.dry_runs.contains_key(&step) {
+            continue;
+        }
+        let library = engine.library.load_full();
+        let config = &library.config;
+        let spot = Spot { step, item: None };
+        let begin = stepping::begin(&claim.plan, &run, state, (spot, 1), &config.limits);
+        let Some(Begin::Prepare(mut intent) | Begin::Act(mut intent)) = begin else { continue };
+        // before the store is asked anything: most actions have none
+        if !intent.action.as_ref().is_some_and(Action::has_dry_run)
+            || withheld(engine, claim, &intent).await?.is_some()
+        {
+            continue;
+        }
+        intent.timeout = intent.timeout.min(PREPARE_WITHIN);
+        engine.store.renew_run(claim, intent.timeout + margin()).await?;
+        let now = engine.clock.now();
+        let store = engine.store.name();
+        let Some(outcome) = engine.outside.dry_run(store, &intent, &config.targets, now).await
+        else {
+            continue;
+        };
+        let playbook = &claim.plan.playbook.name;
+        let outcome = credentials::of_action(playbook, intent.action.as_ref(), outcome);
+        let Some(action) = intent.action.map(Box::new) else { continue };
+        let said = Event::DryRun { step, action, outcome };
+        write(engine, claim, state, said, margin()).await?;
+    }
+    Ok(())
 }
 
 /// Looks whether an item is still among what its step names; one that is not is left out, and that is written. The error says why
@@ -285,7 +388,7 @@ pub async fn undo(engine: &Engine, claim: &mut Claim, state: &mut State, spot: S
     };
     let intent = match begin {
         Begin::Write(event) => return write(engine, claim, state, event, margin()).await,
-        Begin::Act(intent) | Begin::Look { intent, .. } => intent,
+        Begin::Act(intent) | Begin::Prepare(intent) | Begin::Look { intent, .. } => intent,
     };
     // the kill switch stops undos too: nothing begins while it is set
     let mut asked = engine.clock.stopwatch();
@@ -294,10 +397,7 @@ pub async fn undo(engine: &Engine, claim: &mut Claim, state: &mut State, spot: S
         engine.store.renew_run(claim, margin()).await?;
         return Ok(());
     }
-    let denied = engine.store.denied().await?;
-    let denied = denied.iter().map(|it| &*it.credential);
-    let name = &claim.plan.playbook.name;
-    if let Some(outcome) = credentials::withheld(name, intent.action.as_ref(), denied) {
+    if let Some(outcome) = withheld(engine, claim, &intent).await? {
         let event = Event::UndoEnded { step, item, outcome };
         return write(engine, claim, state, event, margin()).await;
     }
@@ -310,8 +410,7 @@ pub async fn undo(engine: &Engine, claim: &mut Claim, state: &mut State, spot: S
     write(engine, claim, state, started, lasts).await?;
     // it is begun as far as anybody can know, so that it waits for the end of a pause
     while asked.elapsed() > HESITATION {
-        (lease, asked) = (Lease::begin(&engine.clock, lasts), engine.clock.stopwatch());
-        engine.store.renew_run(claim, lasts).await?;
+        (lease, asked) = renew(engine, claim, lasts).await?;
         if is_paused(engine, claim, state).await?.is_some() {
             engine.pause(2 * HESITATION).await;
         }
@@ -369,13 +468,19 @@ async fn commit(
     let mut lease = Lease::begin(&engine.clock, lasts);
     write(engine, claim, state, started, lasts).await?;
     while asked.elapsed() > HESITATION {
-        (lease, asked) = (Lease::begin(&engine.clock, lasts), engine.clock.stopwatch());
-        engine.store.renew_run(claim, lasts).await?;
+        (lease, asked) = renew(engine, claim, lasts).await?;
         if let Some(why) = forbidden(engine, claim, state).await? {
             return Ok(Committed::Forbidden(why));
         }
     }
     Ok(Committed::Act(lease))
+}
+
+/// The lease that outlives an effect once more, counted from before it is written; and the time since.
+async fn renew(engine: &Engine, claim: &mut Claim, lasts: Duration) -> Result<(Lease, Stopwatch)> {
+    let renewed = (Lease::begin(&engine.clock, lasts), engine.clock.stopwatch());
+    engine.store.renew_run(claim, lasts).await?;
+    Ok(renewed)
 }
 
 /// Why a person does not want that the run acts now, if one does not: the last that is asked before an intent, because all
@@ -401,10 +506,20 @@ async fn perform(engine: &Engine, claim: &Claim, intent: &Intent, lease: &Lease)
     let kind = intent.action.as_ref().map_or("none", |action| action.kind());
     engine.metrics.effect(kind);
     let config = &library.config;
+    // it is told by what is written of it
+    if let Some(Action::Notify(notify)) = &intent.action {
+        return notify::outcome(config, notify);
+    }
     let secrets = plan::secrets(plan)
         .filter_map(|name| Some((name.to_owned(), config.secrets.get(name)?.clone())))
         .collect();
-    let effect = engine.outside.perform(intent, claim.attempt, &config.targets, &secrets);
+    let effect = engine.outside.perform(
+        engine.store.name(),
+        intent,
+        claim.attempt,
+        &config.targets,
+        &secrets,
+    );
     let outcome = lease.bounds(effect).await.unwrap_or_else(|| Outcome::Unknown {
         reason: "quell was stopped in the middle of it for so long that another may do it; it was let go of"
             .into(),

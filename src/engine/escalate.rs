@@ -79,8 +79,8 @@ async fn fixed_in_time(engine: &Engine, incident: &Incident) -> Result<bool> {
     let library = engine.library.load_full();
     let rule = library.rules.rules().iter().find(|rule| rule.name == incident.rule);
     let (Some(rule), Some(deadline)) = (rule, incident.held_until) else { return Ok(false) };
-    let runs = engine.store.past_runs(jiff::Timestamp::MAX, incident.id).await?;
-    let mine: Vec<_> = runs.into_iter().filter(|run| run.rule == rule.name).collect();
+    let runs = engine.store.runs_of(incident.id).await?;
+    let mine: Vec<_> = runs.iter().filter(|run| run.rule == rule.name).cloned().collect();
     let now = engine.clock.now();
     let episodes = engine.store.episodes_of(incident.id).await?;
     Ok(episodes.iter().filter(|episode| episode.open).all(|episode| {

@@ -126,7 +126,7 @@ impl Asking<'_> {
         let group = schedule::name_of(&rule.name).unwrap_or(&opening.incident.group_key);
         let open = engine.store.open_incident(&rule.name, group).await?;
         let incident = open.as_ref().unwrap_or(&opening.incident);
-        let past = engine.store.past_runs(Timestamp::MAX, incident.id).await?;
+        let past = engine.store.runs_of(incident.id).await?;
         // the target's error is what the explanation says then
         let target = opening.target.unwrap_or_default();
         let mut facts = None;

@@ -59,10 +59,9 @@ pub async fn from_store(
 ) -> Result<Facts> {
     let from = before(case.now, candidate.look_back());
     let who = About { rule: &case.rule.name, target: case.target, incident: case.incident.id };
-    // before the facts: what changes after it is noticed when the run is created
-    let version = engine.store.facts_version().await?;
+    // before the other facts: what changes after it is noticed when the run is created
+    let (version, runs) = engine.store.past(from, case.incident.id).await?;
     let around = circumstances(engine, library, who, case.now).await?;
-    let runs = engine.store.past_runs(from, case.incident.id).await?;
     Ok(Facts {
         version,
         pauses: pauses(engine, library).await?,

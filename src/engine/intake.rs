@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::OwnedMutexGuard;
 use tokio::sync::Semaphore;
 
 use crate::decide::audience;
@@ -18,6 +19,7 @@ use crate::decide::respond::Then;
 use crate::decide::schedule;
 use crate::decide::surroundings;
 use crate::decide::tell;
+use crate::engine;
 use crate::engine::Engine;
 use crate::engine::facts;
 use crate::engine::judge;
@@ -27,40 +29,49 @@ use crate::engine::schedules;
 use crate::engine::trust;
 use crate::library::Library;
 use crate::model::decision::Decision;
+use crate::model::decision::Facts;
 use crate::model::incident::Episode;
 use crate::model::incident::Incident;
 use crate::model::incident::IncidentStatus;
+use crate::model::incident::Owed;
 use crate::model::rule::Rule;
 use crate::model::rule::is_schedule;
 use crate::model::run::Plan;
 use crate::model::time::after;
+use crate::model::time::before;
 use crate::model::time::earlier;
 use crate::store::Result;
 use crate::store::StoreError;
 use crate::store::episodes::DueEpisode;
+use crate::store::runs::Judged;
 
 /// Claims last this long; judging asks outside for at most two times ten seconds.
 pub(super) const LEASE: Duration = Duration::from_mins(1);
 /// How often facts may change under a judgement before it is left for the next round.
 const TRIES: usize = 5;
 
+/// Longest time that one waits for its turn to judge again.
+const TURN_WITHIN: Duration = Duration::from_secs(1);
+
 /// Episodes judged at once: one whose evidence is slow to come must not keep the others waiting.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 32;
 
 /// The loop.
 pub async fn run(engine: Engine) {
     let slots = Arc::new(Semaphore::new(AT_ONCE));
     while !engine.stop.is_cancelled() {
-        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
-        match engine.store.claim_episode(LEASE).await {
-            Ok(Some(due)) => {
-                let engine = engine.clone();
-                engine.tasks.clone().spawn(async move {
-                    take(&engine, &due).await;
-                    drop(slot);
-                });
+        let Some(mut free) = engine::free(&slots).await else { return };
+        match engine.store.claim_episodes(LEASE, free.num_permits()).await {
+            Ok(all) if all.is_empty() => engine.idle(&engine.wake.intake).await,
+            Ok(all) => {
+                for due in all {
+                    let (slot, engine) = (free.split(1), engine.clone());
+                    engine.tasks.clone().spawn(async move {
+                        take(&engine, &due).await;
+                        drop(slot);
+                    });
+                }
             }
-            Ok(None) => engine.idle(&engine.wake.intake).await,
             Err(error) => engine.trouble("intake", &error).await,
         }
         engine.turned("intake");
@@ -136,7 +147,8 @@ async fn unmatched(engine: &Engine, library: &Library, episode: &Episode) -> Res
             let owed = respond::opened_unmatched(&library.config, incident, episode, now);
             tell::as_found(owed, found.last())
         };
-        let (incident, _) = engine.store.incident_for(&new, episode.id, None, opened).await?;
+        let (incident, _) =
+            engine.store.incident_for(&new, episode.id, None, |_| false, opened).await?;
         engine.wake.deliver.notify_one();
         return note(engine, episode, Some(&incident), "", "", reason).await;
     }
@@ -170,16 +182,22 @@ async fn under_rule(
         engine.wake.deliver.notify_one();
     }
     let found = engine.store.words_found(episode.id).await?;
+    let mut tells = false;
     let opened = |incident: &Incident| {
+        tells = true;
         let owed = respond::opened(&library.config, rule, incident, episode, now);
         tell::as_found(owed, found.last())
     };
+    let severity = &opening.incident.severity;
+    let louder = |found: &Incident| audience::is_louder(&library.config, severity, &found.severity);
     let (incident, is_new) = engine
         .store
-        .incident_for(&opening.incident, episode.id, opening.ack_within, opened)
+        .incident_for(&opening.incident, episode.id, opening.ack_within, louder, opened)
         .await?;
     if is_new {
         tracing::info!(incident = %incident.id, rule = rule.name, title = incident.title, "incident opened");
+    }
+    if tells {
         engine.wake.deliver.notify_one();
     }
     let target = match opening.target {
@@ -190,7 +208,8 @@ async fn under_rule(
             return Ok(None);
         }
     };
-    for _ in 0..TRIES {
+    for attempt in 0..TRIES {
+        let _turn = if attempt == 0 { None } else { turn(engine).await };
         let windows = &facts::windows(engine, library).await?;
         let trust = engine.store.trust(&rule.name).await?;
         let trust = trust.as_ref();
@@ -206,13 +225,19 @@ async fn under_rule(
     Ok(Some(after(engine.clock.now(), Duration::from_millis(200))))
 }
 
+/// Waits until no other that tries again judges, but not for one whose evidence is slow to come.
+async fn turn(engine: &Engine) -> Option<OwnedMutexGuard<()>> {
+    let turn = Arc::clone(&engine.judging).lock_owned();
+    tokio::time::timeout(TURN_WITHIN, turn).await.ok()
+}
+
 /// Does what the response asks for now.
 async fn under_case(
     engine: &Engine,
     library: &Library,
     case: Case<'_>,
 ) -> Result<Option<Timestamp>> {
-    let runs = engine.store.past_runs(Timestamp::MAX, case.incident.id).await?;
+    let runs = engine.store.runs_of(case.incident.id).await?;
     match respond::asks(case, &library.playbooks, &runs) {
         Asks::Nothing { until } => Ok(until),
         Asks::Page { reason, until } => {
@@ -242,34 +267,77 @@ pub(super) async fn try_remedy(
     let Conclusion { decision, owed, page, then } =
         respond::conclude(case, candidate, &facts, rulings);
     let owed = people::held(engine, library, case.incident, owed).await?;
-    let news = engine.store.decide_and_tell(&decision, owed).await?;
+    match then {
+        Then::Create(plan) => {
+            let plan = Plan { rules_digest: library.digest.clone(), ..*plan };
+            create(engine, case, candidate, facts, (&decision, owed), &plan).await?;
+            // the end of the run makes the episode due again
+            Ok(None)
+        }
+        Then::Again(at) => {
+            decide(engine, case, &decision, owed).await?;
+            if let Some(why) = page {
+                people::page(engine, library, case.incident, &why).await?;
+            }
+            Ok(Some(at))
+        }
+        Then::People(reason) => {
+            decide(engine, case, &decision, owed).await?;
+            give_to_people(engine, library, case, reason).await
+        }
+    }
+}
+
+/// Stores what was decided and not done.
+async fn decide(
+    engine: &Engine,
+    case: Case<'_>,
+    decision: &Decision,
+    owed: Vec<Owed>,
+) -> Result<()> {
+    let news = engine.store.decide_and_tell(decision, owed).await?;
     engine.metrics.decided(decision.verdict.as_str());
     if news {
-        log_decision(case.episode, &decision);
+        log_decision(case.episode, decision);
         engine.wake.deliver.notify_one();
     }
-    if let Some(why) = page {
-        people::page(engine, library, case.incident, &why).await?;
-    }
-    let plan = match then {
-        Then::Again(at) => return Ok(Some(at)),
-        Then::People(reason) => return give_to_people(engine, library, case, reason).await,
-        Then::Create(plan) => Plan { rules_digest: library.digest.clone(), ..*plan },
-    };
+    Ok(())
+}
+
+/// Creates the run, and stores what was decided. Other runs may have come or gone meanwhile, if with those of now it would be
+/// judged the same.
+async fn create(
+    engine: &Engine,
+    case: Case<'_>,
+    candidate: &Candidate,
+    facts: Facts,
+    (decision, tells): (&Decision, Vec<Owed>),
+    plan: &Plan,
+) -> Result<()> {
     let Case { config, incident, now, .. } = case;
     let words = people::words_of_hold(engine, incident, now).await?;
     let owed = |run| {
-        let mut owed = respond::created(config, incident, run, &plan, &decision.verdict, now);
+        let mut owed = respond::created(config, incident, run, plan, &decision.verdict, now);
         page::explain(&mut owed, words.as_deref());
         owed
     };
-    let run = engine.store.create_run(facts.version, &plan, candidate.round, owed).await?;
+    let from = before(now, candidate.look_back());
+    let judged = Judged { version: facts.version, from, decision, tells };
+    let again = |runs| {
+        let facts = Facts { runs, ..facts };
+        respond::comes_to_the_same(case, candidate, &decision.verdict, &facts)
+    };
+    let (run, news) =
+        engine.store.create_run_decided(judged, plan, candidate.round, again, owed).await?;
+    engine.metrics.decided(decision.verdict.as_str());
+    if news {
+        log_decision(case.episode, decision);
+    }
     tracing::info!(%run, incident = %incident.id, rule = plan.rule, playbook = plan.playbook.name,
         target = plan.target, remedy = plan.remedy, mode = plan.mode.as_str(), "run created");
     engine.wake.work.notify_one();
     engine.wake.deliver.notify_one();
-    // the end of the run makes the episode due again
-    Ok(None)
+    Ok(())
 }
 
 pub(super) async fn give_to_people(

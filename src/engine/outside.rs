@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::act;
+use crate::act::Prepared;
 use crate::model::config::Channel;
 use crate::model::config::Endpoint;
 use crate::model::config::Secret;
@@ -41,19 +42,56 @@ pub(crate) enum Outside {
     Simulated(Plant),
 }
 
+/// Its key as others see it: they may serve quells that count their runs apart.
+fn named(store: &str, intent: &Intent) -> Intent {
+    Intent { key: format!("{store}/{}", intent.key), ..intent.clone() }
+}
+
 impl Outside {
-    /// As [`act::perform`].
+    /// As [`act::perform`], for the store of this name.
     pub(crate) async fn perform(
         &self,
+        store: &str,
         intent: &Intent,
         attempt: i64,
         targets: &Targets,
         secrets: &BTreeMap<String, Secret>,
     ) -> Outcome {
         match self {
-            Self::World => act::perform(intent, attempt, targets, secrets).await,
+            Self::World => act::perform(&named(store, intent), attempt, targets, secrets).await,
             #[cfg(test)]
             Self::Simulated(plant) => plant.perform(intent, attempt).await,
+        }
+    }
+
+    /// As [`act::prepare`], for the store of this name.
+    pub(crate) async fn prepare(
+        &self,
+        store: &str,
+        intent: &Intent,
+        within: Duration,
+        targets: &Targets,
+        now: Timestamp,
+    ) -> Result<Prepared, Outcome> {
+        match self {
+            Self::World => act::prepare(&named(store, intent), within, targets, now).await,
+            #[cfg(test)]
+            Self::Simulated(plant) => plant.prepare(intent).await,
+        }
+    }
+
+    /// As [`act::dry_run`], for the store of this name.
+    pub(crate) async fn dry_run(
+        &self,
+        store: &str,
+        intent: &Intent,
+        targets: &Targets,
+        now: Timestamp,
+    ) -> Option<Outcome> {
+        match self {
+            Self::World => act::dry_run(&named(store, intent), targets, now).await,
+            #[cfg(test)]
+            Self::Simulated(_) => None,
         }
     }
 

@@ -21,7 +21,8 @@ use crate::store::prune::Pruned;
 const DUTY: &str = "prune";
 /// How often it looks for what has grown old.
 const EVERY: Duration = Duration::from_hours(1);
-/// One batch takes far less; each renews it.
+/// All batches of a turn take less: [`BATCHES`] of some milliseconds, and the time between. A second replica that begins meanwhile
+/// does no harm.
 const LEASE: Duration = Duration::from_mins(5);
 /// How often the loop looks whether it is time.
 const TICK: Duration = Duration::from_secs(2);
@@ -84,15 +85,9 @@ async fn batch(engine: &Engine, library: &Library) -> Result<Pruned> {
     let config = &library.config;
     let now = engine.clock.now();
     let kept = retention::kept(config, library.rules.rules(), &library.playbooks);
-    let archive = config
-        .retention
-        .archive
-        .as_deref()
-        .map(|folder| move |lines: &[u8]| archive(folder, now, lines));
-    match &archive {
-        Some(archive) => engine.store.prune(before(now, kept), AT_ONCE, Some(archive)).await,
-        None => engine.store.prune(before(now, kept), AT_ONCE, None).await,
-    }
+    let folder = config.retention.archive.as_deref();
+    let archive = |lines: &[u8]| folder.map_or(Ok(()), |folder| archive(folder, now, lines));
+    engine.store.prune(before(now, kept), AT_ONCE, folder.is_some().then_some(&archive)).await
 }
 
 /// Adds lines to the file of the day, on disk when it returns. A batch whose transaction fails after this is there twice.

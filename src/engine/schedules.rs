@@ -158,7 +158,7 @@ pub(super) async fn judge(
     let new = schedule::incident(schedule, episode, now);
     let ack_within = respond::ack_within(&library.config, &new.severity);
     let (incident, _) =
-        engine.store.incident_for(&new, episode.id, ack_within, |_| Vec::new()).await?;
+        engine.store.incident_for(&new, episode.id, ack_within, |_| false, |_| Vec::new()).await?;
     let config = &library.config;
     let target = rule.target.as_str();
     let windows = facts::windows(engine, library).await?;

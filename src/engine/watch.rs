@@ -123,7 +123,7 @@ impl Watch {
         let now = engine.clock.now();
         let version = engine.store.facts_version().await?;
         let limit = library.config.limits.chronic.value;
-        if version != self.counted || now >= self.count_at {
+        if version.runs != self.counted || now >= self.count_at {
             let fixes = engine.store.fixes(before(now, limit.per)).await?;
             let found = chronic::chronic(&fixes, limit, now);
             for row in engine.store.chronic().await?.iter().filter(|row| row.over_at.is_none()) {
@@ -137,7 +137,7 @@ impl Watch {
                     .note_chronic(&it.rule, &it.target, &it.words(limit), limit.per)
                     .await?;
             }
-            self.counted = version;
+            self.counted = version.runs;
             self.count_at = after(now, COUNT_EVERY);
         }
         let rows = engine.store.chronic().await?;

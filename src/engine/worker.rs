@@ -18,10 +18,12 @@ use crate::decide::machine;
 use crate::decide::machine::Effect;
 use crate::decide::machine::Phase;
 use crate::decide::machine::State;
+use crate::decide::notify;
 use crate::decide::stepping;
 use crate::decide::stepping::Held;
 use crate::decide::stepping::Hold;
 use crate::decide::stepping::StillTrue;
+use crate::engine;
 use crate::engine::Engine;
 use crate::engine::WORKERS;
 use crate::engine::act_on;
@@ -50,16 +52,21 @@ const WATCH_EVERY: Duration = Duration::from_secs(1);
 pub async fn run(engine: Engine) {
     let slots = Arc::new(Semaphore::new(WORKERS));
     while !engine.stop.is_cancelled() {
-        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
-        match engine.store.claim_run(&engine.owner, lease::claimed()).await {
-            Ok(Some(claim)) => {
-                let engine = engine.clone();
-                engine.tasks.clone().spawn(async move {
-                    work(&engine, claim).await;
-                    drop(slot);
-                });
+        let Some(mut free) = engine::free(&slots).await else { return };
+        match engine.store.claim_runs(&engine.owner, lease::claimed(), free.num_permits()).await {
+            Ok(all) if all.is_empty() => engine.idle(&engine.wake.work).await,
+            Ok(all) => {
+                for claim in all {
+                    let (slot, engine) = (free.split(1), engine.clone());
+                    engine.tasks.clone().spawn(async move {
+                        match claim {
+                            Ok(claim) => work(&engine, claim).await,
+                            Err(error) => engine.trouble("worker", &error).await,
+                        }
+                        drop(slot);
+                    });
+                }
             }
-            Ok(None) => engine.idle(&engine.wake.work).await,
             Err(error) => engine.trouble("worker", &error).await,
         }
         engine.turned("worker");
@@ -112,6 +119,9 @@ async fn advance(engine: &Engine, claim: &mut Claim) -> Result<()> {
                 }
             }
             Effect::Write(event) => {
+                if event == Event::Observed {
+                    act_on::dry_runs(engine, claim, &mut state).await?;
+                }
                 write(engine, claim, &mut state, event, lease::claimed()).await?;
             }
             Effect::Begin { .. } | Effect::Measure | Effect::Undo { .. }
@@ -316,7 +326,7 @@ pub(super) async fn write(
         inconclusive: after_event.inconclusive,
         due_at: (!summary.is_final()).then(|| after(now, lease)),
     };
-    let owed = owed(engine, claim, state, &after_event, now).await?;
+    let owed = owed(engine, claim, state, &after_event, &entry.event, now).await?;
     let refusals = credentials::refusals(engine, &entry.event);
     if summary.is_final() {
         trust::end(engine, claim, entry, &row, owed, &refusals).await?;
@@ -339,25 +349,27 @@ pub(super) async fn write(
     Ok(())
 }
 
-/// Notices for a run that ended or waits for a person. What did nothing is not told: its decision was.
+/// Notices for a run that ended or waits for a person, and what a step says itself. What did nothing is not told: its decision was.
 async fn owed(
     engine: &Engine,
     claim: &Claim,
     before: &State,
     state: &State,
+    event: &Event,
     now: Timestamp,
 ) -> Result<Vec<Owed>> {
-    if !stepping::is_news(before, state) {
+    let says = notify::says(&claim.plan, event);
+    if !says && !stepping::is_news(before, state) {
         return Ok(Vec::new());
     }
     let Some(incident) = engine.store.incident(claim.plan.incident).await? else {
         return Ok(Vec::new());
     };
     let run = claim.run.to_string();
-    let notice = stepping::news(&incident, &run, &claim.plan, before, state, now);
-    let Some(notice) = notice else { return Ok(Vec::new()) };
     let library = engine.library.load_full();
-    let owed = audience::owed(&library.config, &notice, false);
+    let mut owed = notify::owed(&library.config, &incident, &run, &claim.plan, event, now);
+    let notice = stepping::news(&incident, &run, &claim.plan, before, state, now);
+    owed.extend(notice.map(|it| audience::owed(&library.config, &it, false)).unwrap_or_default());
     people::held(engine, &library, &incident, owed).await
 }
 

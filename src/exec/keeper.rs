@@ -35,12 +35,11 @@ use rustix::process::WaitIdOptions;
 use rustix::process::kill_process_group;
 use rustix::process::test_kill_process_group;
 use rustix::process::waitid;
-use rustix::time::ClockId;
-use rustix::time::clock_gettime;
 
 use super::GRACE;
 use super::group::AFTER_KILL;
 use super::group::LOOK;
+use crate::clock::uptime;
 
 /// The first argument of a keeper.
 pub(super) const KEEP: &str = "__keep";
@@ -75,7 +74,7 @@ fn keep(timeout: Duration, program: &OsStr, arguments: Vec<OsString>) -> io::Res
     let mut quell = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     // a terminal or a file is nothing to keep a command by
     quell.peer_addr()?;
-    let deadline = now() + timeout;
+    let deadline = uptime() + timeout;
     #[expect(clippy::disallowed_methods, reason = "this is a part of the one place for processes")]
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).process_group(0);
@@ -134,7 +133,7 @@ fn hear(quell: &UnixStream, command: Pid) -> io::Result<Receiver<News>> {
 /// What comes first; `None` is the deadline.
 fn await_end(news: &Receiver<News>, group: Pid, deadline: Duration) -> Option<News> {
     loop {
-        let left = deadline.saturating_sub(now());
+        let left = deadline.saturating_sub(uptime());
         if left.is_zero() {
             // one that ended in time is not late because nobody looked
             return news.try_recv().ok();
@@ -153,19 +152,19 @@ fn await_end(news: &Receiver<News>, group: Pid, deadline: Duration) -> Option<Ne
 /// Ends the group: SIGTERM, and SIGKILL for whatever is left after a while, or at once when quell is gone. Reaps the leader.
 fn end(news: &Receiver<News>, child: &mut Child, group: Pid) -> io::Result<()> {
     kill(group, Signal::TERM);
-    let deadline = now() + GRACE;
+    let deadline = uptime() + GRACE;
     if let Some(News::Ended) = await_end(news, group, deadline) {
         child.wait()?;
-        while is_there(group) && now() < deadline && news.try_recv().is_err() {
+        while is_there(group) && uptime() < deadline && news.try_recv().is_err() {
             std::thread::sleep(LOOK);
         }
     }
     kill(group, Signal::KILL);
-    let deadline = now() + AFTER_KILL;
-    while child.try_wait()?.is_none() && now() < deadline {
+    let deadline = uptime() + AFTER_KILL;
+    while child.try_wait()?.is_none() && uptime() < deadline {
         std::thread::sleep(LOOK);
     }
-    while is_there(group) && now() < deadline {
+    while is_there(group) && uptime() < deadline {
         std::thread::sleep(LOOK);
     }
     Ok(())
@@ -178,9 +177,4 @@ fn kill(group: Pid, signal: Signal) {
 
 fn is_there(group: Pid) -> bool {
     test_kill_process_group(group).is_ok()
-}
-
-/// Time since the machine started, also while this process was stopped or the machine suspended.
-fn now() -> Duration {
-    Duration::try_from(clock_gettime(ClockId::Boottime)).unwrap_or_default()
 }

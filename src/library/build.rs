@@ -19,6 +19,8 @@ pub(crate) mod schedule;
 pub(crate) mod sealed;
 pub(crate) mod secret;
 pub(crate) mod step;
+mod target;
 pub(crate) mod test;
 pub(crate) mod text;
+pub(crate) mod updates;
 pub(crate) mod window;

@@ -15,6 +15,7 @@ use codespan_reporting::term;
 use codespan_reporting::term::termcolor::Ansi;
 
 use super::codes;
+use crate::model::action::TargetKind;
 
 mod place;
 
@@ -108,6 +109,17 @@ pub(crate) struct Sink {
     masked: RefCell<BTreeMap<String, Vec<Span>>>,
     /// Texts that were found right.
     sound: RefCell<HashSet<String>>,
+    /// What files name that other files have.
+    used: RefCell<Vec<(String, Span, Used)>>,
+}
+
+/// Something that a file names and quell.yml must have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Used {
+    /// A server of one kind under `targets`.
+    Server(TargetKind, String),
+    /// A channel.
+    Channel(String),
 }
 
 impl Sink {
@@ -146,6 +158,11 @@ impl Sink {
         self.found.take()
     }
 
+    /// What files name, each with its file and place.
+    pub(crate) fn take_used(&self) -> Vec<(String, Span, Used)> {
+        self.used.take()
+    }
+
     pub(crate) fn take_masked(&self) -> BTreeMap<String, Vec<Span>> {
         self.masked.take()
     }
@@ -179,6 +196,11 @@ pub(crate) struct At<'a> {
 }
 
 impl At<'_> {
+    /// Notes what must be somewhere else, to be looked up when all is read.
+    pub(crate) fn uses(&self, span: Span, used: Used) {
+        self.sink.used.borrow_mut().push((self.file.to_owned(), span, used));
+    }
+
     /// Records something wrong at a place of this file.
     pub(crate) fn report(self, span: Span, diagnostic: Diagnostic) {
         let span = (span.line > 0).then_some(span);

@@ -90,12 +90,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads the folders `rules` and `playbooks` of a folder, as far as they exist.
+    /// Reads the files in the folders `rules` and `playbooks` of a folder, as far as they exist, and not those in folders below: they
+    /// may be for other sites, whose settings name their servers.
     pub(crate) fn default_folders(&mut self, folder: &Path) {
         for name in ["rules", "playbooks"] {
             let path = folder.join(name);
             if path.is_dir() {
-                self.path(&path, None);
+                self.files_of(&path, |file| file.parent() == Some(&*path), None);
             } else {
                 self.roots.push(path);
             }
@@ -104,10 +105,20 @@ impl<'a> Reader<'a> {
 
     /// Reads a file, or all files of a folder; each tells by its content what it is.
     pub(crate) fn path(&mut self, path: &Path, named_at: Option<(&str, Span)>) -> usize {
+        self.files_of(path, |_| true, named_at)
+    }
+
+    fn files_of(
+        &mut self,
+        path: &Path,
+        wanted: impl Fn(&Path) -> bool,
+        named_at: Option<(&str, Span)>,
+    ) -> usize {
         self.roots.push(path.to_owned());
-        let files = every(path, &mut |path, error| {
+        let mut files = every(path, &mut |path, error| {
             self.unreadable(path, &secret::reason(error), None);
         });
+        files.retain(|file| wanted(file));
         let (tests, files): (Vec<_>, Vec<_>) = files.into_iter().partition(|it| is_test(it));
         let count = tests.len() + files.len();
         self.tests.extend(tests);

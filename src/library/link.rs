@@ -1,9 +1,11 @@
 //! What spans files: names that are unique, playbooks and servers that exist, limits that tighten.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::build::channel::check_channel;
 use super::build::parameter::literal;
 use super::build::playbook::BuiltPlaybook;
 use super::build::rule::BuiltRemedy;
@@ -14,11 +16,14 @@ use super::diagnostic::At;
 use super::diagnostic::Diagnostic;
 use super::diagnostic::Sink;
 use super::diagnostic::Span;
+use super::diagnostic::Used;
+use super::field::Found;
 use super::lint;
 use super::suggest::did_you_mean;
 use super::suggest::short;
 use crate::decide::parameters;
 use crate::decide::parameters::is_template;
+use crate::model::action::TargetKind;
 use crate::model::config::Config;
 use crate::model::playbook::OnUnknown;
 use crate::model::playbook::Playbook;
@@ -90,9 +95,10 @@ pub(crate) fn link(sink: &Sink, config: Option<&Config>, gathered: Gathered) -> 
     let schedule_names =
         schedules.iter().map(|it| (&it.schedule.name, it.file.as_str(), it.name_span));
     duplicates(sink, "schedule", schedule_names);
+    let used = sink.take_used();
     if let Some(config) = config {
+        look_up_names(sink, config, used);
         for playbook in &playbooks {
-            servers(sink, config, playbook);
             let at = At { file: &playbook.playbook.file, text: "", sink };
             for (name, span) in &playbook.secrets {
                 secret(at, Some(config), *span, name);
@@ -115,6 +121,10 @@ pub(crate) fn link(sink: &Sink, config: Option<&Config>, gathered: Gathered) -> 
         if let Some(config) = config {
             looser(at, config, &built);
             patient(at, config, &built);
+            let known = config.channels.keys().cloned().collect();
+            for name in &built.told {
+                check_channel(at, name, &known);
+            }
         }
         let mut rule = built.rule;
         for it in built.remedies {
@@ -181,25 +191,34 @@ fn duplicates<'a>(
     }
 }
 
-fn servers(sink: &Sink, config: &Config, playbook: &BuiltPlaybook) {
-    let at = At { file: &playbook.playbook.file, text: "", sink };
-    for used in &playbook.servers {
-        let known = config.targets.names(used.kind);
-        if known.contains(&used.name.as_str()) {
-            continue;
+/// Reports servers and channels that quell.yml does not have.
+fn look_up_names(sink: &Sink, config: &Config, used: Vec<(String, Span, Used)>) {
+    let channels: BTreeSet<String> = config.channels.keys().cloned().collect();
+    for (file, span, used) in used {
+        let at = At { file: &file, text: "", sink };
+        match used {
+            Used::Server(kind, name) => server(at, config, span, kind, &name),
+            Used::Channel(name) => {
+                let found = Found { value: name, span, written: String::new() };
+                check_channel(at, &found, &channels);
+            }
         }
-        let kind = used.kind.as_str();
-        let message = format!("unknown {kind} server `{}`", short(&used.name));
-        let note = match known.as_slice() {
-            [] => format!("`targets.{kind}` of quell.yml has no servers"),
-            list => format!("`targets.{kind}` of quell.yml has: {}", list.join(", ")),
-        };
-        let label = did_you_mean(&used.name, known);
-        at.report(
-            used.span,
-            Diagnostic::error(codes::UNKNOWN_SERVER, message).label(label).note(note),
-        );
     }
+}
+
+fn server(at: At<'_>, config: &Config, span: Span, kind: TargetKind, name: &str) {
+    let known = config.targets.names(kind);
+    if known.contains(&name) {
+        return;
+    }
+    let word = kind.as_str();
+    let message = format!("unknown {word} server `{}`", short(name));
+    let note = match known.as_slice() {
+        [] => format!("`targets.{word}` of quell.yml has no servers"),
+        list => format!("`targets.{word}` of quell.yml has: {}", list.join(", ")),
+    };
+    let label = did_you_mean(name, known);
+    at.report(span, Diagnostic::error(codes::UNKNOWN_SERVER, message).label(label).note(note));
 }
 
 fn unknown_playbook<'a>(
@@ -336,7 +355,7 @@ fn looser(at: At<'_>, config: &Config, built: &BuiltRule) {
 }
 
 /// Reports a page that is held in vain: for nothing to try, without a channel that pages, or beyond the time in which
-/// somebody would have to answer.
+/// somebody would have to answer, by a severity that the rule takes.
 fn patient(at: At<'_>, config: &Config, built: &BuiltRule) {
     let Some(page) = &built.rule.page else { return };
     let report = |message: &str, label: String| {
@@ -352,7 +371,9 @@ fn patient(at: At<'_>, config: &Config, built: &BuiltRule) {
         let label = "of the channels that `severities` name, none has `pages: true`".to_owned();
         return report("this page is held, and no channel pages", label);
     }
-    let mut sooner = config.severities.iter().filter_map(|(name, it)| Some((name, it.ack_within?)));
+    let of_severity = || built.rule.matchers.iter().filter(|it| it.name() == "severity");
+    let taken = config.severities.iter().filter(|(name, _)| of_severity().all(|it| it.takes(name)));
+    let mut sooner = taken.filter_map(|(name, it)| Some((name, it.ack_within?)));
     if let Some((name, within)) = sooner.find(|(_, within)| *within < page.value) {
         let label = format!("`{name}` wants an answer within {}", show_duration(within));
         report("this page is held for longer than a severity gives people to answer", label);

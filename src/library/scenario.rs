@@ -93,6 +93,8 @@ pub enum Deed {
         comes_to: ComesTo,
         /// How long it takes.
         takes: Duration,
+        /// What a look at its target found before it.
+        found: serde_json::Map<String, serde_json::Value>,
     },
     /// What Alertmanager says of alerts with these labels; `None` takes it back.
     Alertmanager {

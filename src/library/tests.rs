@@ -7,6 +7,7 @@ use super::Loaded;
 use super::check_paths;
 use super::load;
 
+mod actions;
 mod bounds;
 mod broken;
 mod config;

@@ -3,12 +3,15 @@
 use serde::Deserialize;
 use serde::Serialize;
 
+mod assume;
 pub mod call;
 pub mod host;
 pub mod kubernetes;
 mod line;
 pub mod postgres;
 pub mod redis;
+mod reverse;
+mod scale;
 pub mod tell;
 pub mod text;
 mod walk;
@@ -157,6 +160,11 @@ impl Action {
             Self::Kubernetes(Kubernetes::Events(_) | Kubernetes::Logs(_) | Kubernetes::Describe(_))
                 | Self::Postgres(Postgres::Blockers(_) | Postgres::Activity(_))
         )
+    }
+
+    /// Whether its target can be asked beforehand what it would say.
+    pub fn has_dry_run(&self) -> bool {
+        matches!(self, Self::Kubernetes(_)) && !self.reads()
     }
 
     /// Whether it knows its own reverse, so that `undo: previous` means something.

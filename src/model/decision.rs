@@ -1,5 +1,6 @@
 //! Facts, verdicts and the decision they make.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -320,7 +321,7 @@ pub struct Circumstances {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
     /// Fails the creation of a run when it changed meanwhile.
-    pub version: i64,
+    pub version: Version,
     /// Pauses in force, with the pause file as `all`.
     pub pauses: Vec<Pause>,
     /// Whether the episode is open.
@@ -346,5 +347,53 @@ pub struct Facts {
     /// The verification probe, asked before acting; `None` when the rule has none.
     pub precheck: Option<crate::model::run::Observation>,
     /// Runs that are not final, and those that ended within the longest window any limit looks at.
-    pub runs: Vec<PastRun>,
+    pub runs: Runs,
+}
+
+/// What the facts of a store were read at. Each number grows whenever one of what it counts changes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Version {
+    /// Runs that are created or end, and all that the other counts.
+    pub runs: i64,
+    /// People at an incident, refused credentials, the trust in rules, the clock.
+    pub others: i64,
+}
+
+/// Runs as guards need to know of them, in order of start; cheap to copy, since what has ended never changes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Runs(Vec<Arc<PastRun>>);
+
+impl Runs {
+    /// One after the other.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &PastRun> {
+        self.0.iter().map(|run| &**run)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Adds one that started last.
+    pub fn push(&mut self, run: PastRun) {
+        self.0.push(Arc::new(run));
+    }
+}
+
+impl FromIterator<Arc<PastRun>> for Runs {
+    fn from_iter<I: IntoIterator<Item = Arc<PastRun>>>(runs: I) -> Self {
+        Self(runs.into_iter().collect())
+    }
+}
+
+impl FromIterator<PastRun> for Runs {
+    fn from_iter<I: IntoIterator<Item = PastRun>>(runs: I) -> Self {
+        runs.into_iter().map(Arc::new).collect()
+    }
+}
+
+impl From<Vec<PastRun>> for Runs {
+    fn from(runs: Vec<PastRun>) -> Self {
+        runs.into_iter().collect()
+    }
 }

@@ -165,6 +165,30 @@ pub struct Incident {
     pub held_until: Option<Timestamp>,
 }
 
+impl Incident {
+    /// An open incident that is not stored, which began at `opened_at`; nobody has it, and it says nothing yet.
+    pub fn unstored(opened_at: Timestamp) -> Self {
+        Self {
+            id: IncidentId(0),
+            rule: String::new(),
+            group_key: String::new(),
+            title: String::new(),
+            severity: String::new(),
+            labels: Labels::default(),
+            status: IncidentStatus::Open,
+            escalated: false,
+            opened_at,
+            resolved_at: None,
+            acked_by: String::new(),
+            acked_at: None,
+            taken_by: String::new(),
+            taken_at: None,
+            given_back_at: None,
+            held_until: None,
+        }
+    }
+}
+
 /// What a notification says happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

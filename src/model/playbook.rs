@@ -180,6 +180,9 @@ pub struct Step {
     /// Done once for each of these, one after another.
     #[serde(default)]
     pub each: Option<Each>,
+    /// Of a probe: how long it must stay healthy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
     /// Longest time one try may take.
     pub timeout: Duration,
     /// Tries after the first.
@@ -213,6 +216,15 @@ impl Undo {
             Self::Action(action) => Some(action),
         }
     }
+}
+
+/// How long a probe must stay healthy before the next step begins, and how often it is looked at meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// How long. What nobody watched does not count.
+    pub lasts: Duration,
+    /// Time between two looks.
+    pub every: Duration,
 }
 
 /// What a step does.

@@ -15,6 +15,7 @@ use crate::model::playbook::Rate;
 use crate::model::playbook::Share;
 use crate::model::playbook::Verification;
 use crate::model::probe::Probe;
+use crate::model::updates::Updates;
 
 /// Where something was written: what a refusal names as its knob.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +80,8 @@ pub struct Rule {
     pub redundancy_group: Option<Template>,
     /// Channels that page are told only when it is not verified fixed within this time; `None`: at once.
     pub page: Option<Set<Duration>>,
+    /// Who is told every so often until it is over; `None`: those of the severity.
+    pub updates: Option<Updates>,
     /// The most this rule may do.
     pub mode: Set<Mode>,
     /// Whether later rules may match the alert too.

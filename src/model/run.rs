@@ -182,7 +182,7 @@ pub struct Intent {
     pub previous: Option<Box<Action>>,
     /// Longest time it may take.
     pub timeout: Duration,
-    /// Same over all tries of the step: `r-12/3`, and `r-12/3.2` for its second item. Sent as `Idempotency-Key` where the target can use it.
+    /// Same over all tries of the step: `r-12/3`, and `r-12/3.2` for its second item. Sent as `Idempotency-Key` where the target can use it, after the name of the store.
     pub key: String,
 }
 
@@ -253,6 +253,15 @@ pub enum Event {
     },
     /// Nobody said yes in time.
     Expired,
+    /// Mode observe: what the target of a step said to a dry run, which changed nothing.
+    DryRun {
+        /// Index of the step from 0.
+        step: usize,
+        /// What the step would be, with every template rendered.
+        action: Box<Action>,
+        /// *Done* when the target would accept it.
+        outcome: Outcome,
+    },
     /// Mode observe: it would have run.
     Observed,
     /// What the metrics that must not get worse were, before the first step (G16).
@@ -408,6 +417,7 @@ impl Event {
     pub fn outcome(&self) -> Option<&Outcome> {
         match self {
             Self::StepEnded { outcome, .. }
+            | Self::DryRun { outcome, .. }
             | Self::Looked { outcome, .. }
             | Self::UndoEnded { outcome, .. } => Some(outcome),
             Self::Planned { .. }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::TIMEOUT;
+use crate::model::action::tell::MADE_BY;
 use crate::model::config::Endpoint;
 use crate::model::decision::Standing;
 use crate::model::labels::Labels;
@@ -20,6 +21,9 @@ use crate::net::Call;
 
 /// Longest query sent. Filters only make the answer smaller: what comes back is compared whole.
 const MAX_QUERY_BYTES: usize = 4_000;
+
+/// Silences of one alert that are asked for one by one; more are taken for those of people.
+const MOST_SILENCES: usize = 10;
 
 /// The probe `alert`: gone is healthy; muted is not.
 pub(super) async fn observe(alert: &Labels, alertmanager: Option<&Endpoint>) -> Observation {
@@ -69,7 +73,34 @@ async fn ask(alert: &Labels, alertmanager: &Endpoint) -> Result<Standing, String
     let answer = net::send(call)
         .await
         .map_err(|failure| format!("no answer from Alertmanager: {failure}"))?;
-    read(&answer, alert)
+    match read(&answer, alert)? {
+        Standing::Silenced { by } => by_people(by, alertmanager).await,
+        standing => Ok(standing),
+    }
+}
+
+/// A silence that quell made itself is no word of a person: it still fires.
+async fn by_people(by: Vec<String>, alertmanager: &Endpoint) -> Result<Standing, String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Silence {
+        created_by: String,
+    }
+    for id in by.iter().take(MOST_SILENCES) {
+        let url = format!("{}/api/v2/silence/{id}", alertmanager.url);
+        let mut call = Call::get(&url, TIMEOUT).header("Accept", "application/json");
+        for (name, value) in &alertmanager.headers {
+            call = call.header(name, value.reveal());
+        }
+        // one that cannot be asked for counts as that of a person
+        let silence = net::send(call).await.ok().filter(Answer::is_success);
+        let silence: Option<Silence> =
+            silence.and_then(|answer| serde_json::from_slice(&answer.body).ok());
+        if silence.is_none_or(|it| it.created_by != MADE_BY) {
+            return Ok(Standing::Silenced { by });
+        }
+    }
+    if by.len() > MOST_SILENCES { Ok(Standing::Silenced { by }) } else { Ok(Standing::Active) }
 }
 
 /// A filter for each label, as far as there is room: `filter=service="api"`.
@@ -129,6 +160,8 @@ fn read(answer: &Answer, alert: &Labels) -> Result<Standing, String> {
 
 #[cfg(test)]
 mod tests {
+    use axum::Router;
+    use axum::routing::get;
     use serde_json::json;
 
     use super::super::testing::Asked;
@@ -172,6 +205,30 @@ mod tests {
             assert_eq!((seen.health, seen.measured.as_str()), (health, words));
         })
         .await;
+    }
+
+    #[tokio::test]
+    async fn what_only_quell_silenced_still_fires() {
+        let same = json!({ "alertname": "HighErrorRate", "service": "api" });
+        for (by, expected) in [
+            (&["mine"][..], Standing::Active),
+            (&["mine", "dana"], Standing::Silenced { by: vec!["mine".into(), "dana".into()] }),
+            (&["gone"], Standing::Silenced { by: vec!["gone".into()] }),
+        ] {
+            let list = json!([listed(&same, "suppressed", by, &[])]).to_string();
+            let made = |by: &str| {
+                let silence = json!({ "createdBy": by, "comment": "c" }).to_string();
+                get(async move || silence)
+            };
+            let router = Router::new()
+                .route("/api/v2/alerts", get(async move || list))
+                .route("/api/v2/silence/mine", made("quell"))
+                .route("/api/v2/silence/dana", made("dana"));
+            beside(router, async |url| {
+                assert_eq!(standing(&alert(), Some(&endpoint(&url))).await, expected);
+            })
+            .await;
+        }
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::exec;
 use crate::exec::End;
+use crate::exec::Ended;
 use crate::exec::Spawn;
 use crate::model::action::Command;
 use crate::model::run::Observation;
@@ -12,7 +13,7 @@ use crate::model::run::Observation;
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Largest part of each output read, in bytes.
-const MAX_OUTPUT_BYTES: usize = 4 << 10;
+pub(super) const MAX_OUTPUT_BYTES: usize = 4 << 10;
 
 /// Longest part of the output shown, in characters.
 const SHOWN: usize = 200;
@@ -34,6 +35,11 @@ async fn within(command: &Command, timeout: Duration) -> Observation {
         Ok(ended) => ended,
         Err(reason) => return super::unknown(reason),
     };
+    judge(&ended)
+}
+
+/// What the end of a process says.
+pub(super) fn judge(ended: &Ended) -> Observation {
     let said = first_line(&ended.stdout).or_else(|| first_line(&ended.stderr));
     let measured = match said {
         Some(said) => format!("{}: {said}", ended.describe()),

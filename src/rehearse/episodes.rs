@@ -224,7 +224,7 @@ impl World<'_> {
     fn unmatched(&mut self, episode: &Episode) {
         let (config, now) = (self.config, self.now);
         let incident = respond::unmatched(config, episode, now).map(|new| {
-            self.incident_for(new, episode, None, |incident| {
+            self.incident_for(new, episode, None, false, |incident| {
                 respond::opened_unmatched(config, incident, episode, now)
             })
         });
@@ -241,7 +241,7 @@ impl World<'_> {
         self.fold(rule, &mut opening.incident);
         self.flaps(&opening.incident, opening.ack_within, episode);
         let incident =
-            self.incident_for(opening.incident, episode, opening.ack_within, |incident| {
+            self.incident_for(opening.incident, episode, opening.ack_within, true, |incident| {
                 respond::opened(config, rule, incident, episode, now)
             });
         let target = match opening.target {
@@ -440,8 +440,13 @@ impl World<'_> {
 
     /// What was tried for an incident, and the playbook that was verified to help.
     pub(super) fn tried(&self, id: IncidentId) -> (Vec<String>, Option<String>) {
+        tell::tried(self.tries(id))
+    }
+
+    /// Runs of an incident, in order of start.
+    pub(super) fn tries(&self, id: IncidentId) -> impl Iterator<Item = Try<'_>> {
         let runs = self.incidents.get(&id).map(|trouble| trouble.runs.as_slice());
-        let works = runs.unwrap_or_default().iter().filter_map(|run| {
+        runs.unwrap_or_default().iter().filter_map(|run| {
             let work = self.runs.get(run)?;
             Some(Try {
                 run: *run,
@@ -452,7 +457,6 @@ impl World<'_> {
                 outcome: &work.outcome,
                 started_at: work.past.started_at,
             })
-        });
-        tell::tried(works)
+        })
     }
 }

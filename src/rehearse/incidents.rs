@@ -43,6 +43,7 @@ impl World<'_> {
         new: Incident,
         episode: &Episode,
         ack_within: Option<Duration>,
+        louder: bool,
         owed: impl FnOnce(&Incident) -> Vec<Owed>,
     ) -> Incident {
         let found = self.open.get(&new.rule).and_then(|groups| groups.get(&new.group_key)).copied();
@@ -56,12 +57,16 @@ impl World<'_> {
             held.incidents.push(id);
         }
         if let Some(trouble) = self.incidents.get_mut(&id) {
-            let found = trouble.incident.clone();
             if !trouble.episodes.contains(&episode.id) {
                 trouble.episodes.push(episode.id);
+                if louder
+                    && audience::is_louder(self.config, &new.severity, &trouble.incident.severity)
+                {
+                    self.raise(id, &new, ack_within, owed);
+                }
                 self.hold_once_more(id, &new);
             }
-            return found;
+            return self.incidents.get(&id).map_or(new, |trouble| trouble.incident.clone());
         }
         let incident = Incident { id, ..new };
         self.counters.incidents += 1;
@@ -80,6 +85,7 @@ impl World<'_> {
             ack_within,
             due: None,
             claim: 0,
+            update: None,
         };
         self.incidents.insert(id, trouble);
         let due = match incident.held_until {
@@ -89,11 +95,34 @@ impl World<'_> {
         self.incident_due(id, due);
         self.happens(What::Opened(Arc::new(incident.clone())));
         self.owe(owed(&incident));
+        self.update_at(id, Some(self.now));
         incident
     }
 
+    /// Makes an incident as loud as trouble that joins it.
+    fn raise(
+        &mut self,
+        id: IncidentId,
+        new: &Incident,
+        ack_within: Option<Duration>,
+        owed: impl FnOnce(&Incident) -> Vec<Owed>,
+    ) {
+        let Some(trouble) = self.incidents.get_mut(&id) else { return };
+        trouble.incident.severity.clone_from(&new.severity);
+        trouble.incident.title.clone_from(&new.title);
+        trouble.ack_within = ack_within;
+        let it = &trouble.incident;
+        let told = Incident { labels: new.labels.clone(), ..it.clone() };
+        let answers = it.status == IncidentStatus::Open && it.held_until.is_none();
+        let due = ack_within.map(|within| after(new.opened_at, within));
+        if answers && due.is_some_and(|due| trouble.due.is_none_or(|before| before > due)) {
+            self.incident_due(id, due);
+        }
+        self.owe(owed(&told));
+    }
+
     /// Trouble that joins an incident which was fixed before its page was sent holds the page once more.
-    pub(super) fn hold_once_more(&mut self, id: IncidentId, new: &Incident) {
+    fn hold_once_more(&mut self, id: IncidentId, new: &Incident) {
         let Some(until) = new.held_until.filter(|until| *until > new.opened_at) else { return };
         let Some(trouble) = self.incidents.get_mut(&id) else { return };
         let it = &mut trouble.incident;
@@ -141,6 +170,7 @@ impl World<'_> {
         self.incident_due(id, due);
         self.happens(What::Opened(Arc::new(incident.clone())));
         self.owe(respond::flaps(self.config, &incident, episode, self.now));
+        self.update_at(id, Some(self.now));
     }
 
     /// Until when an incident that flapped must have been quiet; `None` when it has been, or did not flap.
@@ -195,6 +225,7 @@ impl World<'_> {
         self.happens(What::Resolved(Arc::new(incident)));
         let owed = audience::to_channels(self.config, &notice, &told);
         self.owe(owed);
+        self.last_update(id);
         true
     }
 

@@ -114,7 +114,7 @@ impl World<'_> {
         let rules = self.library.rules.rules();
         let Some(rule) = rules.iter().find(|rule| rule.name == incident.rule) else { return false };
         let mine = self.past_runs(jiff::Timestamp::MAX, incident.id);
-        let mine: Vec<_> = mine.into_iter().filter(|run| run.rule == rule.name).collect();
+        let mine: Vec<_> = mine.iter().filter(|run| run.rule == rule.name).cloned().collect();
         let Some(trouble) = self.incidents.get(&incident.id) else { return false };
         let episodes = trouble.episodes.iter().filter_map(|id| self.episodes.get(id));
         episodes.map(|held| &held.episode).filter(|episode| episode.open).all(|episode| {

@@ -247,6 +247,7 @@ impl World<'_> {
         let episodes = trouble.episodes.clone();
         self.happens(What::Said(format!("{by} gives {id} back")));
         self.wake_firing(&episodes);
+        self.update_at(id, Some(now));
         let owed = audience::to_channels(self.config, &notice, &told);
         self.owe(owed);
         Ok(())

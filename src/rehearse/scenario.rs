@@ -258,10 +258,10 @@ fn deed(world: &mut World<'_>, began: Timestamp, deed: &Deed) -> Result<(), Stri
                 script.probe(seen, observation);
             });
         }
-        Deed::Step { playbook, step, nth, undo, comes_to, takes } => {
+        Deed::Step { playbook, step, nth, undo, comes_to, takes, found } => {
             let (playbook, step) = (playbook.clone(), step.clone());
             let which = Which { playbook, step, nth: *nth, undo: *undo };
-            let tried = Tried { outcome: outcome(comes_to), takes: *takes };
+            let tried = Tried { outcome: outcome(comes_to), takes: *takes, found: found.clone() };
             world.script(now, |script| script.step(which, tried));
         }
         Deed::Alertmanager { of, says } => {

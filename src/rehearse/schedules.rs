@@ -81,7 +81,7 @@ impl World<'_> {
         let rule = &schedule.rule;
         let new = schedule::incident(schedule, episode, now);
         let ack_within = respond::ack_within(config, &new.severity);
-        let incident = self.incident_for(new, episode, ack_within, |_| Vec::new());
+        let incident = self.incident_for(new, episode, ack_within, false, |_| Vec::new());
         let target = rule.target.as_str();
         let windows = Arc::clone(&self.windows);
         let windows = windows.as_slice();

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde_json::Map;
+use serde_json::Value;
 
 use crate::model::config::Config;
 use crate::model::decision::Counted;
@@ -54,12 +56,14 @@ pub struct Tried {
     pub outcome: Outcome,
     /// How long it takes.
     pub takes: Duration,
+    /// What a look at its target found before it: prepared fields of the action, by name. Of the rest, what is likely.
+    pub found: Map<String, Value>,
 }
 
 impl Default for Tried {
     fn default() -> Self {
-        let outcome = Outcome::Done { summary: "done".into(), output: serde_json::Value::Null };
-        Self { outcome, takes: Duration::ZERO }
+        let outcome = Outcome::Done { summary: "done".into(), output: Value::Null };
+        Self { outcome, takes: Duration::ZERO, found: Map::new() }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::decide::trust;
 use crate::decide::trust::Policy;
 use crate::model::alert::Alert;
 use crate::model::decision::Facts;
-use crate::model::decision::PastRun;
+use crate::model::decision::Runs;
 use crate::model::incident::Incident;
 use crate::model::run::Plan;
 use crate::model::time::before;
@@ -43,7 +43,7 @@ impl World<'_> {
         let incident = self.incidents.get(&plan.incident).map(|it| it.incident.clone());
         let (Some(policy), Some(incident)) = (policy, incident) else { return };
         let from = before(self.now, policy.look_back());
-        let runs: Vec<PastRun> = self
+        let runs: Runs = self
             .runs
             .values()
             .map(|work| &work.past)

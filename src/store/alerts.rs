@@ -3,13 +3,14 @@
 //! A delivery that changes nothing is recognised by reading, and writes nothing. What waits is bounded; beyond
 //! the bound the sender is told to come back, and nothing of its delivery is kept.
 
+mod rows;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
 use jiff::Timestamp;
-use sqlx::Any;
-use sqlx::Executor;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 
@@ -19,6 +20,7 @@ use crate::decide::reconcile::is_by_hand;
 use crate::model::alert::Alert;
 use crate::model::alert::Delivery;
 use crate::model::incident::Episode;
+use crate::model::incident::EpisodeId;
 use crate::model::listed::Evidence;
 use crate::store::Result;
 use crate::store::Store;
@@ -26,9 +28,13 @@ use crate::store::StoreError;
 use crate::store::Transaction;
 use crate::store::micros;
 use crate::store::next_ids;
-use crate::store::plain;
 use crate::store::reconcile;
+use crate::store::reconcile::Noted;
 use crate::store::to_json;
+
+use rows::Latest;
+use rows::Opening;
+use rows::starts;
 
 /// Deliveries committed together, at most.
 const BATCH: usize = 256;
@@ -87,6 +93,8 @@ pub enum NotAccepted {
 
 struct Waiting {
     delivery: Delivery,
+    /// One for each alert.
+    fingerprints: Vec<String>,
     /// One for each alert, or none: how it was found that they fire, or ended.
     evidence: Vec<Evidence>,
     answer: oneshot::Sender<std::result::Result<Accepted, NotAccepted>>,
@@ -119,9 +127,10 @@ impl Intake {
         let intake = Self { queue, waiting: Arc::clone(&waiting), limit };
         let writer = async move {
             let mut batch = Vec::with_capacity(BATCH);
+            let mut noted = Noted::default();
             while waiting_deliveries.recv_many(&mut batch, BATCH).await > 0 {
                 let alerts: usize = batch.iter().map(|it| it.delivery.alerts.len().max(1)).sum();
-                if write(&store, std::mem::take(&mut batch)).await {
+                if write(&store, &mut noted, std::mem::take(&mut batch)).await {
                     committed();
                 }
                 waiting.fetch_sub(alerts, Ordering::AcqRel);
@@ -150,7 +159,9 @@ impl Intake {
             return Err(NotAccepted::Overloaded { waiting, limit: self.limit });
         }
         let (answer, answered) = oneshot::channel();
-        if self.queue.send(Waiting { delivery, evidence, answer }).is_err() {
+        // here, not in the writer, for whom all wait
+        let fingerprints = delivery.alerts.iter().map(|it| it.labels.fingerprint()).collect();
+        if self.queue.send(Waiting { delivery, fingerprints, evidence, answer }).is_err() {
             self.waiting.fetch_sub(alerts, Ordering::AcqRel);
             return Err(NotAccepted::Stopping);
         }
@@ -164,10 +175,10 @@ impl Intake {
 }
 
 /// Commits a batch and answers it; says whether anything changed.
-async fn write(store: &Store, batch: Vec<Waiting>) -> bool {
+async fn write(store: &Store, noted: &mut Noted, batch: Vec<Waiting>) -> bool {
     let result = match nothing_new(store, &batch).await {
         Ok(Some(unchanged)) => Ok(unchanged),
-        Ok(None) => commit(store, &batch).await,
+        Ok(None) => commit(store, noted, &batch).await,
         Err(error) => Err(error),
     };
     match result {
@@ -189,15 +200,19 @@ async fn write(store: &Store, batch: Vec<Waiting>) -> bool {
     }
 }
 
+fn fingerprints(batch: &[Waiting]) -> BTreeSet<&str> {
+    batch.iter().flat_map(|it| &it.fingerprints).map(String::as_str).collect()
+}
+
 /// The answers when no alert of the batch says anything new, found without a write.
 async fn nothing_new(store: &Store, batch: &[Waiting]) -> Result<Option<Vec<Accepted>>> {
     let now = store.now();
+    let latest = Latest::read(store, None, fingerprints(batch)).await?;
     let mut answers = Vec::with_capacity(batch.len());
-    for Waiting { delivery, .. } in batch {
+    for Waiting { delivery, fingerprints, .. } in batch {
         let mut accepted = Accepted::default();
-        for alert in &delivery.alerts {
-            let latest = latest(&store.reader, &alert.labels.fingerprint()).await?;
-            match change(latest.as_ref(), alert, delivery.truncated, now) {
+        for (alert, fingerprint) in delivery.alerts.iter().zip(fingerprints) {
+            match change(latest.get(fingerprint), alert, delivery.truncated, now) {
                 Change::Nothing => accepted.count(Change::Nothing),
                 _ => return Ok(None),
             }
@@ -207,37 +222,46 @@ async fn nothing_new(store: &Store, batch: &[Waiting]) -> Result<Option<Vec<Acce
     Ok(Some(answers))
 }
 
-async fn commit(store: &Store, batch: &[Waiting]) -> Result<Vec<Accepted>> {
+async fn commit(store: &Store, noted: &mut Noted, batch: &[Waiting]) -> Result<Vec<Accepted>> {
     let now = store.now();
     let alerts = batch.iter().map(|it| it.delivery.alerts.len()).sum();
     let mut tx = store.begin().await?;
     // the first statement is a write: it takes SQLite's lock, and PostgreSQL's row lock over replicas
     let mut next_id = next_ids(&mut tx, "episode", alerts).await?;
-    reconcile::note_receivers(&mut tx, batch.iter().map(|it| &it.delivery), now).await?;
+    let newly = noted.note(&mut tx, batch.iter().map(|it| &it.delivery), now).await?;
+    // others may have written since it was read without the lock
+    let mut latest = Latest::read(store, Some(&mut tx), fingerprints(batch)).await?;
+    let mut opening = Opening::default();
     let mut answers = Vec::with_capacity(batch.len());
-    for Waiting { delivery, evidence, .. } in batch {
+    for Waiting { delivery, fingerprints, evidence, .. } in batch {
         let by_hand = is_by_hand(&delivery.source, &delivery.receiver) && evidence.is_empty();
         let mut accepted = Accepted::default();
-        for (index, alert) in delivery.alerts.iter().enumerate() {
-            let fingerprint = alert.labels.fingerprint();
-            let latest = latest(&mut *tx, &fingerprint).await?;
+        for (index, (alert, fingerprint)) in delivery.alerts.iter().zip(fingerprints).enumerate() {
+            let known = latest.get(fingerprint);
             let evidence = evidence.get(index);
             let change = match evidence {
-                Some(evidence) if !still_holds(evidence, latest.as_ref()) => Change::Nothing,
-                _ => change(latest.as_ref(), alert, delivery.truncated, now),
+                Some(evidence) if !still_holds(evidence, known) => Change::Nothing,
+                _ => change(known, alert, delivery.truncated, now),
             };
-            let id = match (change, &latest) {
+            accepted.count(change);
+            let id = match (change, known) {
                 (Change::Open, _) | (_, None) => next_id,
                 (_, Some(episode)) => episode.id.0,
             };
             if let Some(evidence) = evidence {
                 reconcile::keep(&mut tx, id, change, &evidence.words, now).await?;
             }
-            match (change, &latest) {
+            if change == Change::Nothing {
+                continue;
+            }
+            if opening.is_full() || known.is_some_and(|it| opening.holds(it.id)) {
+                opening.insert(&mut tx, now).await?;
+            }
+            match (change, known) {
                 (Change::Open, _) => {
-                    open(&mut tx, next_id, &fingerprint, delivery, alert, now).await?;
+                    opening.add(id, fingerprint, delivery, alert);
                     if by_hand {
-                        reconcile::sent_by_hand(&mut tx, next_id, now).await?;
+                        reconcile::sent_by_hand(&mut tx, id, now).await?;
                     }
                     next_id += 1;
                 }
@@ -247,11 +271,13 @@ async fn commit(store: &Store, batch: &[Waiting]) -> Result<Vec<Accepted>> {
                 (Change::Close, Some(episode)) => close(&mut tx, episode, alert, now).await?,
                 (Change::Nothing | Change::Reopen | Change::Update | Change::Close, _) => {}
             }
-            accepted.count(change);
+            latest.follow(change, (fingerprint, EpisodeId(id)), delivery, alert, now);
         }
         answers.push(accepted);
     }
+    opening.insert(&mut tx, now).await?;
     super::commit(tx).await?;
+    noted.keep(newly, now);
     Ok(answers)
 }
 
@@ -275,46 +301,6 @@ impl Store {
     }
 }
 
-async fn latest<'c>(
-    on: impl Executor<'c, Database = Any>,
-    fingerprint: &str,
-) -> Result<Option<Episode>> {
-    let row = sqlx::query("SELECT * FROM episodes WHERE fingerprint = $1 ORDER BY id DESC LIMIT 1")
-        .bind(fingerprint)
-        .fetch_optional(on)
-        .await?;
-    row.as_ref().map(super::episodes::episode).transpose()
-}
-
-async fn open(
-    tx: &mut Transaction,
-    id: i64,
-    fingerprint: &str,
-    delivery: &Delivery,
-    alert: &Alert,
-    now: Timestamp,
-) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO episodes (id, fingerprint, source, labels, annotations, generator_url, is_open,
-           starts_at, opened_at, seen_at, ended_at, reopened, truncated, due_at, attempt)
-         VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $8, $9, 0, 0, $10, $11, 0)",
-    )
-    .bind(id)
-    .bind(fingerprint)
-    .bind(delivery.source.as_str())
-    .bind(to_json(&alert.labels)?)
-    .bind(to_json(&alert.annotations)?)
-    .bind(plain(&alert.generator_url))
-    .bind(micros(alert.starts_at.unwrap_or(now)))
-    .bind(micros(now))
-    .bind(micros(now))
-    .bind(i64::try_from(delivery.truncated).unwrap_or(i64::MAX))
-    .bind(micros(now))
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
-}
-
 async fn refresh(
     tx: &mut Transaction,
     episode: &Episode,
@@ -323,7 +309,7 @@ async fn refresh(
     alert: &Alert,
     now: Timestamp,
 ) -> Result<()> {
-    let starts_at = alert.starts_at.map_or(episode.starts_at, |at| at.min(episode.starts_at));
+    let starts_at = starts(episode, alert);
     let again = change == Change::Reopen;
     // a mere repeat does not make it due: nothing that guards judge by became worse
     let wake = again || episode.truncated != delivery.truncated;

@@ -47,6 +47,7 @@ use crate::store::Result;
 use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::commit;
+use crate::store::facts::facts_changed;
 use crate::store::instant;
 use crate::store::micros;
 use crate::store::number;
@@ -182,12 +183,11 @@ impl Store {
                 .execute(&mut *tx)
                 .await?;
         if first.rows_affected() != 1 {
+            tx.leave().await?;
             return Ok(false);
         }
         // what was judged before is judged again
-        sqlx::query("UPDATE scopes SET version = version + 1 WHERE name = 'runs'")
-            .execute(&mut *tx)
-            .await?;
+        facts_changed(&mut tx).await?;
         moves::by(&mut tx, by, before(self.now(), MOVED), jump.at).await?;
         sqlx::query("INSERT INTO jumps (at, by_ms, era) VALUES ($1, $2, $3)")
             .bind(micros(jump.at))

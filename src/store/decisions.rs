@@ -8,6 +8,7 @@ use crate::model::incident::EpisodeId;
 use crate::model::incident::Owed;
 use crate::store::Result;
 use crate::store::Store;
+use crate::store::Transaction;
 use crate::store::commit;
 use crate::store::json;
 use crate::store::micros;
@@ -44,32 +45,10 @@ impl Store {
             return Ok(false);
         }
         let mut tx = self.begin().await?;
-        // whoever else judges the same episode at this instant has written before this, or waits here
-        let id = next_ids(&mut tx, "decision", 1).await?;
-        let row = sqlx::query(LAST)
-            .bind(decision.episode.0)
-            .bind(decision.rule.as_str())
-            .fetch_optional(&mut *tx)
-            .await?;
-        let last: Option<Decision> = row.map(|row| json(&row, "body")).transpose()?;
-        if last.is_some_and(|last| respond::same(&last, decision)) {
+        if !decide(&mut tx, decision, owed).await? {
+            tx.leave().await?;
             return Ok(false);
         }
-        sqlx::query(
-            "INSERT INTO decisions (id, episode, incident, rule, verdict, reason, body, at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-        )
-        .bind(id)
-        .bind(decision.episode.0)
-        .bind(decision.incident.map_or(0, |id| id.0))
-        .bind(decision.rule.as_str())
-        .bind(decision.verdict.as_str())
-        .bind(plain(&decision.reason))
-        .bind(to_json(decision)?)
-        .bind(micros(decision.at))
-        .execute(&mut *tx)
-        .await?;
-        owe(&mut tx, owed, decision.at).await?;
         commit(tx).await?;
         Ok(true)
     }
@@ -102,4 +81,39 @@ impl Store {
             .map(|row| Ok(Stored { id: row.try_get("id")?, decision: json(row, "body")? }))
             .collect()
     }
+}
+
+/// Stores a decision with the notices that it owes, unless it says the same as the last one; returns whether it is news.
+pub(super) async fn decide(
+    tx: &mut Transaction,
+    decision: &Decision,
+    owed: Vec<Owed>,
+) -> Result<bool> {
+    // whoever else judges the same episode at this instant has written before this, or waits here
+    let id = next_ids(tx, "decision", 1).await?;
+    let row = sqlx::query(LAST)
+        .bind(decision.episode.0)
+        .bind(decision.rule.as_str())
+        .fetch_optional(&mut **tx)
+        .await?;
+    let last: Option<Decision> = row.map(|row| json(&row, "body")).transpose()?;
+    if last.is_some_and(|last| respond::same(&last, decision)) {
+        return Ok(false);
+    }
+    sqlx::query(
+        "INSERT INTO decisions (id, episode, incident, rule, verdict, reason, body, at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+    )
+    .bind(id)
+    .bind(decision.episode.0)
+    .bind(decision.incident.map_or(0, |id| id.0))
+    .bind(decision.rule.as_str())
+    .bind(decision.verdict.as_str())
+    .bind(plain(&decision.reason))
+    .bind(to_json(decision)?)
+    .bind(micros(decision.at))
+    .execute(&mut **tx)
+    .await?;
+    owe(tx, owed, decision.at).await?;
+    Ok(true)
 }

@@ -36,22 +36,38 @@ pub struct DueEpisode {
 impl Store {
     /// Claims the episode that has been due longest, for `lease`.
     pub async fn claim_episode(&self, lease: Duration) -> Result<Option<DueEpisode>> {
+        Ok(self.claim_episodes(lease, 1).await?.pop())
+    }
+
+    /// Claims those that have been due longest, up to so many.
+    pub async fn claim_episodes(&self, lease: Duration, most: usize) -> Result<Vec<DueEpisode>> {
         let (now, era) = self.now_and_era();
-        let row = sqlx::query(
+        // when nothing is due, nothing is written
+        let due = sqlx::query("SELECT 1 FROM episodes WHERE due_at <= $1 LIMIT 1");
+        if due.bind(micros(now)).fetch_optional(&self.reader).await?.is_none() {
+            return Ok(Vec::new());
+        }
+        let mut tx = self.begin().await?;
+        lock_episodes(&mut tx).await?;
+        let rows = sqlx::query(
             "UPDATE episodes SET attempt = attempt + 1, leased = 1, due_at = $1
-             WHERE id = (SELECT id FROM episodes WHERE due_at <= $2 ORDER BY due_at, id LIMIT 1)
-               AND due_at <= $3
-               AND (SELECT value FROM counters WHERE name = 'era') = $4
+             WHERE id IN (SELECT id FROM episodes WHERE due_at <= $2 ORDER BY due_at, id LIMIT $3)
+               AND due_at <= $4
+               AND (SELECT value FROM counters WHERE name = 'era') = $5
              RETURNING *",
         )
         .bind(micros(after(now, lease)))
         .bind(micros(now))
+        .bind(i64::try_from(most).unwrap_or(i64::MAX))
         .bind(micros(now))
         .bind(era)
-        .fetch_optional(&self.writer)
+        .fetch_all(&mut *tx)
         .await?;
-        row.map(|row| Ok(DueEpisode { episode: episode(&row)?, attempt: row.try_get("attempt")? }))
-            .transpose()
+        tx.commit().await?;
+        let due = |row| -> Result<DueEpisode> {
+            Ok(DueEpisode { episode: episode(row)?, attempt: row.try_get("attempt")? })
+        };
+        rows.iter().map(due).collect()
     }
 
     /// Says when to judge it again (`None`: when something happens). Without effect if an alert or another

@@ -5,11 +5,14 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use crate::model::decision::PastRun;
+use crate::model::decision::Runs;
+use crate::model::decision::Version;
 use crate::model::incident::IncidentId;
 use crate::model::run::RunState;
 use crate::store::Result;
 use crate::store::Store;
 use crate::store::StoreError;
+use crate::store::Transaction;
 use crate::store::flag;
 use crate::store::instant;
 use crate::store::instant_or_none;
@@ -17,37 +20,37 @@ use crate::store::micros;
 use crate::store::number;
 use crate::store::text;
 
-/// The query for runs as guards need to know of them, in order of start.
-macro_rules! past_runs {
+/// The query for runs as guards need to know of them.
+macro_rules! runs_where {
     ($which:literal) => {
         concat!(
-            "SELECT rule, playbook, target, incident, remedy, state, inconclusive, service,
+            "SELECT id, rule, playbook, target, incident, remedy, state, inconclusive, service,
                redundancy_group, left_version, started_at, ended_at, cancelled_by
-             FROM runs ",
-            $which,
-            " ORDER BY started_at, id"
+             FROM runs WHERE ",
+            $which
         )
+    };
+}
+pub(super) use runs_where;
+
+/// The same, in order of start.
+macro_rules! past_runs {
+    ($which:literal) => {
+        concat!(crate::store::facts::runs_where!($which), " ORDER BY started_at, id")
     };
 }
 pub(super) use past_runs;
 
 impl Store {
     /// Grows with every run that is created or ends. Read it before the facts.
-    pub async fn facts_version(&self) -> Result<i64> {
-        let row = sqlx::query("SELECT version FROM scopes WHERE name = 'runs'")
-            .fetch_one(&self.reader)
-            .await?;
-        Ok(row.try_get(0)?)
+    pub async fn facts_version(&self) -> Result<Version> {
+        Ok(self.version_and_era().await?.0)
     }
 
-    /// Runs that are at work, and those that started at or after `from`, in order of start; and all of `incident`.
-    pub async fn past_runs(&self, from: Timestamp, incident: IncidentId) -> Result<Vec<PastRun>> {
-        let rows =
-            sqlx::query(past_runs!("WHERE is_final = 0 OR started_at >= $1 OR incident = $2"))
-                .bind(micros(from))
-                .bind(incident.0)
-                .fetch_all(&self.reader)
-                .await?;
+    /// All runs of an incident, in order of start.
+    pub async fn runs_of(&self, incident: IncidentId) -> Result<Runs> {
+        let rows = sqlx::query(past_runs!("incident = $1"));
+        let rows = rows.bind(incident.0).fetch_all(&self.reader).await?;
         rows.iter().map(past_run).collect()
     }
 }
@@ -64,6 +67,31 @@ impl Store {
         .await?;
         rows.iter().map(|row| instant(row, "ended_at")).collect()
     }
+}
+
+/// Runs have changed: judgements by those of before are void, unless they come to the same where their run is created. Whoever
+/// calls this has the other's turn until the transaction ends.
+pub(super) async fn runs_changed(tx: &mut Transaction) -> Result<i64> {
+    let row = sqlx::query(
+        "UPDATE scopes SET version = version + 1 WHERE name = 'runs' RETURNING version",
+    )
+    .fetch_one(&mut **tx)
+    .await?;
+    Ok(row.try_get(0)?)
+}
+
+/// Something else that guards judge by has changed: judgements by what was before are void.
+pub(super) async fn facts_changed(tx: &mut Transaction) -> Result<()> {
+    runs_changed(tx).await?;
+    others_changed(tx).await
+}
+
+/// As [`facts_changed`], after [`runs_changed`]: always in this order, or two might wait for each other in `PostgreSQL`.
+pub(super) async fn others_changed(tx: &mut Transaction) -> Result<()> {
+    sqlx::query("UPDATE scopes SET version = version + 1 WHERE name = 'facts'")
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
 }
 
 pub(super) fn past_run(row: &AnyRow) -> Result<PastRun> {

@@ -10,6 +10,7 @@ use crate::store::StoreError;
 use crate::store::Transaction;
 use crate::store::commit;
 use crate::store::episodes::lock_episodes;
+use crate::store::facts::facts_changed;
 use crate::store::incidents::incident;
 use crate::store::links::UsedLink;
 use crate::store::links::use_up;
@@ -44,6 +45,7 @@ impl Store {
         .await?;
         let found = read(&mut tx, id).await?;
         if done.rows_affected() != 1 {
+            tx.leave().await?;
             return Ok((found, false));
         }
         // whoever works on one stops before the next step; the others are due now
@@ -83,6 +85,7 @@ impl Store {
         .await?;
         let found = read(&mut tx, id).await?;
         if done.rows_affected() != 1 {
+            tx.leave().await?;
             return Ok((found, false));
         }
         self.now_due(&mut tx, id, owed(&found)).await?;
@@ -106,9 +109,7 @@ impl Store {
 
 /// Voids what is judged by older facts, and takes locks in the order in which others take them.
 pub(super) async fn judged_again(tx: &mut Transaction) -> Result<()> {
-    sqlx::query("UPDATE scopes SET version = version + 1 WHERE name = 'runs'")
-        .execute(&mut **tx)
-        .await?;
+    facts_changed(tx).await?;
     lock_episodes(tx).await
 }
 

@@ -49,12 +49,14 @@ impl Store {
     /// notices that `owed` makes of it. Says whether it was opened.
     ///
     /// With `held_until` its page is held: the incident is due then, and `ack_within` counts from the page. Trouble that
-    /// joins an incident which was fixed before its page was sent holds the page once more.
+    /// joins an incident which was fixed before its page was sent holds the page once more. Trouble that is louder than the
+    /// incident it joins makes that as loud as itself, and is told as if it had opened one.
     pub async fn incident_for(
         &self,
         new: &Incident,
         episode: EpisodeId,
         ack_within: Option<Duration>,
+        is_louder: impl Fn(&Incident) -> bool,
         owed: impl FnOnce(&Incident) -> Vec<Owed>,
     ) -> Result<(Incident, bool)> {
         if let Some(found) = self.open_incident(&new.rule, &new.group_key).await?
@@ -77,12 +79,17 @@ impl Store {
             Some(row) => (incident(&row)?, false),
             None => (Incident { id: IncidentId(id), ..new.clone() }, true),
         };
+        let raises = !opened && is_louder(&found);
+        let mut found = if raises { raise(&mut tx, found, new, ack_within).await? } else { found };
         if opened {
-            let due = due_of(new, ack_within);
-            insert_incident(&mut tx, &found, ack_within, due).await?;
-            owe(&mut tx, owed(&found), self.now()).await?;
-        } else if let Some(until) = new.held_until.filter(|until| *until > new.opened_at) {
-            sqlx::query(
+            insert_incident(&mut tx, &found, ack_within, due_of(new, ack_within)).await?;
+        }
+        if opened || raises {
+            let told = Incident { labels: new.labels.clone(), ..found.clone() };
+            owe(&mut tx, owed(&told), self.now()).await?;
+        }
+        if !opened && let Some(until) = new.held_until.filter(|until| *until > new.opened_at) {
+            let held = sqlx::query(
                 "UPDATE incidents SET held_until = $1, due_at = $2
                  WHERE id = $3 AND held_until <> 0 AND due_at = $4 AND status = 'open'",
             )
@@ -92,6 +99,10 @@ impl Store {
             .bind(NEVER)
             .execute(&mut *tx)
             .await?;
+            if held.rows_affected() > 0 {
+                // who judges must not take the page for one whose time is over
+                found.held_until = Some(until);
+            }
         }
         sqlx::query(
             "INSERT INTO incident_episodes (incident, episode) VALUES ($1, $2) ON CONFLICT DO NOTHING",
@@ -402,8 +413,44 @@ fn due_of(new: &Incident, ack_within: Option<Duration>) -> i64 {
     match new.held_until {
         Some(until) if until > new.opened_at => micros(until),
         Some(_) => NEVER,
-        None => ack_within.map_or(NEVER, |within| micros(after(new.opened_at, within))),
+        None => answer_due(new, ack_within),
     }
+}
+
+/// When somebody must have acknowledged an incident of which everybody is told at once.
+fn answer_due(new: &Incident, ack_within: Option<Duration>) -> i64 {
+    ack_within.map_or(NEVER, |within| micros(after(new.opened_at, within)))
+}
+
+/// The time for an acknowledgement as its column has it: zero is none.
+fn span_or_none(ack_within: Option<Duration>) -> i64 {
+    let span = ack_within.map_or(0, |within| within.as_micros());
+    i64::try_from(span).unwrap_or(i64::MAX)
+}
+
+/// Makes an open incident as loud as trouble that joins it: somebody must answer in its time from now on, unless somebody has.
+async fn raise(
+    tx: &mut Transaction,
+    found: Incident,
+    new: &Incident,
+    ack_within: Option<Duration>,
+) -> Result<Incident> {
+    let (severity, title) = (plain(&new.severity), plain(&new.title));
+    let due = answer_due(new, ack_within);
+    sqlx::query(
+        "UPDATE incidents SET severity = $1, title = $2, ack_within = $3,
+           due_at = CASE WHEN status = 'open' AND held_until = 0 AND due_at > $4 THEN $5 ELSE due_at END
+         WHERE id = $6",
+    )
+    .bind(severity.as_str())
+    .bind(title.as_str())
+    .bind(span_or_none(ack_within))
+    .bind(due)
+    .bind(due)
+    .bind(found.id.0)
+    .execute(&mut **tx)
+    .await?;
+    Ok(Incident { title, severity, ..found })
 }
 
 /// Writes a new incident, which is due then.
@@ -413,7 +460,6 @@ pub(super) async fn insert_incident(
     ack_within: Option<Duration>,
     due: i64,
 ) -> Result<()> {
-    let ack_within = ack_within.map_or(0, |within| within.as_micros());
     sqlx::query(
         "INSERT INTO incidents (id, rule, group_key, title, severity, labels, status, escalated,
            opened_at, resolved_at, acked_by, acked_at, held_until, ack_within, due_at, attempt)
@@ -429,7 +475,7 @@ pub(super) async fn insert_incident(
     .bind(micros(new.opened_at))
     .bind(micros_or_none(new.resolved_at))
     .bind(micros_or_none(new.held_until))
-    .bind(i64::try_from(ack_within).unwrap_or(i64::MAX))
+    .bind(span_or_none(ack_within))
     .bind(due)
     .execute(&mut **tx)
     .await?;

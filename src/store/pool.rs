@@ -4,10 +4,15 @@
 //! each waiting for itself, and what was under way is let go of: a connection into a network that swallows everything would
 //! hold it for a quarter of an hour. [`super::watch`] looks when that begins and ends, and then makes new connections:
 //! those of before may lead to a server that is no longer the one to write to.
+//!
+//! What is written to `SQLite` is committed together with what others write at the same time ([`group`]).
 
-use std::fmt;
-use std::ops::Deref;
-use std::ops::DerefMut;
+mod group;
+mod line;
+
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
@@ -15,33 +20,18 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use arc_swap::ArcSwapOption;
-use futures_util::FutureExt as _;
-use futures_util::StreamExt as _;
-use futures_util::TryStreamExt as _;
-use futures_util::future::BoxFuture;
-use futures_util::stream;
-use futures_util::stream::BoxStream;
-use sqlx::Any;
 use sqlx::AnyPool;
-use sqlx::Either;
-use sqlx::Execute;
-use sqlx::Executor;
-use sqlx::SqlStr;
-use sqlx::any::AnyQueryResult;
-use sqlx::any::AnyRow;
-use sqlx::any::AnyStatement;
-use sqlx::any::AnyTypeInfo;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::crash;
-use crate::crash::Point;
+use group::Groups;
+pub(super) use line::Transaction;
 
 /// How long connections are waited for that are let go of.
 const CLOSES_WITHIN: Duration = Duration::from_secs(30);
 
-/// One answer of the database: how many rows were changed, or a row.
-type Step = Either<AnyQueryResult, AnyRow>;
+/// How long a commit waits while others wait to be part of it: about as long as a disk takes to write one.
+const GATHERS: Duration = Duration::from_millis(5);
 
 /// Why nothing is asked: in words, from whoever looked last.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -63,6 +53,8 @@ struct Shared {
     stale: AtomicBool,
     /// Longest time for one answer.
     longest: Duration,
+    /// What is committed together, where that is done.
+    groups: Option<Groups>,
 }
 
 /// Connections that end together.
@@ -75,10 +67,19 @@ pub(super) struct Generation {
 impl Pool {
     /// Over these connections, on which no answer may take longer than this.
     pub(super) fn new(pool: AnyPool, longest: Duration) -> Self {
+        Self::with(pool, longest, None)
+    }
+
+    /// The same over one connection, for `SQLite`: what many write at the same time is committed at once.
+    pub(super) fn grouped(pool: AnyPool, longest: Duration) -> Self {
+        Self::with(pool, longest, Some(Groups::new(GATHERS)))
+    }
+
+    fn with(pool: AnyPool, longest: Duration, groups: Option<Groups>) -> Self {
         let now = ArcSwap::from_pointee(Generation { pool, over: CancellationToken::new() });
         let (outage, suspicion) = (ArcSwapOption::empty(), Notify::new());
         let stale = AtomicBool::new(false);
-        Self(Arc::new(Shared { now, outage, suspicion, stale, longest }))
+        Self(Arc::new(Shared { now, outage, suspicion, stale, longest, groups }))
     }
 
     /// The connections themselves, for who looks whether the database can be used.
@@ -135,14 +136,6 @@ impl Pool {
         let _late = tokio::time::timeout(CLOSES_WITHIN, self.connections().close()).await;
     }
 
-    /// Begins a transaction.
-    pub(super) async fn begin(&self) -> sqlx::Result<Transaction> {
-        gate(Point::Statement).await?;
-        let generation = self.0.now.load_full();
-        let tx = self.watched(&generation, generation.pool.begin()).await?;
-        Ok(Transaction(Line { tx, pool: self.clone(), generation }))
-    }
-
     /// Waits for an answer, but not beyond the end of its connections.
     async fn watched<T>(
         &self,
@@ -197,153 +190,4 @@ pub(super) fn is_suspicious(error: &sqlx::Error) -> bool {
         | sqlx::Error::WorkerCrashed => true,
         _ => false,
     }
-}
-
-/// A transaction; dropped without [`Transaction::commit`], it is rolled back.
-#[derive(Debug)]
-pub(super) struct Transaction(Line);
-
-/// Where the statements of a transaction are sent.
-pub(super) struct Line {
-    tx: sqlx::Transaction<'static, Any>,
-    pool: Pool,
-    generation: Arc<Generation>,
-}
-
-impl fmt::Debug for Line {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Line")
-    }
-}
-
-impl Transaction {
-    /// Commits. An error leaves open whether it did.
-    pub(super) async fn commit(self) -> sqlx::Result<()> {
-        let Line { tx, pool, generation } = self.0;
-        pool.watched(&generation, tx.commit()).await
-    }
-}
-
-impl Deref for Transaction {
-    type Target = Line;
-
-    fn deref(&self) -> &Line {
-        &self.0
-    }
-}
-
-impl DerefMut for Transaction {
-    fn deref_mut(&mut self) -> &mut Line {
-        &mut self.0
-    }
-}
-
-impl<'c> Executor<'c> for &'c Pool {
-    type Database = Any;
-
-    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, sqlx::Result<Step>>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, Any>,
-    {
-        let steps = async move {
-            gate(Point::Statement).await?;
-            let generation = self.0.now.load_full();
-            let steps = (&generation.pool).fetch_many(query).try_collect::<Vec<Step>>();
-            let steps = self.watched(&generation, steps).await?;
-            gate(Point::Stated).await?;
-            Ok(steps)
-        };
-        in_turn(steps)
-    }
-
-    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, sqlx::Result<Option<AnyRow>>>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, Any>,
-    {
-        async move {
-            gate(Point::Statement).await?;
-            let generation = self.0.now.load_full();
-            let row = (&generation.pool).fetch_optional(query);
-            let row = self.watched(&generation, row).await?;
-            gate(Point::Stated).await?;
-            Ok(row)
-        }
-        .boxed()
-    }
-
-    fn prepare_with<'e>(
-        self,
-        sql: SqlStr,
-        parameters: &'e [AnyTypeInfo],
-    ) -> BoxFuture<'e, sqlx::Result<AnyStatement>>
-    where
-        'c: 'e,
-    {
-        async move {
-            let generation = self.0.now.load_full();
-            let statement = (&generation.pool).prepare_with(sql, parameters);
-            self.watched(&generation, statement).await
-        }
-        .boxed()
-    }
-}
-
-impl<'c> Executor<'c> for &'c mut Line {
-    type Database = Any;
-
-    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, sqlx::Result<Step>>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, Any>,
-    {
-        let steps = async move {
-            let steps = (&mut *self.tx).fetch_many(query).try_collect::<Vec<Step>>();
-            self.pool.watched(&self.generation, steps).await
-        };
-        in_turn(steps)
-    }
-
-    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, sqlx::Result<Option<AnyRow>>>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, Any>,
-    {
-        async move {
-            let row = (&mut *self.tx).fetch_optional(query);
-            self.pool.watched(&self.generation, row).await
-        }
-        .boxed()
-    }
-
-    fn prepare_with<'e>(
-        self,
-        sql: SqlStr,
-        parameters: &'e [AnyTypeInfo],
-    ) -> BoxFuture<'e, sqlx::Result<AnyStatement>>
-    where
-        'c: 'e,
-    {
-        async move {
-            let statement = (&mut *self.tx).prepare_with(sql, parameters);
-            self.pool.watched(&self.generation, statement).await
-        }
-        .boxed()
-    }
-}
-
-/// Where simulations stop whoever asks, or break his connection.
-async fn gate(point: Point) -> sqlx::Result<()> {
-    crash::pass(point).await.map_err(sqlx::Error::Io)
-}
-
-/// The steps of an answer, one after another. Nobody reads so many that they should not be in memory together.
-fn in_turn<'e>(
-    steps: impl Future<Output = sqlx::Result<Vec<Step>>> + Send + 'e,
-) -> BoxStream<'e, sqlx::Result<Step>> {
-    stream::once(steps)
-        .map_ok(|steps| stream::iter(steps.into_iter().map(Ok)))
-        .try_flatten()
-        .boxed()
 }

@@ -18,6 +18,7 @@ use crate::store::audit::prune::prune_log;
 use crate::store::backup;
 use crate::store::commit;
 use crate::store::episodes::lock_episodes;
+use crate::store::facts::facts_changed;
 use crate::store::micros;
 
 /// Rows of one small table that go at once.
@@ -65,10 +66,11 @@ struct Batch {
 }
 
 /// What belongs to an incident besides its episodes: children before what they belong to.
-const OF_INCIDENT: [(&str, &str); 5] = [
+const OF_INCIDENT: [(&str, &str); 6] = [
     ("run_events", "run IN (SELECT id FROM runs WHERE incident = $1)"),
     ("runs", "incident = $1"),
     ("outbox", "incident = $1"),
+    ("updates", "incident = $1"),
     ("incident_episodes", "incident = $1"),
     ("incidents", "id = $1"),
 ];
@@ -109,9 +111,7 @@ impl Store {
         let mut tx = self.begin().await?;
         let (gone, leaves) = prune_log(&mut tx, old).await?;
         // in the order of `append` and intake: an episode must not open again while it goes
-        sqlx::query("UPDATE scopes SET version = version WHERE name = 'runs'")
-            .execute(&mut *tx)
-            .await?;
+        facts_changed(&mut tx).await?;
         lock_episodes(&mut tx).await?;
         let mut batch =
             Batch { lines: Vec::new(), archives: archive.is_some(), pruned: Pruned::default() };

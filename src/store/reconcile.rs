@@ -17,6 +17,7 @@ use crate::model::alert::Delivery;
 use crate::model::incident::EpisodeId;
 use crate::model::incident::IncidentId;
 use crate::model::time::before;
+use crate::model::time::since;
 use crate::store::Result;
 use crate::store::Store;
 use crate::store::Transaction;
@@ -44,29 +45,55 @@ pub struct Found {
 /// The words of an episode that did not come from Alertmanager.
 const BY_HAND: &str = "by hand";
 
-/// Notes which sources delivered by which receivers, in the transaction of their alerts.
-pub(super) async fn note_receivers(
-    tx: &mut Transaction,
-    deliveries: impl Iterator<Item = &Delivery>,
-    now: Timestamp,
-) -> Result<()> {
-    let by: BTreeSet<(&str, &str)> = deliveries
-        .filter(|it| is_outside(&it.source) && !is_by_hand(&it.source, &it.receiver))
-        .map(|it| (it.source.as_str(), it.receiver.as_str()))
-        .collect();
-    for (source, receiver) in by {
-        sqlx::query(
-            "INSERT INTO receivers (source, receiver, at) VALUES ($1, $2, $3)
-             ON CONFLICT (source, receiver) DO UPDATE SET at = excluded.at WHERE receivers.at <= $4",
-        )
-        .bind(source)
-        .bind(plain(receiver))
-        .bind(micros(now))
-        .bind(micros(before(now, NOTED_EVERY)))
-        .execute(&mut **tx)
-        .await?;
+/// The most pairs of source and receiver that are remembered.
+const REMEMBERED: usize = 1_000;
+
+/// Which sources delivered by which receivers, as far as this process has written it down, and when.
+#[derive(Debug, Default)]
+pub(super) struct Noted(BTreeMap<(String, String), Timestamp>);
+
+impl Noted {
+    /// Notes the receivers of deliveries in the transaction of their alerts, and returns those that were noted, for
+    /// [`Noted::keep`] when they are committed.
+    pub(super) async fn note(
+        &self,
+        tx: &mut Transaction,
+        deliveries: impl Iterator<Item = &Delivery>,
+        now: Timestamp,
+    ) -> Result<Vec<(String, String)>> {
+        let by: BTreeSet<(&str, &str)> = deliveries
+            .filter(|it| is_outside(&it.source) && !is_by_hand(&it.source, &it.receiver))
+            .map(|it| (it.source.as_str(), it.receiver.as_str()))
+            .collect();
+        let mut newly = Vec::new();
+        for (source, receiver) in by {
+            let pair = (source.to_owned(), receiver.to_owned());
+            if self.0.get(&pair).is_some_and(|at| since(now, *at) < NOTED_EVERY) {
+                continue;
+            }
+            sqlx::query(
+                "INSERT INTO receivers (source, receiver, at) VALUES ($1, $2, $3)
+                 ON CONFLICT (source, receiver) DO UPDATE SET at = excluded.at WHERE receivers.at <= $4",
+            )
+            .bind(source)
+            .bind(plain(receiver))
+            .bind(micros(now))
+            .bind(micros(before(now, NOTED_EVERY)))
+            .execute(&mut **tx)
+            .await?;
+            newly.push(pair);
+        }
+        Ok(newly)
     }
-    Ok(())
+
+    /// Remembers what is on disk.
+    pub(super) fn keep(&mut self, newly: Vec<(String, String)>, now: Timestamp) {
+        if self.0.len() + newly.len() > REMEMBERED {
+            // whoever makes up names cannot fill the memory: they are written again
+            self.0.clear();
+        }
+        self.0.extend(newly.into_iter().map(|pair| (pair, now)));
+    }
 }
 
 /// Keeps how it was found that an episode opened or ended.

@@ -1,7 +1,6 @@
 //! Runs: creation under unchanged facts, claims fenced by `attempt`, and the hash-chained journal.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use sha2::Digest as _;
@@ -13,6 +12,9 @@ use crate::decide::machine;
 use crate::decide::plan;
 use crate::decide::tell;
 use crate::decide::tell::Try;
+use crate::model::decision::Decision;
+use crate::model::decision::Runs;
+use crate::model::decision::Version;
 use crate::model::incident::EpisodeId;
 use crate::model::incident::IncidentId;
 use crate::model::incident::Owed;
@@ -21,7 +23,6 @@ use crate::model::run::Entry;
 use crate::model::run::Event;
 use crate::model::run::Plan;
 use crate::model::run::RunState;
-use crate::model::time::after;
 use crate::store::NEVER;
 use crate::store::Result;
 use crate::store::Store;
@@ -30,8 +31,11 @@ use crate::store::Transaction;
 use crate::store::commit;
 use crate::store::credentials::Refusal;
 use crate::store::credentials::deny;
+use crate::store::decisions::decide;
 use crate::store::episodes::lock_episodes;
+use crate::store::facts::facts_changed;
 use crate::store::facts::run_state;
+use crate::store::facts::runs_changed;
 use crate::store::instant;
 use crate::store::instant_or_none;
 use crate::store::json;
@@ -77,6 +81,21 @@ pub struct RunRow {
     pub ended_at: Option<Timestamp>,
 }
 
+impl RunRow {
+    /// As far as people are told of it.
+    pub fn as_try(&self) -> Try<'_> {
+        Try {
+            run: self.id,
+            playbook: &self.playbook,
+            target: &self.target,
+            remedy: self.remedy,
+            state: self.state,
+            outcome: &self.outcome,
+            started_at: self.started_at,
+        }
+    }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
 fn state_word<S: serde::Serializer>(
     state: &RunState,
@@ -98,7 +117,7 @@ pub struct Claim {
     pub attempt: i64,
     /// The last jump of the clock that its journal knows of.
     pub era: i64,
-    head: String,
+    pub(super) head: String,
 }
 
 /// What follows from an entry of a journal, beside what it leaves in the run's row.
@@ -132,12 +151,67 @@ pub struct Row {
     pub due_at: Option<Timestamp>,
 }
 
+/// What a run is created by.
+#[derive(Debug)]
+pub struct Judged<'a> {
+    /// Of the facts.
+    pub version: Version,
+    /// How far back runs were looked at.
+    pub from: Timestamp,
+    /// What was decided.
+    pub decision: &'a Decision,
+    /// Owed with the decision, if it is news.
+    pub tells: Vec<Owed>,
+}
+
 impl Store {
     /// Creates a run with its first entry and the notices it owes, if no fact has changed since `version` and no
     /// active run holds the target. [`StoreError::Changed`] means: judge again.
     pub async fn create_run(
         &self,
-        version: i64,
+        version: Version,
+        plan: &Plan,
+        round: u32,
+        owed: impl FnOnce(RunId) -> Vec<Owed>,
+    ) -> Result<RunId> {
+        let mut tx = self.begin().await?;
+        if runs_changed(&mut tx).await? != version.runs + 1 {
+            return Err(StoreError::Changed);
+        }
+        self.create(tx, plan, round, owed).await
+    }
+
+    /// The same, with the decision that led to it, if that is news; and runs may have changed meanwhile as long as `again`,
+    /// which is given those of now, still comes to the same. Returns whether the decision was news, too.
+    pub async fn create_run_decided(
+        &self,
+        judged: Judged<'_>,
+        plan: &Plan,
+        round: u32,
+        again: impl FnOnce(Runs) -> bool,
+        owed: impl FnOnce(RunId) -> Vec<Owed>,
+    ) -> Result<(RunId, bool)> {
+        let Judged { version, from, decision, tells } = judged;
+        let mut tx = self.begin().await?;
+        if runs_changed(&mut tx).await? != version.runs + 1 {
+            let others = sqlx::query("SELECT version FROM scopes WHERE name = 'facts'")
+                .fetch_one(&mut *tx)
+                .await?;
+            if others.try_get::<i64, _>(0)? != version.others {
+                return Err(StoreError::Changed);
+            }
+            let runs = self.past_now(&mut tx, from, plan.incident).await?;
+            if !again(runs) {
+                return Err(StoreError::Changed);
+            }
+        }
+        let news = decide(&mut tx, decision, tells).await?;
+        Ok((self.create(tx, plan, round, owed).await?, news))
+    }
+
+    async fn create(
+        &self,
+        mut tx: Transaction,
         plan: &Plan,
         round: u32,
         owed: impl FnOnce(RunId) -> Vec<Owed>,
@@ -145,16 +219,6 @@ impl Store {
         let (now, era) = self.now_and_era();
         let body = to_json(plan)?;
         let digest = hex(&Sha256::digest(body.as_bytes()));
-        let mut tx = self.begin().await?;
-        let unchanged = sqlx::query(
-            "UPDATE scopes SET version = version + 1 WHERE name = 'runs' AND version = $1",
-        )
-        .bind(version)
-        .execute(&mut *tx)
-        .await?;
-        if unchanged.rows_affected() != 1 {
-            return Err(StoreError::Changed);
-        }
         let id = RunId(next_ids(&mut tx, "run", 1).await?);
         let first = Entry { seq: 1, at: now, event: Event::Planned { digest: digest.clone() } };
         let (event, head) = chained(id, "", &first)?;
@@ -194,47 +258,6 @@ impl Store {
         owe(&mut tx, owed(id), now).await?;
         commit(tx).await?;
         Ok(id)
-    }
-
-    /// Claims the run that has been due longest: a new one, a delayed one, or one whose worker died.
-    pub async fn claim_run(&self, owner: &str, lease: Duration) -> Result<Option<Claim>> {
-        let (now, era) = self.now_and_era();
-        let row = sqlx::query(
-            "UPDATE runs SET attempt = attempt + 1, owner = $1, due_at = $2, woken = 0
-             WHERE id = (SELECT id FROM runs WHERE due_at <= $3 AND is_final = 0 ORDER BY due_at, id LIMIT 1)
-               AND due_at <= $4 AND is_final = 0
-               AND (SELECT value FROM counters WHERE name = 'era') = $5
-             RETURNING id, plan, attempt, seq, head, era",
-        )
-        .bind(owner)
-        .bind(micros(after(now, lease)))
-        .bind(micros(now))
-        .bind(micros(now))
-        .bind(era)
-        .fetch_optional(&self.writer)
-        .await?;
-        let Some(row) = row else { return Ok(None) };
-        let run = RunId(row.try_get("id")?);
-        let entries = self.journal(run).await?;
-        let seq: i64 = row.try_get("seq")?;
-        let last = entries.last().map_or(0, |entry| entry.seq);
-        if last > seq {
-            // a person who was asked took it over in between
-            return Ok(None);
-        }
-        if last < seq {
-            return Err(StoreError::Corrupt(format!(
-                "the journal of {run} ends before entry {seq}"
-            )));
-        }
-        Ok(Some(Claim {
-            run,
-            plan: json(&row, "plan")?,
-            entries,
-            attempt: row.try_get("attempt")?,
-            era: row.try_get("era")?,
-            head: text(&row, "head")?,
-        }))
     }
 
     /// Appends an entry to the journal of a claimed run, with what it leaves in the row and the notices it owes,
@@ -277,15 +300,14 @@ impl Store {
         let era = if let Event::ClockSet { era, .. } = entry.event { era } else { claim.era };
         if ended {
             // in the order of `create_run` and intake, or they and this might wait for each other in PostgreSQL
-            sqlx::query("UPDATE scopes SET version = version + 1 WHERE name = 'runs'")
-                .execute(&mut *tx)
-                .await?;
-            lock_episodes(&mut tx).await?;
-        } else if !refusals.is_empty() {
+            runs_changed(&mut tx).await?;
+        }
+        if !refusals.is_empty() {
             // a run that was judged without knowing of them must not be created
-            sqlx::query("UPDATE scopes SET version = version + 1 WHERE name = 'runs'")
-                .execute(&mut *tx)
-                .await?;
+            facts_changed(&mut tx).await?;
+        }
+        if ended {
+            lock_episodes(&mut tx).await?;
         }
         let held = sqlx::query(
             "UPDATE runs SET seq = seq + 1, head = $1, state = $2, is_final = $3, outcome = $4,
@@ -328,104 +350,12 @@ impl Store {
         }
         owe(&mut tx, owed, entry.at).await?;
         if let Some(ending) = ending.filter(|_| ended) {
-            trust::at_end(&mut tx, ending, entry.at).await?;
+            let of = (claim.run, claim.plan.target.as_str());
+            trust::at_end(&mut tx, ending, of, row.state, entry.at).await?;
         }
         commit(tx).await?;
         (claim.head, claim.era) = (head, era);
         claim.entries.push(entry);
-        Ok(())
-    }
-
-    /// Lets go of a claimed run until `due_at`, or until now when somebody asked meanwhile that it stop, or ended what it may
-    /// be held for, or the clock was set and its journal does not say so yet. Without effect when another worker holds it.
-    pub async fn release_run(&self, claim: &Claim, due_at: Option<Timestamp>) -> Result<()> {
-        sqlx::query(
-            "UPDATE runs SET owner = '', due_at = CASE WHEN cancelled_by = '' AND woken = 0
-               AND era = (SELECT value FROM counters WHERE name = 'era') THEN $1 ELSE $2 END
-             WHERE id = $3 AND attempt = $4 AND is_final = 0",
-        )
-        .bind(due_at.map_or(NEVER, micros))
-        .bind(micros(self.now()))
-        .bind(claim.run.0)
-        .bind(claim.attempt)
-        .execute(&self.writer)
-        .await?;
-        Ok(())
-    }
-
-    /// Prolongs a claim; [`StoreError::Fenced`] when another worker holds the run.
-    pub async fn renew_run(&self, claim: &Claim, lease: Duration) -> Result<()> {
-        let (now, era) = self.now_and_era();
-        let held = sqlx::query(
-            "UPDATE runs SET due_at = $1 + 1000 * (SELECT CAST(COALESCE(SUM(j.by_ms), 0) AS BIGINT)
-               FROM jumps j WHERE j.era > $2)
-             WHERE id = $3 AND attempt = $4 AND is_final = 0",
-        )
-        .bind(micros(after(now, lease)))
-        .bind(era)
-        .bind(claim.run.0)
-        .bind(claim.attempt)
-        .execute(&self.writer)
-        .await?;
-        if held.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Fenced) }
-    }
-
-    /// Takes over a run that `waits` for a person's word. Nobody works on it then, so nobody's effect is fenced;
-    /// [`StoreError::Conflict`] when it no longer waits.
-    pub async fn take_run(&self, run: RunId, waits: RunState, lease: Duration) -> Result<Claim> {
-        let row = sqlx::query(
-            "UPDATE runs SET attempt = attempt + 1, owner = 'person', due_at = $1
-             WHERE id = $2 AND state = $3 RETURNING plan, attempt, head, era",
-        )
-        .bind(micros(after(self.now(), lease)))
-        .bind(run.0)
-        .bind(waits.as_str())
-        .fetch_optional(&self.writer)
-        .await?;
-        let Some(row) = row else {
-            return Err(match self.run(run).await? {
-                None => StoreError::Missing(format!("there is no run {run}")),
-                Some(row) => StoreError::Conflict(format!(
-                    "{run} is {}, not {}",
-                    row.state.as_str(),
-                    waits.as_str()
-                )),
-            });
-        };
-        Ok(Claim {
-            run,
-            plan: json(&row, "plan")?,
-            entries: self.journal(run).await?,
-            attempt: row.try_get("attempt")?,
-            era: row.try_get("era")?,
-            head: text(&row, "head")?,
-        })
-    }
-
-    /// Makes the runs of an episode that wait for a person due now: the alert has resolved. A worker that is about
-    /// to let go of one does so without effect.
-    pub async fn wake_waiting_runs(&self, episode: EpisodeId) -> Result<()> {
-        sqlx::query(
-            "UPDATE runs SET due_at = $1, attempt = attempt + 1 WHERE is_final = 0 AND episode = $2
-               AND state IN ('awaiting approval', 'awaiting answer', 'in doubt')",
-        )
-        .bind(micros(self.now()))
-        .bind(episode.0)
-        .execute(&self.writer)
-        .await?;
-        Ok(())
-    }
-
-    /// Makes all runs that wait for approval due now: files were reloaded, so that a plan may no longer be what would be
-    /// done. A worker that is about to let go of one does so without effect.
-    pub async fn wake_proposals(&self) -> Result<()> {
-        sqlx::query(
-            "UPDATE runs SET due_at = $1, attempt = attempt + 1
-             WHERE is_final = 0 AND state = 'awaiting approval'",
-        )
-        .bind(micros(self.now()))
-        .execute(&self.writer)
-        .await?;
         Ok(())
     }
 
@@ -488,15 +418,7 @@ impl Store {
     pub async fn tried(&self, incident: IncidentId) -> Result<(Vec<String>, Option<String>)> {
         let mut rows = self.runs(Some(incident), None, 1000).await?;
         rows.reverse();
-        Ok(tell::tried(rows.iter().map(|row| Try {
-            run: row.id,
-            playbook: &row.playbook,
-            target: &row.target,
-            remedy: row.remedy,
-            state: row.state,
-            outcome: &row.outcome,
-            started_at: row.started_at,
-        })))
+        Ok(tell::tried(rows.iter().map(RunRow::as_try)))
     }
 
     /// Runs of the incident whose temporary measures are taken back, or are about to be.

@@ -65,6 +65,7 @@ impl Store {
             sql.extend(["INSERT INTO ", table, " SELECT * FROM kept_", table, ";"]);
         }
         sqlx::raw_sql(AssertSqlSafe(sql + "COMMIT;")).execute(&self.writer.connections()).await?;
+        self.past.clear();
         Ok(())
     }
 

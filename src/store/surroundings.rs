@@ -40,6 +40,14 @@ pub struct StoredTrip {
 impl Store {
     /// Notes that the target of a rule came into trouble by this episode, once.
     pub async fn note_trouble(&self, episode: EpisodeId, rule: &str, target: &str) -> Result<()> {
+        let known = sqlx::query("SELECT 1 FROM troubles WHERE episode = $1 AND rule = $2")
+            .bind(episode.0)
+            .bind(rule)
+            .fetch_optional(&self.reader)
+            .await?;
+        if known.is_some() {
+            return Ok(());
+        }
         sqlx::query(
             "INSERT INTO troubles (episode, rule, target, at) VALUES ($1, $2, $3, $4)
              ON CONFLICT (episode, rule) DO NOTHING",

@@ -9,9 +9,12 @@ use sqlx::any::AnyRow;
 use crate::decide::trust;
 use crate::decide::trust::Policy;
 use crate::decide::trust::evidence::Judged;
-use crate::model::decision::PastRun;
+use crate::model::decision::Runs;
+use crate::model::decision::Version;
 use crate::model::incident::Owed;
+use crate::model::incident::RunId;
 use crate::model::playbook::Mode;
+use crate::model::run::RunState;
 use crate::model::time::before;
 use crate::model::trust::Trust;
 use crate::model::trust::Trusts;
@@ -21,8 +24,11 @@ use crate::store::StoreError;
 use crate::store::Transaction;
 use crate::store::commit;
 use crate::store::episodes::lock_episodes;
+use crate::store::facts::facts_changed;
+use crate::store::facts::others_changed;
 use crate::store::facts::past_run;
 use crate::store::facts::past_runs;
+use crate::store::facts::runs_changed;
 use crate::store::instant;
 use crate::store::micros;
 use crate::store::next_ids;
@@ -64,17 +70,12 @@ impl Store {
 
     /// Lowers the trust in a rule, with the notices that it owes, if no fact has changed since `version`:
     /// [`StoreError::Changed`] means judge again.
-    pub async fn demote(&self, version: i64, trust: &Trust, owed: Vec<Owed>) -> Result<()> {
+    pub async fn demote(&self, version: Version, trust: &Trust, owed: Vec<Owed>) -> Result<()> {
         let mut tx = self.begin().await?;
-        let unchanged = sqlx::query(
-            "UPDATE scopes SET version = version + 1 WHERE name = 'runs' AND version = $1",
-        )
-        .bind(version)
-        .execute(&mut *tx)
-        .await?;
-        if unchanged.rows_affected() != 1 {
+        if runs_changed(&mut tx).await? != version.runs + 1 {
             return Err(StoreError::Changed);
         }
+        others_changed(&mut tx).await?;
         write(&mut tx, trust).await?;
         owe(&mut tx, owed, trust.at).await?;
         commit(tx).await
@@ -84,9 +85,7 @@ impl Store {
     /// when it was decided, `last`, no longer does.
     pub async fn promote(&self, last: Option<&Trust>, trust: &Trust) -> Result<()> {
         let mut tx = self.begin().await?;
-        sqlx::query("UPDATE scopes SET version = version + 1 WHERE name = 'runs'")
-            .execute(&mut *tx)
-            .await?;
+        facts_changed(&mut tx).await?;
         let row = sqlx::query(LAST).bind(trust.rule.as_str()).fetch_optional(&mut *tx).await?;
         let found = row.as_ref().map(read).transpose()?;
         if found.as_ref() != last {
@@ -106,7 +105,7 @@ impl Store {
 
     /// Runs that started at or after `from` and those at work, by rule, in order of start.
     pub async fn runs_by_rule(&self, from: Timestamp) -> Result<BTreeMap<String, Vec<Judged>>> {
-        let rows = sqlx::query(past_runs!("WHERE is_final = 0 OR started_at >= $1"))
+        let rows = sqlx::query(past_runs!("is_final = 0 OR started_at >= $1"))
             .bind(micros(from))
             .fetch_all(&self.reader)
             .await?;
@@ -124,19 +123,42 @@ const LAST: &str = "SELECT * FROM trust WHERE rule = $1 ORDER BY id DESC LIMIT 1
 
 /// Lowers the trust in the rule of a run that has just ended in this transaction, if its runs say so. Ends of runs come one
 /// after the other, by the version of the facts.
-pub(super) async fn at_end(tx: &mut Transaction, ending: Ending<'_>, now: Timestamp) -> Result<()> {
+pub(super) async fn at_end(
+    tx: &mut Transaction,
+    ending: Ending<'_>,
+    (run, target): (RunId, &str),
+    state: RunState,
+    now: Timestamp,
+) -> Result<()> {
     let Ending { policy, told } = ending;
+    let from = micros(before(now, policy.look_back()));
+    // a fix says something of those before it on the same target, and of nothing else
+    if state == RunState::Fixed {
+        let others = sqlx::query(
+            "SELECT 1 FROM runs WHERE target = $1 AND started_at >= $2 AND rule = $3 AND id <> $4 LIMIT 1",
+        )
+        .bind(plain(target))
+        .bind(from)
+        .bind(policy.rule.as_str())
+        .bind(run.0)
+        .fetch_optional(&mut **tx)
+        .await?;
+        if others.is_none() {
+            return Ok(());
+        }
+    }
     let row = sqlx::query(LAST).bind(policy.rule.as_str()).fetch_optional(&mut **tx).await?;
     let last = row.as_ref().map(read).transpose()?;
-    let rows = sqlx::query(past_runs!("WHERE rule = $1 AND started_at >= $2"))
+    let rows = sqlx::query(past_runs!("rule = $1 AND started_at >= $2"))
         .bind(policy.rule.as_str())
-        .bind(micros(before(now, policy.look_back())))
+        .bind(from)
         .fetch_all(&mut **tx)
         .await?;
-    let runs: Vec<PastRun> = rows.iter().map(past_run).collect::<Result<_>>()?;
+    let runs: Runs = rows.iter().map(past_run).collect::<Result<_>>()?;
     let Some(trust) = trust::demotion(policy, last.as_ref(), &runs, None, now) else {
         return Ok(());
     };
+    others_changed(tx).await?;
     write(tx, &trust).await?;
     owe(tx, told(&trust), now).await
 }

@@ -81,10 +81,9 @@ impl Rig {
 
     /// What the server would say.
     async fn dry_run(&self, action: &Value) -> Outcome {
-        let (action, now) =
-            (serde_json::from_value(action.clone()).unwrap(), Timestamp::UNIX_EPOCH);
-        let outcome =
-            act::dry_run(&action, "r-1/1", Duration::from_secs(10), &self.targets, now).await;
+        let action = serde_json::from_value(action.clone()).unwrap();
+        let intent = Intent { action: Some(action), timeout: Duration::from_secs(10), ..intent() };
+        let outcome = act::dry_run(&intent, &self.targets, Timestamp::UNIX_EPOCH).await;
         checked(outcome.unwrap())
     }
 
@@ -114,7 +113,8 @@ async fn prepare(action: &Value, targets: &Targets) -> Result<Prepared, Outcome>
     let action = serde_json::from_value(action.clone());
     let action: Action = action.unwrap_or_else(|error| panic!("{error}"));
     let now = "2026-01-05T10:00:00.7Z".parse().unwrap();
-    let prepared = act::prepare(&action, Duration::from_secs(10), targets, now).await;
+    let intent = Intent { action: Some(action), ..intent() };
+    let prepared = act::prepare(&intent, Duration::from_secs(10), targets, now).await;
     prepared.map_err(checked)
 }
 

@@ -10,6 +10,7 @@ mod bad_input;
 mod campaign;
 mod cli;
 mod crashes;
+mod databases;
 mod experiments;
 mod journeys;
 mod kubernetes;

@@ -55,6 +55,7 @@ async fn a_fault_becomes_a_webhook_and_its_end_a_resolution() {
         targets: vec![("shop", shop.address())],
         rules: RULES.to_owned(),
         alertmanager: Some(alertmanager.address()),
+        ..Watch::default()
     };
     let prometheus = Prometheus::start(&watch).await;
     wait::until("the healthy shop is measured", wait::PATIENCE, async || {

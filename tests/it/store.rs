@@ -25,6 +25,7 @@ mod schedules;
 mod surroundings;
 mod tampering;
 mod trust;
+mod updates;
 mod windows;
 
 use std::collections::BTreeMap;
@@ -243,22 +244,12 @@ async fn resolve(store: &Store, name: &str) {
 
 fn incident(rule: &str, group: &str) -> Incident {
     Incident {
-        id: IncidentId(0),
         rule: rule.into(),
         group_key: group.into(),
         title: "api: HighErrorRate, critical".into(),
         severity: "critical".into(),
         labels: labels("HighErrorRate"),
-        status: IncidentStatus::Open,
-        escalated: false,
-        opened_at: at(0),
-        resolved_at: None,
-        acked_by: String::new(),
-        acked_at: None,
-        taken_by: String::new(),
-        taken_at: None,
-        given_back_at: None,
-        held_until: None,
+        ..Incident::unstored(at(0))
     }
 }
 
@@ -266,7 +257,8 @@ fn incident(rule: &str, group: &str) -> Incident {
 async fn open_incident(store: &Store, name: &str) -> (Incident, EpisodeId) {
     let episode = fire(store, name).await;
     let new = incident("r", name);
-    let (incident, opened) = store.incident_for(&new, episode, None, |_| Vec::new()).await.unwrap();
+    let (incident, opened) =
+        store.incident_for(&new, episode, None, |_| false, |_| Vec::new()).await.unwrap();
     assert!(opened);
     (incident, episode)
 }
@@ -301,6 +293,7 @@ fn plan(target: &str, incident: IncidentId, episode: EpisodeId) -> Plan {
         what: What::Action(command("true")),
         condition: None,
         each: None,
+        hold: None,
         timeout: Duration::from_mins(1),
         retry: Retry::default(),
         on_failure: OnFailure::Abort,

@@ -2,10 +2,17 @@
 
 /// Shorter than this, and a rate over samples that are a second apart has nothing to count.
 const SHORTEST_RANGE: u64 = 4;
+/// A busy machine needs this long for a look by ssh or at a cluster.
+const SHORTEST_WITHIN: u64 = 10;
+/// More often, and checks by ssh are all that a busy machine does.
+const OFTENEST: &str = "*/3 * * * * *";
 
 /// The text of a file with times that a test can wait for: days become hours, hours minutes, minutes seconds, and seconds one
-/// second. Longest times for one try (`timeout:`) stay, since a busy machine is no faster for it; a range of PromQL has at least
-/// four seconds. Of `cron: "…"` minutes and hours become seconds and minutes, on every day.
+/// second. Longest times for one try (`timeout:`) stay, and seconds to become healthy (`within: 10s`), since a busy machine is no
+/// faster for it, and minutes for that are ten seconds at least; so does the time between `updates:`; a range of PromQL has at least four seconds. Of `cron: "…"`
+/// minutes become seconds where it comes each hour, and what comes each minute or more often comes every three seconds: six looks
+/// by ssh each second are all that a machine can do. What comes once a day or less stays as it is, so that no test depends on
+/// when it runs.
 ///
 /// What a file leaves to a default is not shortened: write `within`, `hold` and `cooldown` where a test waits for them.
 pub(crate) fn hurried(text: &str) -> String {
@@ -21,17 +28,18 @@ fn line(line: &str) -> String {
             }
             None => line.to_owned(),
         },
+        // minutes are the least that these take
+        _ if line.trim_start().starts_with("updates:") => line.to_owned(),
         _ => spans(line),
     }
 }
 
-/// Six fields begin with seconds: what comes so often comes each second.
+/// Six fields begin with seconds.
 fn cron(expression: &str) -> String {
     match expression.split_whitespace().collect::<Vec<_>>()[..] {
-        [minutes, hours, ..] if expression.split_whitespace().count() == 5 => {
-            format!("{minutes} {hours} * * * *")
-        }
-        _ => "* * * * * *".to_owned(),
+        ["*", "*", _, _, _] | [_, _, _, _, _, _] => OFTENEST.to_owned(),
+        [minutes, "*", _, _, _] => format!("{minutes} * * * * *"),
+        _ => expression.to_owned(),
     }
 }
 
@@ -45,10 +53,18 @@ fn spans(line: &str) -> String {
         let end = from.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(from.len());
         let (word, after) = from.split_at(end);
         let stands_alone = !out.ends_with(|c: char| c.is_ascii_alphanumeric() || "_.-".contains(c));
-        let kept = out.trim_end().ends_with("timeout:");
+        let key = out.trim_end();
+        let kept = key.ends_with("timeout:")
+            || (key.ends_with("within:") && word.ends_with('s') && !word.contains(['m', 'h']));
         match parts(word) {
             Some(parts) if stands_alone && !kept => {
-                let least = if out.ends_with('[') { SHORTEST_RANGE } else { 1 };
+                let least = if out.ends_with('[') {
+                    SHORTEST_RANGE
+                } else if key.ends_with(" within:") {
+                    SHORTEST_WITHIN
+                } else {
+                    1
+                };
                 out.push_str(&shorter(&parts, least));
             }
             _ => out.push_str(word),
@@ -106,8 +122,10 @@ fn minutes_become_seconds_and_nothing_else_is_touched() {
             "http://10.0.0.5:8000/v1?a=5mb p99 m5 x-5m 0.5m",
         ),
         (r#"cron: "*/5 * * * *" # 1m"#, r#"cron: "*/5 * * * * *" # 1s"#),
-        (r#"{ cron: "*/30 * * * * *" }"#, r#"{ cron: "* * * * * *" }"#),
-        (r#"cron: "0 2 * * SUN""#, r#"cron: "0 2 * * * *""#),
+        (r#"{ cron: "*/30 * * * * *" }"#, r#"{ cron: "*/3 * * * * *" }"#),
+        (r#"{ cron: "* * * * *" }"#, r#"{ cron: "*/3 * * * * *" }"#),
+        (r#"cron: "0 2 * * SUN""#, r#"cron: "0 2 * * SUN""#),
+        ("{ timeout: 5s, within: 10s }", "{ timeout: 5s, within: 10s }"),
     ] {
         assert_eq!(hurried(given), format!("{expected}\n"));
     }

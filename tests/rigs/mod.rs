@@ -6,7 +6,12 @@
 //! quell with the runbook's own files, and people who are told. Times of those files are shortened by [`hurry::hurried`], the
 //! addresses in them are the rig's; nothing else is changed.
 
+pub(crate) mod coinjecture;
+pub(crate) mod escrow;
 pub(crate) mod hurry;
+pub(crate) mod marb;
 pub(crate) mod occ;
+pub(crate) mod openpolicy;
 pub(crate) mod site;
 pub(crate) mod stand;
+pub(crate) mod units;

@@ -1,5 +1,6 @@
 //! One runbook's site: real Prometheus, Alertmanager and SMTP, quell with the runbook's files, and people who are told.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
@@ -19,7 +20,7 @@ use crate::support::smtp::Smtp;
 use crate::support::wait;
 
 /// Longer than [`wait::PATIENCE`]: an alert has to be scraped, evaluated, grouped and sent first.
-const PATIENCE: Duration = Duration::from_secs(45);
+pub(super) const PATIENCE: Duration = Duration::from_secs(150);
 
 /// Settings whose paths and times are of the real site: a test has its own folder and port, and may run on a Sunday.
 const LEFT_OUT: [&str; 8] =
@@ -39,6 +40,7 @@ pub(crate) struct Plan {
     replaced: Vec<(String, String)>,
     environment: Vec<(String, String)>,
     targets: Vec<(&'static str, String)>,
+    labelled: Vec<(&'static str, String, BTreeMap<String, String>)>,
 }
 
 /// Everything of one runbook, serving.
@@ -55,7 +57,13 @@ pub(crate) struct Site {
 impl Plan {
     /// The site of `docs/runbooks/NAME.quell.yml`.
     pub(crate) fn of(name: &'static str) -> Self {
-        Self { name, replaced: Vec::new(), environment: Vec::new(), targets: Vec::new() }
+        Self {
+            name,
+            replaced: Vec::new(),
+            environment: Vec::new(),
+            targets: Vec::new(),
+            labelled: Vec::new(),
+        }
     }
 
     /// Writes `new` for `old`, which must occur, in settings, rules, playbooks and alerting rules, before they are hurried: for
@@ -77,6 +85,18 @@ impl Plan {
         self
     }
 
+    /// The same, with labels beside job and instance.
+    pub(crate) fn scraping_with(
+        mut self,
+        job: &'static str,
+        address: String,
+        labels: &[(&str, &str)],
+    ) -> Self {
+        let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        self.labelled.push((job, address, labels.collect()));
+        self
+    }
+
     /// Starts everything, and waits until quell serves.
     pub(crate) async fn start(self) -> Site {
         let people = Recorder::start().await;
@@ -91,6 +111,7 @@ impl Plan {
         let rules = self.text(&format!("alertmanager/rules/{}.yml", self.name)) + WATCHDOG;
         let prometheus = Prometheus::start(&Watch {
             targets: self.targets.clone(),
+            labelled: self.labelled.clone(),
             rules,
             alertmanager: Some(alertmanager.address()),
         })
@@ -226,6 +247,16 @@ impl Site {
                 && last["reason"].as_str().is_some_and(|it| it.contains(text))
         })
         .await
+    }
+
+    /// Waits until this query of Prometheus gives `at_least`, or more.
+    pub(crate) async fn shows(&self, query: &str, at_least: u32) {
+        wait::until(&format!("{query} is {at_least}"), PATIENCE, async || {
+            let samples = self.prometheus.query(query).await;
+            let enough = samples.iter().any(|(_, value)| *value >= f64::from(at_least));
+            if enough { Ok(()) } else { Err(samples) }
+        })
+        .await;
     }
 
     /// Waits until Prometheus says that this alert fires, whatever came of it afterwards.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 
+use crate::rigs::site::PATIENCE;
 use crate::support::wait;
 
 /// What was done to a rig, in order: short lines such as `POST /admin/drain`. Copies share one record, which is a file, so that
@@ -47,7 +48,7 @@ impl Effects {
 
     /// Waits until `effect` was done, and gives back all so far.
     pub(crate) async fn until(&self, effect: &str) -> Vec<String> {
-        wait::until(&format!("the rig sees {effect}"), wait::PATIENCE, async || {
+        wait::until(&format!("the rig sees {effect}"), PATIENCE, async || {
             let all = self.all();
             if all.iter().any(|it| it == effect) { Ok(all) } else { Err(all) }
         })

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use ::redis::Client;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
@@ -309,7 +310,7 @@ async fn a_target_that_does_not_exist_is_not_tried_again() {
     let flush_other = RedisFlush { server: "cash".into(), database: None, slices: None };
     let words = "no server `cash` in targets.redis of quell.yml; there are: cache";
     refused(flush(&flush_other, LONG, &named("redis://127.0.0.1:1")).await, words);
-    let words = "targets.redis.cache of quell.yml: expected redis://host:port";
+    let words = "its URL cannot be read; expected redis://host:port or rediss://host:port; see targets.redis.cache";
     refused(
         flush(&everything(None), LONG, &named("http://user:s3cret-word@127.0.0.1")).await,
         words,

@@ -204,6 +204,7 @@ pub(in crate::api) fn rule() -> Rule {
         mode: Set::default_of(Mode::Auto),
         go_on: false,
         page: None,
+        updates: None,
         place: Place { file: "rules/api.yml".into(), line: 12 },
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::*;
+use crate::decide::machine;
 use crate::decide::machine::Phase;
 use crate::decide::matching::Index;
 use crate::model::action::Action;
@@ -16,7 +17,6 @@ use crate::model::playbook::Each;
 use crate::model::playbook::Items;
 use crate::model::playbook::OnFailure;
 use crate::model::playbook::OnUnknown;
-use crate::model::playbook::PlaybookLimits;
 use crate::model::playbook::Retry;
 use crate::model::playbook::Verification;
 use crate::model::playbook::What;
@@ -58,6 +58,7 @@ fn step(items: Option<Items>) -> Step {
         })),
         condition: None,
         each,
+        hold: None,
         timeout: std::time::Duration::from_mins(1),
         retry: Retry::default(),
         on_failure: OnFailure::Abort,
@@ -85,15 +86,8 @@ fn playbook(steps: Vec<Step>) -> Playbook {
         tier: 2,
         approvals: 2,
         approve_within: std::time::Duration::from_mins(20),
-        mode: Mode::Auto,
-        limits: PlaybookLimits::default(),
-        acts_on: Vec::new(),
-        cache: None,
-        rollback: None,
-        steps,
-        on_resolve: Vec::new(),
         file: "playbooks/restart.yml".into(),
-        line: 1,
+        ..machine::tests::playbook(steps)
     }
 }
 
@@ -126,6 +120,7 @@ impl World {
             population: None,
             redundancy_group: None,
             page: None,
+            updates: None,
             mode: Set::default_of(Mode::Approve),
             go_on: false,
             place: Place::default(),

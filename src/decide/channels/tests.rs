@@ -34,6 +34,7 @@ fn config() -> Config {
         notify: vec!["slack".into(), "pager".into()],
         ack_within: None,
         escalate_to: vec!["hook".into()],
+        updates: None,
     };
     config.severities.insert("critical".into(), critical);
     config

@@ -4,18 +4,17 @@ use serde_json::json;
 
 use super::*;
 use crate::decide::link;
+use crate::decide::machine;
 use crate::model::action::Command;
 use crate::model::action::HttpCall;
 use crate::model::action::RedisFlush;
 use crate::model::config::Endpoint;
 use crate::model::config::Secret;
 use crate::model::config::Server;
-use crate::model::playbook::Mode;
 use crate::model::playbook::OnFailure;
 use crate::model::playbook::OnUnknown;
 use crate::model::playbook::Parameter;
 use crate::model::playbook::ParameterKind;
-use crate::model::playbook::PlaybookLimits;
 use crate::model::playbook::Retry;
 use crate::model::playbook::Step;
 use crate::model::playbook::Undo;
@@ -56,6 +55,7 @@ fn step(what: What, undo: Option<Action>) -> Step {
         what,
         condition: None,
         each: None,
+        hold: None,
         timeout: Duration::from_secs(1),
         retry: Retry::default(),
         on_failure: OnFailure::Abort,
@@ -79,20 +79,9 @@ fn playbook(steps: Vec<Step>, on_resolve: Vec<Step>) -> Playbook {
     let plain = Parameter { secret: false, ..token.clone() };
     Playbook {
         name: "deploy".into(),
-        description: String::new(),
         parameters: [("token".to_owned(), token), ("where".to_owned(), plain)].into(),
-        tier: 1,
-        approvals: 1,
-        approve_within: Duration::from_hours(1),
-        mode: Mode::Auto,
-        acts_on: Vec::new(),
-        cache: None,
-        rollback: None,
-        limits: PlaybookLimits::default(),
-        steps,
         on_resolve,
-        file: String::new(),
-        line: 1,
+        ..machine::tests::playbook(steps)
     }
 }
 

@@ -162,6 +162,10 @@ fn step_plan(step: &Step, number: u32, context: &Value) -> StepPlan {
         What::Probe { probe: it, within } => {
             let mut call = probe(it, context);
             call.arguments.insert("within".into(), show_duration(*within).into());
+            if let Some(hold) = &step.hold {
+                call.arguments.insert("hold".into(), show_duration(hold.lasts).into());
+                call.arguments.insert("every".into(), show_duration(hold.every).into());
+            }
             (call, false)
         }
         What::Wait(time) => {

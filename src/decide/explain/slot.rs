@@ -11,6 +11,7 @@ use crate::decide::explain::begin;
 use crate::decide::explain::judge;
 use crate::decide::respond;
 use crate::decide::schedule;
+use crate::model::decision::Runs;
 use crate::model::explain::Basis;
 use crate::model::explain::Explanation;
 use crate::model::explain::SlotPlan;
@@ -81,7 +82,7 @@ pub fn offline(files: Files<'_>, schedule: &Schedule, episode: &Episode) -> Expl
         "nothing paused".into(),
     ];
     let facts = Some(respond::facts(files.windows, episode, at));
-    let known = Known { incident: None, runs: Vec::new(), past: Vec::new(), facts };
+    let known = Known { incident: None, runs: Vec::new(), past: Runs::default(), facts };
     explanation.judgements =
         vec![judge(files, &schedule.rule, episode, &known, Basis::Assumed, at)];
     explanation

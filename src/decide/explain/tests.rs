@@ -419,7 +419,7 @@ fn page_now(held_until: Option<Timestamp>, past: Vec<PastRun>) -> Vec<String> {
     let library = load(&config, &rules);
     let mut explanation = begin(library.in_force(), &open_episode(), Basis::Live, now());
     let incident = Some(Incident { held_until, ..incident() });
-    let known = Known { incident, runs: Vec::new(), past, facts: Some(facts()) };
+    let known = Known { incident, runs: Vec::new(), past: past.into(), facts: Some(facts()) };
     let rule = &library.rules.rules()[0];
     let judged = judge(library.in_force(), rule, &open_episode(), &known, Basis::Live, now());
     explanation.judgements = vec![judged];
@@ -456,8 +456,9 @@ fn live(name: &str, past: Vec<PastRun>, facts: Facts, all: bool) {
     let episode = open_episode();
     let mut explanation = begin(library.in_force(), &episode, Basis::Live, now());
     let runs = if past.is_empty() { Vec::new() } else { vec![RunId(7)] };
-    let facts = Some(Facts { runs: [facts.runs.clone(), past.clone()].concat(), ..facts });
-    let known = Known { incident: Some(incident()), runs, past, facts };
+    let both = facts.runs.iter().chain(&past).cloned().collect();
+    let facts = Some(Facts { runs: both, ..facts });
+    let known = Known { incident: Some(incident()), runs, past: past.into(), facts };
     let rule = &library.rules.rules()[0];
     explanation.judgements =
         vec![judge(library.in_force(), rule, &episode, &known, Basis::Live, now())];
@@ -467,8 +468,13 @@ fn live(name: &str, past: Vec<PastRun>, facts: Facts, all: bool) {
 #[test]
 fn by_what_a_server_knows() {
     let none = Vec::new;
-    live("live_cooldown", none(), Facts { runs: vec![run("restart", 528)], ..facts() }, false);
-    live("live_all", none(), Facts { runs: vec![run("restart", 528)], ..facts() }, true);
+    live(
+        "live_cooldown",
+        none(),
+        Facts { runs: vec![run("restart", 528)].into(), ..facts() },
+        false,
+    );
+    live("live_all", none(), Facts { runs: vec![run("restart", 528)].into(), ..facts() }, true);
     live("live_second_remedy", vec![of_incident(1, RunState::Failed, 30)], facts(), false);
     let standing = Standing::Silenced { by: vec!["8d2b4c0e-8a5f-4d2c-9a51-0f3c5cbb1e77".into()] };
     live("live_silenced", none(), Facts { standing, ..facts() }, false);
@@ -480,7 +486,7 @@ fn by_what_a_server_knows() {
     };
     let standing =
         Standing::Unknown { reason: "no answer from Alertmanager: connection refused".into() };
-    let runs = vec![run("restart", 528), run("restart", 1000), run("restart", 3000)];
+    let runs = vec![run("restart", 528), run("restart", 1000), run("restart", 3000)].into();
     let much = Facts { pauses: vec![pause], standing, runs, ..facts() };
     live("live_much_against_it", none(), much, false);
     live("live_busy", vec![of_incident(1, RunState::Verifying, 30)], facts(), false);

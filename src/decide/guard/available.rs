@@ -76,7 +76,11 @@ mod tests {
     fn g04_others_that_are_worked_on_do_not_count_and_the_target_is_never_well() {
         let busy =
             PastRun { target: "b".into(), state: RunState::Running, ended_at: None, ..run(5) };
-        let with = |runs| Facts { population: Some(group(5, 0)), runs, ..facts() };
+        let with = |runs: Vec<PastRun>| Facts {
+            population: Some(group(5, 0)),
+            runs: runs.into(),
+            ..facts()
+        };
         assert_eq!(judge(&limited(4), &with(vec![]), now()).verdict.as_str(), "proceed");
         assert_eq!(judge(&limited(4), &with(vec![busy]), now()).verdict.as_str(), "hold");
     }

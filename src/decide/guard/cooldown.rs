@@ -65,7 +65,7 @@ mod tests {
     use crate::model::incident::IncidentId;
 
     fn verdict(run: PastRun) -> &'static str {
-        judge(&subject(), &Facts { runs: vec![run], ..facts() }, now()).verdict.as_str()
+        judge(&subject(), &Facts { runs: vec![run].into(), ..facts() }, now()).verdict.as_str()
     }
 
     #[test]
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn a_schedule_need_not_wait_and_makes_others_wait() {
         let mine = Subject { rule: "schedule:backup".into(), ..subject() };
-        let just_now = Facts { runs: vec![run(1)], ..facts() };
+        let just_now = Facts { runs: vec![run(1)].into(), ..facts() };
         assert_eq!(judge(&mine, &just_now, now()).verdict.as_str(), "proceed");
         assert_eq!(verdict(PastRun { rule: "schedule:backup".into(), ..run(1) }), "hold");
     }
@@ -99,7 +99,7 @@ mod tests {
         let first = PastRun { incident: IncidentId(1), remedy: 1, ..run(1) };
         let second = Subject { remedy: 2, since: run(60).started_at, ..subject() };
         let judge = |subject: &Subject| {
-            let facts = Facts { runs: vec![first.clone()], ..facts() };
+            let facts = Facts { runs: vec![first.clone()].into(), ..facts() };
             judge(subject, &facts, now()).verdict.as_str()
         };
         assert_eq!(judge(&second), "proceed");

@@ -48,7 +48,7 @@ mod tests {
         let subject = Subject { group: "shard-1".into(), ..subject() };
         let verdict = |group: &str, target: &str, state: RunState| {
             let run = PastRun { group: group.into(), target: target.into(), state, ..run(5) };
-            judge(&subject, &Facts { runs: vec![run], ..facts() }, now()).verdict.as_str()
+            judge(&subject, &Facts { runs: vec![run].into(), ..facts() }, now()).verdict.as_str()
         };
         assert_eq!(verdict("shard-1", "deployment/b", RunState::Verifying), "hold");
         assert_eq!(verdict("shard-1", "deployment/b", RunState::Fixed), "proceed");

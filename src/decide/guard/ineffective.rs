@@ -84,7 +84,7 @@ mod tests {
     use crate::decide::guard::tests::subject;
 
     fn ruled(runs: Vec<PastRun>) -> Ruling {
-        judge(&subject(), &Facts { runs, ..facts() }, now())
+        judge(&subject(), &Facts { runs: runs.into(), ..facts() }, now())
     }
 
     fn ended(state: RunState, seconds_ago: u64) -> PastRun {

@@ -129,6 +129,7 @@ mod tests {
     use crate::decide::guard::tests::now;
     use crate::decide::guard::tests::run;
     use crate::decide::guard::tests::subject;
+    use crate::model::decision::Runs;
     use crate::model::decision::Verdict;
     use crate::model::rule::Set;
 
@@ -142,7 +143,7 @@ mod tests {
 
     #[test]
     fn the_fourth_run_waits_until_the_first_leaves_the_hour() {
-        let runs: Vec<PastRun> = [3000, 1200, 60].map(run).into();
+        let runs = Runs::from(Vec::from([3000, 1200, 60].map(run)));
         let two = Facts { runs: runs.iter().skip(1).cloned().collect(), ..facts() };
         assert_eq!(rule(&limited(), &two, now()).verdict, Verdict::Proceed);
         let three = Facts { runs, ..facts() };
@@ -159,7 +160,10 @@ mod tests {
             run.rule = "other".into();
         }
         runs.extend((0..9).map(|_| PastRun { state: RunState::Superseded, ..run(60) }));
-        assert_eq!(rule(&limited(), &Facts { runs, ..facts() }, now()).verdict, Verdict::Proceed);
+        assert_eq!(
+            rule(&limited(), &Facts { runs: runs.into(), ..facts() }, now()).verdict,
+            Verdict::Proceed
+        );
     }
 
     #[test]
@@ -182,14 +186,17 @@ mod tests {
     fn what_was_only_observed_counts_as_what_was_done() {
         let observed = |at| PastRun { state: RunState::Observed, ..run(at) };
         let runs: Vec<PastRun> = [3000, 1200, 60].map(observed).into();
-        let facts = Facts { runs, ..facts() };
+        let facts = Facts { runs: runs.into(), ..facts() };
         assert_eq!(rule(&limited(), &facts, now()).verdict.as_str(), "hold");
     }
 
     #[test]
     fn everything_together_is_limited_too() {
         let runs: Vec<PastRun> = (0..30).map(|at| run(60 + at)).collect();
-        assert_eq!(global(&subject(), &Facts { runs, ..facts() }, now()).verdict.as_str(), "hold");
+        assert_eq!(
+            global(&subject(), &Facts { runs: runs.into(), ..facts() }, now()).verdict.as_str(),
+            "hold"
+        );
     }
 
     #[test]
@@ -198,7 +205,7 @@ mod tests {
         for run in &mut runs {
             run.rule = "schedule:backup".into();
         }
-        let facts = Facts { runs, ..facts() };
+        let facts = Facts { runs: runs.into(), ..facts() };
         assert_eq!(global(&subject(), &facts, now()).verdict, Verdict::Proceed);
         let schedule = Subject { rule: "schedule:backup".into(), ..subject() };
         let runs = (0..30).map(|at| run(60 + at)).collect();
@@ -210,7 +217,7 @@ mod tests {
     fn runs_at_once_are_limited_to_the_number_and_not_one_more() {
         let busy = |count| {
             let run = PastRun { state: RunState::Running, ended_at: None, ..run(60) };
-            let facts = Facts { runs: vec![run; count], ..facts() };
+            let facts = Facts { runs: vec![run; count].into(), ..facts() };
             concurrent(&subject(), &facts, now()).verdict.as_str()
         };
         assert_eq!((busy(4), busy(5)), ("proceed", "hold"));
@@ -221,7 +228,7 @@ mod tests {
         let mut subject = subject();
         subject.limits.playbook_concurrent = Some(1);
         let busy = PastRun { state: RunState::Running, ended_at: None, ..run(60) };
-        let facts = Facts { runs: vec![busy], ..facts() };
+        let facts = Facts { runs: vec![busy].into(), ..facts() };
         assert_eq!(playbook(&subject, &facts, now()).verdict.as_str(), "hold");
     }
 }

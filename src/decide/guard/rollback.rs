@@ -103,7 +103,7 @@ mod tests {
     fn g12_a_version_that_was_left_is_not_returned_to_within_memory() {
         let left = |hours: u64| {
             let run = PastRun { left_version: "40".into(), ..run(hours * 3600) };
-            judge(&to("40"), &Facts { runs: vec![run], ..facts() }, now())
+            judge(&to("40"), &Facts { runs: vec![run].into(), ..facts() }, now())
         };
         let ruling = left(23);
         assert_eq!(ruling.verdict.as_str(), "refuse");

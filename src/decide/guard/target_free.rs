@@ -44,7 +44,7 @@ mod tests {
     #[test]
     fn holds_while_any_rule_works_on_the_target() {
         let verdict = |run: PastRun| {
-            judge(&subject(), &Facts { runs: vec![run], ..facts() }, now()).verdict.as_str()
+            judge(&subject(), &Facts { runs: vec![run].into(), ..facts() }, now()).verdict.as_str()
         };
         let busy = PastRun { state: RunState::Verifying, ended_at: None, ..run(60) };
         assert_eq!(verdict(PastRun { rule: "other".into(), ..busy.clone() }), "hold");

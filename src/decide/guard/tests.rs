@@ -10,7 +10,9 @@ use crate::model::decision::PastRun;
 use crate::model::decision::Population;
 use crate::model::decision::Proof;
 use crate::model::decision::ProofOf;
+use crate::model::decision::Runs;
 use crate::model::decision::Standing;
+use crate::model::decision::Version;
 use crate::model::run::Health;
 use crate::model::run::Observation;
 use crate::model::run::RunState;
@@ -92,7 +94,7 @@ pub(crate) fn proof(of: ProofOf, name: &str, health: Health) -> Proof {
 
 pub(crate) fn facts() -> Facts {
     Facts {
-        version: 1,
+        version: Version::default(),
         pauses: Vec::new(),
         firing: true,
         firing_for: Duration::from_mins(2),
@@ -109,7 +111,7 @@ pub(crate) fn facts() -> Facts {
             measured: "0.37".into(),
             denied: false,
         }),
-        runs: Vec::new(),
+        runs: Runs::default(),
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::Phase;
 use super::Record;
 use super::State;
-use super::failed_step;
+use super::ended::failed_step;
 use super::item_words;
 use super::of_step;
 use super::ready;

@@ -21,6 +21,10 @@ pub(super) fn set(mut state: State, entry: &Entry, by_ms: i64) -> Result<State, 
     by(&mut state.last_at);
     state.approve_until.iter_mut().for_each(by);
     state.slices.values_mut().for_each(|so_far| by(&mut so_far.at));
+    for healthy in state.healthy.values_mut() {
+        by(&mut healthy.from);
+        by(&mut healthy.last);
+    }
     match &mut state.phase {
         Phase::Ready { at, .. } | Phase::Looking { at, .. } => by(at),
         Phase::Waiting { until, .. } | Phase::Asking { until, .. } => by(until),

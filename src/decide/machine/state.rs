@@ -4,8 +4,12 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use super::hold::Healthy;
+use crate::model::action::Action;
 use crate::model::run::Event;
+use crate::model::run::Intent;
 use crate::model::run::Observation;
+use crate::model::run::Outcome;
 use crate::model::run::Plan;
 use crate::model::run::RunState;
 use crate::model::run::Taken;
@@ -21,6 +25,12 @@ pub struct State {
     pub lists: BTreeMap<usize, List>,
     /// How far steps have come that are done a slice at a time.
     pub slices: BTreeMap<Spot, Progress>,
+    /// What was made absolute before it was done, while it may have happened: it is done again exactly so, and taken back so.
+    pub kept: BTreeMap<Spot, Kept>,
+    /// Mode observe: what targets said to dry runs, by step.
+    pub dry_runs: BTreeMap<usize, Outcome>,
+    /// Probes that must stay healthy: since when they have been, by step.
+    pub healthy: BTreeMap<usize, Healthy>,
     /// Entries folded so far.
     pub seq: i64,
     /// When the last one was written.
@@ -83,6 +93,17 @@ pub struct List {
     pub items: Vec<serde_json::Value>,
     /// One record an item.
     pub records: Vec<Record>,
+}
+
+/// An action that was prepared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// As it stands in the intent.
+    pub action: Action,
+    /// What takes it back; `None` when it would change nothing.
+    pub previous: Option<Box<Action>>,
+    /// Whether a try of it has ended, and nobody knew how: it is done again exactly so, whatever became of later tries.
+    pub doubtful: bool,
 }
 
 /// How far a step has come that is done a slice at a time.
@@ -279,6 +300,9 @@ impl State {
             steps: vec![Record::Pending; plan.playbook.steps.len()],
             lists: BTreeMap::new(),
             slices: BTreeMap::new(),
+            kept: BTreeMap::new(),
+            dry_runs: BTreeMap::new(),
+            healthy: BTreeMap::new(),
             seq: 0,
             last_at: Timestamp::MIN,
             acted: false,
@@ -328,6 +352,19 @@ impl State {
             None => self.steps.get(spot.step),
             Some(item) => self.lists.get(&spot.step)?.records.get(item),
         }
+    }
+
+    /// What takes a step back that says `undo: previous`, if it changed anything.
+    pub fn previous(&self, spot: Spot) -> Option<&Action> {
+        self.kept.get(&spot)?.previous.as_deref()
+    }
+
+    /// Remembers what is about to be done, if it was made absolute.
+    pub(super) fn keep(&mut self, spot: Spot, intent: &Intent) {
+        let Some(action) = intent.action.as_ref().filter(|it| it.is_prepared()) else { return };
+        let doubtful = self.kept.get(&spot).is_some_and(|kept| kept.doubtful);
+        let kept = Kept { action: action.clone(), previous: intent.previous.clone(), doubtful };
+        self.kept.insert(spot, kept);
     }
 
     pub(super) fn record(&mut self, spot: Spot, record: Record) {

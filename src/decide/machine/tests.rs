@@ -6,6 +6,8 @@ mod clock;
 mod each;
 mod exhaustion;
 mod harm;
+mod hold;
+mod previous;
 mod properties;
 mod slices;
 mod steps;
@@ -28,6 +30,7 @@ use crate::model::playbook::Between;
 use crate::model::playbook::Each;
 use crate::model::playbook::Items;
 use crate::model::playbook::Measure;
+use crate::model::playbook::OnFailure;
 use crate::model::playbook::Playbook;
 use crate::model::playbook::PlaybookLimits;
 use crate::model::playbook::Retry;
@@ -39,6 +42,7 @@ use crate::model::probe::Probe;
 use crate::model::run::Intent;
 use crate::model::run::Observation;
 use crate::model::run::Sample;
+use crate::model::run::Stop;
 use crate::model::run::Taken;
 use crate::model::time::since;
 
@@ -58,12 +62,13 @@ fn command(program: &str) -> Action {
 }
 
 /// An action with an undo that is tried once, and about which a person is asked.
-fn action(name: &str) -> Step {
+pub(crate) fn action(name: &str) -> Step {
     Step {
         name: name.to_owned(),
         what: What::Action(command(name)),
         condition: None,
         each: None,
+        hold: None,
         timeout: seconds(60),
         retry: Retry::default(),
         on_failure: OnFailure::Abort,
@@ -112,8 +117,29 @@ fn ask(name: &str, within: Duration) -> Step {
     Step { what: What::Ask(ask), undo: None, ..action(name) }
 }
 
+/// Anybody may say yes to it, and nothing limits it.
+pub(crate) fn playbook(steps: Vec<Step>) -> Playbook {
+    Playbook {
+        name: "playbook".into(),
+        description: String::new(),
+        parameters: BTreeMap::new(),
+        tier: 1,
+        approvals: 1,
+        approve_within: Duration::from_hours(1),
+        mode: Mode::Auto,
+        limits: PlaybookLimits::default(),
+        acts_on: Vec::new(),
+        cache: None,
+        rollback: None,
+        steps,
+        on_resolve: Vec::new(),
+        file: "playbooks/playbook.yml".into(),
+        line: 1,
+    }
+}
+
 /// Verified within a minute, holding for half of one.
-fn plan(steps: Vec<Step>) -> Plan {
+pub(crate) fn plan(steps: Vec<Step>) -> Plan {
     Plan {
         incident: IncidentId(1),
         episode: EpisodeId(1),
@@ -127,23 +153,7 @@ fn plan(steps: Vec<Step>) -> Plan {
         approvals: 1,
         proposed_by: String::new(),
         lists: BTreeMap::new(),
-        playbook: Playbook {
-            name: "playbook".into(),
-            description: String::new(),
-            parameters: BTreeMap::new(),
-            tier: 1,
-            approvals: 1,
-            approve_within: Duration::from_hours(1),
-            mode: Mode::Auto,
-            limits: PlaybookLimits::default(),
-            acts_on: Vec::new(),
-            cache: None,
-            rollback: None,
-            steps,
-            on_resolve: Vec::new(),
-            file: "playbooks/playbook.yml".into(),
-            line: 1,
-        },
+        playbook: playbook(steps),
         parameters: BTreeMap::new(),
         labels: Labels::default(),
         annotations: Labels::default(),
@@ -264,6 +274,10 @@ impl Run {
         assert_eq!(self.state.reason, reason);
         assert_eq!(self.effect(), Effect::Over);
     }
+}
+
+fn dry_run(step: usize, outcome: Outcome) -> Event {
+    Event::DryRun { step, action: Box::new(command("a")), outcome }
 }
 
 fn planned() -> Event {
@@ -474,6 +488,7 @@ fn every_event() -> Vec<(&'static str, Event)> {
         ("lifted", lifted()),
         ("rejected", rejected()),
         ("expired", Event::Expired),
+        ("dry run 0", dry_run(0, done())),
         ("observed", Event::Observed),
         ("started 0 try 1", started(0, 1)),
         ("started 0 try 2", started(0, 2)),

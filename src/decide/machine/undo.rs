@@ -6,14 +6,23 @@ use super::Spot;
 use super::State;
 use super::each;
 use super::of_step;
+use crate::model::playbook::Undo;
 use crate::model::run::Outcome;
 use crate::model::run::Plan;
 use crate::model::run::RunState;
 
 /// Undoes what was done, the last first; or ends, when nothing can be undone.
 pub(super) fn undo_or(plan: &Plan, state: &State, end: RunState) -> Phase {
-    let undoable =
-        |spot: &Spot| plan.playbook.steps.get(spot.step).is_some_and(|step| step.undo.is_some());
+    let undoable = |spot: &Spot| match plan
+        .playbook
+        .steps
+        .get(spot.step)
+        .and_then(|step| step.undo.as_ref())
+    {
+        Some(Undo::Action(_)) => true,
+        Some(Undo::Previous) => state.previous(*spot).is_some(),
+        None => false,
+    };
     let left: Vec<Spot> = state.done().into_iter().rev().filter(undoable).collect();
     if left.is_empty() { Phase::Final(end) } else { Phase::Undoing { left } }
 }

@@ -41,6 +41,7 @@ fn rule_of(name: &str, matchers: &str, when: Option<&str>, go_on: bool) -> Arc<R
         population: None,
         redundancy_group: None,
         page: None,
+        updates: None,
         mode: Set::default_of(Mode::Auto),
         go_on,
         place: Place::default(),

@@ -74,7 +74,14 @@ pub fn render_probe(probe: &Probe, context: &Value) -> Result<Probe, String> {
             healthy: healthy.clone(),
         },
         Probe::Http(http) => {
-            Probe::Http(HttpProbe { url: render(&http.url, context, Escape::Url)?, ..http.clone() })
+            let expected = |(path, value): (&String, &Value)| {
+                Ok((path.clone(), render_json(value, "", &Sealed::default(), context)?))
+            };
+            Probe::Http(HttpProbe {
+                url: render(&http.url, context, Escape::Url)?,
+                json: http.json.iter().map(expected).collect::<Result<_, String>>()?,
+                ..http.clone()
+            })
         }
         Probe::Command(command) => Probe::Command(render_command(command, context)?),
         Probe::Tcp { .. }
@@ -188,4 +195,29 @@ fn shown(pieces: &[Piece]) -> String {
         Piece::Secret(name) => format!("[secret {name}]"),
     };
     pieces.iter().map(show).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_an_answer_must_hold_is_rendered() {
+        let expected = json!({ "version": "{{ labels.version }}", "ok": true });
+        let http = HttpProbe {
+            url: "http://occ/version".into(),
+            status: None,
+            json: expected.as_object().unwrap().clone().into_iter().collect(),
+            timeout: Duration::from_secs(1),
+        };
+        let context = json!({ "labels": { "version": "v1.3.0" } });
+        let Probe::Http(http) = render_probe(&Probe::Http(http), &context).unwrap() else {
+            panic!("another probe")
+        };
+        assert_eq!(json!(http.json), json!({ "version": "v1.3.0", "ok": true }));
+    }
 }

@@ -121,6 +121,7 @@ fn only_values_are_escaped_for_urls() {
     );
     check_render("{{ 'é~_-.' }}", Escape::Url, Ok("%C3%A9~_-."));
     check_render("/{{ labels.quote }}", Escape::Url, Ok("/a%22b%5Cc%0Ad"));
+    check_render("http://{{ 'web-1:9090' }}/-/ready", Escape::Url, Ok("http://web-1:9090/-/ready"));
 }
 
 #[test]

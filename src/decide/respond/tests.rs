@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::decide::guard::tests::subject;
+use crate::decide::machine;
 use crate::model::incident::EpisodeId;
 
 fn ruling(guard: &str, verdict: Verdict) -> Ruling {
@@ -58,26 +59,9 @@ fn a_decision_is_news_when_its_verdict_guard_or_remedy_differs() {
 
 #[test]
 fn facts_look_back_twice_as_far_as_the_longest_window() {
-    let playbook = Playbook {
-        name: "restart".into(),
-        description: String::new(),
-        parameters: BTreeMap::new(),
-        tier: 1,
-        approvals: 1,
-        approve_within: Duration::from_hours(1),
-        mode: Mode::Auto,
-        limits: crate::model::playbook::PlaybookLimits::default(),
-        acts_on: Vec::new(),
-        cache: None,
-        rollback: None,
-        steps: Vec::new(),
-        on_resolve: Vec::new(),
-        file: String::new(),
-        line: 1,
-    };
     let mut subject = subject();
     subject.limits.cooldown.value = Duration::from_hours(9);
-    let playbook = Arc::new(playbook);
+    let playbook = Arc::new(machine::tests::playbook(Vec::new()));
     let candidate = Candidate { subject, playbook, round: 0, policy: None };
     assert_eq!(candidate.look_back(), Duration::from_hours(18));
 }

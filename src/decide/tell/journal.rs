@@ -1,5 +1,7 @@
 //! A journal's entries and its actions in words.
 
+use serde_json::Value;
+
 use super::MAX_TEXT;
 use super::kind_line;
 use super::named;
@@ -16,6 +18,21 @@ use crate::model::run::Plan;
 use crate::model::run::Stop;
 use crate::model::run::Taken;
 use crate::model::time::show_duration;
+
+/// Items and the waves they go in.
+fn listed(plan: &Plan, step: usize, items: &[Value]) -> String {
+    let each = plan.playbook.steps.get(step).and_then(|step| step.each.as_ref());
+    let ends = each.map(|each| wave_ends(&each.waves, items.len())).unwrap_or_default();
+    let waves = match ends.as_slice() {
+        [] | [_] => String::new(),
+        ends => {
+            let ends: Vec<String> = ends.iter().map(ToString::to_string).collect();
+            format!(" in waves up to {}", ends.join(", "))
+        }
+    };
+    let items: Vec<String> = items.iter().map(item_words).collect();
+    format!("{} items{waves}: {}", items.len(), named(&items))
+}
 
 /// One journal entry in words.
 pub fn event_line(plan: &Plan, event: &Event) -> String {
@@ -43,19 +60,13 @@ pub fn event_line(plan: &Plan, event: &Event) -> String {
             "quell was restored from a backup of {}: nobody knows what happened since",
             made_at.strftime("%Y-%m-%d %H:%M:%S UTC")
         ),
+        Event::DryRun { step, action, outcome } => {
+            let said = outcome_words(outcome);
+            format!("{}: dry run of {}: {said}", name(step, &None), action_line(action))
+        }
         Event::Observed => "mode observe: it would have run".into(),
         Event::Listed { step, items } => {
-            let each = plan.playbook.steps.get(*step).and_then(|step| step.each.as_ref());
-            let ends = each.map(|each| wave_ends(&each.waves, items.len())).unwrap_or_default();
-            let waves = match ends.as_slice() {
-                [] | [_] => String::new(),
-                ends => {
-                    let ends: Vec<String> = ends.iter().map(ToString::to_string).collect();
-                    format!(" in waves up to {}", ends.join(", "))
-                }
-            };
-            let items: Vec<String> = items.iter().map(item_words).collect();
-            format!("{}: {} items{waves}: {}", name(step, &None), items.len(), named(&items))
+            format!("{}: {}", name(step, &None), listed(plan, *step, items))
         }
         Event::StepStarted { step, item, attempt, intent } => {
             let nth = if *attempt == 1 { String::new() } else { format!(", try {attempt}") };

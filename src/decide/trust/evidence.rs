@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::decide::trust;
+use crate::decide::trust::Starts;
 use crate::decide::trust::was_in_vain;
 use crate::model::config::Config;
 use crate::model::decision::PastRun;
@@ -85,6 +86,7 @@ pub fn standing(config: &Config, rule: &Rule, trust: Option<Trust>, judged: &[Ju
 pub fn evidence(judged: &[Judged]) -> Evidence {
     let judged: Vec<&Judged> = judged.iter().filter(|it| it.run.remedy > 0).collect();
     let runs: Vec<&PastRun> = judged.iter().map(|it| &it.run).collect();
+    let starts = Starts::of(&runs);
     let mut found = Evidence::default();
     let mut times: Vec<Duration> = Vec::new();
     for Judged { run, stopped } in judged {
@@ -92,7 +94,7 @@ pub fn evidence(judged: &[Judged]) -> Evidence {
         match run.state {
             RunState::Fixed => {
                 times.extend(run.ended_at.map(|ended| since(ended, run.started_at)));
-                if was_in_vain(run, &runs, None, AGAIN_WITHIN) {
+                if was_in_vain(run, &starts, None, AGAIN_WITHIN) {
                     found.ineffective += 1;
                 } else {
                     found.helped += 1;

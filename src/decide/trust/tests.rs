@@ -25,7 +25,7 @@ fn trust(mode: Mode, seconds_ago: u64) -> Trust {
 }
 
 fn demoted(runs: &[PastRun], last: Option<&Trust>, ceiling: Mode) -> Option<Mode> {
-    demotion(&policy(ceiling), last, runs, None, now()).map(|it| it.mode)
+    demotion(&policy(ceiling), last, &runs.to_vec().into(), None, now()).map(|it| it.mode)
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn after_as_many_runs_in_vain_as_the_limit_a_rule_goes_down_one_rung_and_not_aft
     assert_eq!(demoted(&failed(3), None, Mode::Auto), Some(Mode::Approve));
     assert_eq!(demoted(&failed(3), None, Mode::Approve), Some(Mode::Observe));
     assert_eq!(demoted(&failed(3), None, Mode::Observe), None, "nothing is below it");
-    let found = demotion(&policy(Mode::Auto), None, &failed(3), None, now()).unwrap();
+    let found = demotion(&policy(Mode::Auto), None, &failed(3).into(), None, now()).unwrap();
     let why = "3 of 3 runs in the last 1d did not help (demote_after 3 per 1d, default)";
     assert_eq!((found.why.as_str(), found.by.as_str(), found.at), (why, BY, now()));
 }
@@ -62,7 +62,8 @@ fn a_verified_fix_counts_when_its_target_is_in_trouble_again_within_the_span() {
     let again = |seconds, target: &str| {
         let since = before(now(), Duration::from_secs(seconds));
         let trouble = Some(Trouble { target, since });
-        demotion(&policy(Mode::Auto), None, &flapping[1..], trouble, now()).map(|it| it.mode)
+        demotion(&policy(Mode::Auto), None, &flapping[1..].to_vec().into(), trouble, now())
+            .map(|it| it.mode)
     };
     assert_eq!(again(60, "deployment/api"), Some(Mode::Approve));
     assert_eq!(again(60, "deployment/web"), None);
@@ -103,13 +104,17 @@ fn the_tighter_of_two_limits_binds_and_is_named() {
     let mut both = policy(Mode::Auto);
     both.limits.push(own);
     assert_eq!(both.look_back(), Duration::from_hours(24));
-    let found = demotion(&both, None, &[run(RunState::Failed, HOUR)], None, now()).unwrap();
+    let found =
+        demotion(&both, None, &vec![run(RunState::Failed, HOUR)].into(), None, now()).unwrap();
     let why = "1 of 1 runs in the last 2h did not help (demote_after 1 per 2h, rules/api.yml:27)";
     assert_eq!(found.why, why);
-    assert_eq!(demotion(&both, None, &[run(RunState::Failed, 3 * HOUR)], None, now()), None);
+    assert_eq!(
+        demotion(&both, None, &vec![run(RunState::Failed, 3 * HOUR)].into(), None, now()),
+        None
+    );
     let mut zero = policy(Mode::Auto);
     zero.limits[0].value.count = 0;
-    assert_eq!(demotion(&zero, None, &[], None, now()), None, "no run is no reason");
+    assert_eq!(demotion(&zero, None, &Runs::default(), None, now()), None, "no run is no reason");
 }
 
 fn rule(mode: Mode) -> Rule {

@@ -1,12 +1,15 @@
-//! Actions: what changes the world.
+//! Actions: what changes the world, and reads.
+
+pub(crate) mod kubernetes;
+pub(crate) mod other;
+pub(crate) mod postgres;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use self::kubernetes::Here;
 use super::probe;
 use super::sealed;
-use super::step::Scope;
-use super::step::ServerUse;
 use super::text;
 use super::text::Names;
 use crate::decide::parameters::is_template;
@@ -15,6 +18,7 @@ use crate::library::codes;
 use crate::library::diagnostic::At;
 use crate::library::diagnostic::Diagnostic;
 use crate::library::diagnostic::Span;
+use crate::library::diagnostic::Used;
 use crate::library::field::Entries;
 use crate::library::field::Field;
 use crate::library::field::Found;
@@ -30,29 +34,86 @@ use crate::library::raw::playbook::RawSlices;
 use crate::model::action::Action;
 use crate::model::action::Command;
 use crate::model::action::HttpCall;
+use crate::model::action::Kubernetes;
 use crate::model::action::Piece;
 use crate::model::action::RedisDelete;
 use crate::model::action::RedisFlush;
 use crate::model::action::Sealed;
 use crate::model::action::Slices;
+use crate::model::action::Systemd;
 use crate::model::action::TargetKind;
 
 /// An action out of a step or an undo.
-pub(crate) fn action_of(at: At<'_>, found: Found<RawAction>, scope: &mut Scope<'_>) -> Action {
+pub(crate) fn action_of(at: At<'_>, found: Found<RawAction>, names: Names<'_>) -> Action {
     let Found { value, span, written } = found;
+    let whose = format!("`{}`", value.kind());
+    let here = Here { at, span, whose: &whose, names };
     match value {
         RawAction::Command(value) => {
-            Action::Command(command(at, Found { value, span, written }, scope.names))
+            Action::Command(command(at, Found { value: *value, span, written }, names))
         }
-        RawAction::Http(value) => Action::Http(http(at, *value, span, scope)),
-        RawAction::RedisFlush(RawRedisFlush { server, database, slices: parts }) => {
+        RawAction::Http(value) => Action::Http(http(at, *value, span, names)),
+        RawAction::RedisFlush(raw) => {
+            let RawRedisFlush { server, database, slices: parts } = *raw;
             Action::RedisFlush(RedisFlush {
-                server: redis_server(at, server, span, "`redis.flush`", scope),
+                server: redis_server(at, server, span, "`redis.flush`", names),
                 database: database_number(at, database),
                 slices: slices(at, parts),
             })
         }
-        RawAction::RedisDelete(raw) => Action::RedisDelete(redis_delete(at, raw, span, scope)),
+        RawAction::RedisDelete(raw) => Action::RedisDelete(redis_delete(at, *raw, span, names)),
+        RawAction::RedisConfigSet(raw) => {
+            Action::RedisConfigSet(other::redis_config_set(here, *raw))
+        }
+        RawAction::Scale(raw) => Action::Kubernetes(kubernetes::scale(here, *raw)),
+        RawAction::Restart(raw) => Action::Kubernetes(kubernetes::restart(here, *raw)),
+        RawAction::Rollback(raw) => Action::Kubernetes(kubernetes::rollback(here, *raw)),
+        RawAction::SetEnv(raw) => Action::Kubernetes(kubernetes::set_env(here, *raw)),
+        RawAction::Cordon(raw) => {
+            Action::Kubernetes(Kubernetes::Cordon(kubernetes::cordon(here, *raw)))
+        }
+        RawAction::Uncordon(raw) => {
+            Action::Kubernetes(Kubernetes::Uncordon(kubernetes::cordon(here, *raw)))
+        }
+        RawAction::Drain(raw) => Action::Kubernetes(kubernetes::drain(here, *raw)),
+        RawAction::DeletePod(raw) => Action::Kubernetes(kubernetes::delete_pod(here, *raw)),
+        RawAction::Events(raw) => Action::Kubernetes(kubernetes::events(here, *raw)),
+        RawAction::Logs(raw) => Action::Kubernetes(kubernetes::logs(here, *raw)),
+        RawAction::Describe(raw) => Action::Kubernetes(kubernetes::describe(here, *raw)),
+        RawAction::Terminate(raw) => Action::Postgres(postgres::terminate(here, *raw)),
+        RawAction::KillIdle(raw) => Action::Postgres(postgres::kill_idle(here, *raw)),
+        RawAction::Blockers(raw) => Action::Postgres(postgres::blockers(here, *raw)),
+        RawAction::Activity(raw) => Action::Postgres(postgres::activity(here, *raw)),
+        RawAction::Execute(raw) => Action::Postgres(postgres::execute(here, *raw)),
+        RawAction::UnitRestart(raw) => Action::Systemd(Systemd::Restart(other::unit(here, *raw))),
+        RawAction::UnitStart(raw) => Action::Systemd(Systemd::Start(other::unit(here, *raw))),
+        RawAction::UnitStop(raw) => Action::Systemd(Systemd::Stop(other::unit(here, *raw))),
+        RawAction::DockerRestart(raw) => Action::DockerRestart(other::docker_restart(here, *raw)),
+        RawAction::Ssh(raw) => Action::Ssh(other::ssh(here, *raw)),
+        RawAction::Silence(raw) => Action::Silence(other::silence(here, *raw)),
+        RawAction::Unsilence(raw) => Action::Unsilence(other::unsilence(here, *raw)),
+        RawAction::Notify(raw) => Action::Notify(other::notify(here, *raw)),
+    }
+}
+
+/// A text that must be there, and must say something.
+fn required(here: Here<'_>, key: &str, field: Field<TemplateText>) -> String {
+    let Some(found) = field.need(here.at, here.span, here.whose, key) else {
+        return String::new();
+    };
+    if found.value.0.trim().is_empty() {
+        let message = format!("expected a text under `{key}`, got nothing");
+        here.at.report(found.span, Diagnostic::error(codes::VALUE, message));
+    }
+    text::template(here.at, found, here.names)
+}
+
+/// `a`, `b` and `c`.
+fn places(names: &[&str]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    match quoted.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        _ => quoted.concat(),
     }
 }
 
@@ -125,22 +186,22 @@ fn texts(
     (texts, sealed)
 }
 
-fn http(at: At<'_>, raw: RawHttp, span: Span, scope: &mut Scope<'_>) -> HttpCall {
+fn http(at: At<'_>, raw: RawHttp, span: Span, names: Names<'_>) -> HttpCall {
     let RawHttp { server, method, url, headers, body, json, status } = raw;
     let server = server.and_then(Field::found);
     let method = method.need(at, span, "`http`", "method").map(|it| it.value);
     let url = url.need(at, span, "`http`", "url").map(|url| {
         if server.is_none() {
-            probe::http_url(at, url, scope.names)
+            probe::http_url(at, url, names)
         } else {
             if !url.value.0.starts_with('/') && !url.value.0.starts_with("{{") {
                 let message = "expected a path that begins with /, since `server` gives the rest";
                 at.report(url.span, Diagnostic::error(codes::VALUE, message));
             }
-            text::template(at, url, scope.names)
+            text::template(at, url, names)
         }
     });
-    let server = server.map(|server| server_name(at, server, TargetKind::Http, scope));
+    let server = server.map(|server| self::server(at, server, TargetKind::Http, names));
     let body = body.and_then(Field::found);
     let json = json.and_then(Field::found);
     if let (Some(body), Some(_)) = (&body, &json) {
@@ -149,12 +210,12 @@ fn http(at: At<'_>, raw: RawHttp, span: Span, scope: &mut Scope<'_>) -> HttpCall
     }
     let mut sealed = Sealed::default();
     if let Some(json) = &json {
-        check_json(at, json.span, "", &json.value, scope.names, &mut sealed.json);
+        check_json(at, json.span, "", &json.value, names, &mut sealed.json);
     }
-    let (headers, named) = texts(at, headers, scope.names, "a header", is_header_name);
+    let (headers, named) = texts(at, headers, names, "a header", is_header_name);
     sealed.named = named;
     let body = body.map(|body| {
-        let (text, pieces) = sealed::template(at, body, scope.names);
+        let (text, pieces) = sealed::template(at, body, names);
         sealed.body = pieces;
         text
     });
@@ -185,7 +246,8 @@ pub(crate) fn is_header_name(name: &str) -> bool {
     name.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
 }
 
-fn check_json(
+/// Templates in the texts of a JSON value; those that take a secret are kept in `sealed`.
+pub(crate) fn check_json(
     at: At<'_>,
     span: Span,
     pointer: &str,
@@ -226,26 +288,25 @@ fn redis_server(
     server: Field<TemplateText>,
     span: Span,
     whose: &str,
-    scope: &mut Scope<'_>,
+    names: Names<'_>,
 ) -> String {
     match server.need(at, span, whose, "server") {
-        Some(server) => server_name(at, server, TargetKind::Redis, scope),
+        Some(server) => self::server(at, server, TargetKind::Redis, names),
         None => String::new(),
     }
 }
 
 /// The name of a server. One that a parameter gives is looked up when the step runs.
-fn server_name(
+pub(crate) fn server(
     at: At<'_>,
-    server: Found<TemplateText>,
+    found: Found<TemplateText>,
     kind: TargetKind,
-    scope: &mut Scope<'_>,
+    names: Names<'_>,
 ) -> String {
-    if !is_template(&server.value.0) {
-        let name = server.value.0.clone();
-        scope.servers.push(ServerUse { kind, name, span: server.span });
+    if !is_template(&found.value.0) {
+        at.uses(found.span, Used::Server(kind, found.value.0.clone()));
     }
-    text::template(at, server, scope.names)
+    text::template(at, found, names)
 }
 
 fn database_number(at: At<'_>, database: Option<Field<i64>>) -> Option<i64> {
@@ -257,7 +318,7 @@ fn database_number(at: At<'_>, database: Option<Field<i64>>) -> Option<i64> {
     Some(database.value)
 }
 
-fn redis_delete(at: At<'_>, raw: RawRedisDelete, span: Span, scope: &mut Scope<'_>) -> RedisDelete {
+fn redis_delete(at: At<'_>, raw: RawRedisDelete, span: Span, names: Names<'_>) -> RedisDelete {
     let RawRedisDelete { server, database, keys, pattern, slices: parts } = raw;
     if let Some(parts) = parts.as_ref().filter(|_| pattern.is_none() && keys.is_some()) {
         let message = "`slices` does not go together with `keys`";
@@ -277,16 +338,16 @@ fn redis_delete(at: At<'_>, raw: RawRedisDelete, span: Span, scope: &mut Scope<'
         at.report(empty.span, Diagnostic::error(codes::VALUE, message));
     }
     RedisDelete {
-        server: redis_server(at, server, span, "`redis.delete`", scope),
+        server: redis_server(at, server, span, "`redis.delete`", names),
         database: database_number(at, database),
         keys: keys
             .map(|keys| keys.value)
             .unwrap_or_default()
             .into_iter()
             .filter_map(Field::found)
-            .map(|it| text::template(at, it, scope.names))
+            .map(|it| text::template(at, it, names))
             .collect(),
-        pattern: pattern.and_then(Field::found).map(|it| text::template(at, it, scope.names)),
+        pattern: pattern.and_then(Field::found).map(|it| text::template(at, it, names)),
         slices: slices(at, parts),
     }
 }

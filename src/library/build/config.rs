@@ -18,9 +18,12 @@ use super::channel::fallback;
 use super::limits::limits;
 use super::limits::watchdog;
 use super::retention::retention;
+use super::secret::PRETENDED_URL;
 use super::secret::Secrets;
+use super::target::targets;
 use super::text;
 use super::text::place;
+use super::updates::updates;
 use super::window::windows;
 use crate::decide::own;
 use crate::library::codes;
@@ -41,7 +44,7 @@ use crate::library::raw::config::RawHeartbeat;
 use crate::library::raw::config::RawIngest;
 use crate::library::raw::config::RawMethod;
 use crate::library::raw::config::RawOperator;
-use crate::library::raw::config::RawTargets;
+use crate::library::raw::config::RawSeverity;
 use crate::library::raw::config::RawToken;
 use crate::library::suggest::short;
 use crate::model::config::Config;
@@ -51,9 +54,7 @@ use crate::model::config::Ingest;
 use crate::model::config::IngestToken;
 use crate::model::config::Operator;
 use crate::model::config::Secret;
-use crate::model::config::Server;
 use crate::model::config::Severity;
-use crate::model::config::Targets;
 use crate::model::rule::SCHEDULE;
 use crate::model::rule::Set;
 
@@ -111,8 +112,9 @@ pub(crate) fn config(
         (config.alertmanager, config.reconcile) = (Some(server), reconcile);
     }
     if let Some(raw) = raw.targets.and_then(Field::found) {
-        config.targets = targets(secrets, raw.value);
+        config.targets = targets(secrets, folder, raw.value);
     }
+    config.targets.alertmanager.clone_from(&config.alertmanager);
     let raw_operators = raw.operators.and_then(Field::found).map(|it| it.value);
     config.operators = operators(secrets, raw_operators.unwrap_or_default());
     let mut known = BTreeSet::new();
@@ -136,12 +138,7 @@ pub(crate) fn config(
     config.heartbeat = raw.heartbeat.and_then(Field::found).and_then(|it| heartbeat(secrets, it));
     for (key, value) in entries(raw.severities) {
         let Some(value) = value.found() else { continue };
-        let ack = value.value.ack_within.and_then(Field::found);
-        let severity = Severity {
-            notify: channels(at, value.value.notify, &known),
-            ack_within: ack.and_then(|it| text::duration(at, &it)),
-            escalate_to: channels(at, value.value.escalate_to, &known),
-        };
+        let severity = severity(at, value.value, &known);
         config.severities.insert(key.value, severity);
     }
     if let Some(raw) = raw.windows.and_then(Field::found) {
@@ -228,7 +225,7 @@ fn beside(folder: &Path, storage: &str) -> String {
 }
 
 /// The entries of a mapping with names that can be read.
-fn entries<T>(field: Opt<Entries<T>>) -> Vec<(Found<String>, Field<T>)> {
+pub(super) fn entries<T>(field: Opt<Entries<T>>) -> Vec<(Found<String>, Field<T>)> {
     let entries = field.and_then(Field::found).map(|it| it.value.0).unwrap_or_default();
     entries.into_iter().filter_map(|(key, value)| Some((key.found()?, value))).collect()
 }
@@ -281,6 +278,9 @@ fn base_url(at: At<'_>, found: &Found<String>) -> String {
 
 /// Reports what is not a URL of one of these schemes.
 pub(crate) fn check_url(at: At<'_>, found: &Found<String>, schemes: &[&str]) {
+    if found.value == PRETENDED_URL {
+        return;
+    }
     let fits = Url::parse(&found.value).is_ok_and(|url| {
         schemes.contains(&url.scheme()) && url.host_str().is_some_and(|it| !it.is_empty())
     });
@@ -403,26 +403,6 @@ fn size(at: At<'_>, found: &Found<SizeText>) -> Option<usize> {
     bytes
 }
 
-fn targets(secrets: &Secrets<'_>, raw: RawTargets) -> Targets {
-    let mut targets = Targets::default();
-    for (key, value) in entries(raw.redis) {
-        let Some(server) = value.found() else { continue };
-        let url = server.value.url.need(secrets.at, server.span, "a Redis server", "url");
-        let url = url.and_then(|url| secrets.reveal("url", url));
-        if let Some(url) = &url {
-            check_url(secrets.at, url, &["redis", "rediss"]);
-        }
-        let url = url.map(|url| url.value).unwrap_or_default();
-        targets.redis.insert(key.value, Server { url: Secret::new(url), ca_file: None });
-    }
-    for (key, value) in entries(raw.http) {
-        if let Some(server) = value.found() {
-            targets.http.insert(key.value, endpoint(secrets, server));
-        }
-    }
-    targets
-}
-
 fn operators(secrets: &Secrets<'_>, raw: List<RawOperator>) -> Vec<Operator> {
     let at = secrets.at;
     let mut seen = BTreeMap::new();
@@ -455,6 +435,23 @@ pub(crate) fn mail_address(at: At<'_>, found: Found<String>) -> String {
 }
 
 /// Names of channels, each of which must exist.
+fn severity(at: At<'_>, raw: RawSeverity, known: &BTreeSet<String>) -> Severity {
+    let ack = raw.ack_within.and_then(Field::found);
+    let updates = raw.updates.and_then(Field::found).and_then(|it| {
+        let (updates, names) = updates(at, it)?;
+        for name in &names {
+            check_channel(at, name, known);
+        }
+        Some(updates)
+    });
+    Severity {
+        notify: channels(at, raw.notify, known),
+        ack_within: ack.and_then(|it| text::duration(at, &it)),
+        escalate_to: channels(at, raw.escalate_to, known),
+        updates,
+    }
+}
+
 fn channels(at: At<'_>, field: Opt<List<String>>, known: &BTreeSet<String>) -> Vec<String> {
     let names = field.and_then(Field::found).map(|it| it.value).unwrap_or_default();
     let mut out = Vec::new();

@@ -8,8 +8,6 @@ use super::parameter;
 use super::parameter::Role;
 use super::proof;
 use super::step;
-use super::step::Scope;
-use super::step::ServerUse;
 use super::text;
 use super::text::Names;
 use crate::library::codes;
@@ -39,7 +37,6 @@ const LONGEST_APPROVAL: Duration = Duration::from_hours(24);
 pub(crate) struct BuiltPlaybook {
     pub(crate) playbook: Playbook,
     pub(crate) name_span: Span,
-    pub(crate) servers: Vec<ServerUse>,
     /// Secrets that it names itself, as defaults, and their places.
     pub(crate) secrets: Vec<(serde_json::Value, Span)>,
     /// Whether it has no errors of its own: values for its parameters can be judged.
@@ -73,12 +70,7 @@ pub(crate) fn playbook(at: At<'_>, found: Found<RawPlaybook>) -> Option<BuiltPla
         }
     }
     let variables: Vec<&str> = names.iter().map(String::as_str).chain(parameter::TAKEN).collect();
-    let mut all = Steps {
-        variables: &variables,
-        secrets: &secrets,
-        lines: BTreeMap::new(),
-        servers: Vec::new(),
-    };
+    let mut all = Steps { variables: &variables, secrets: &secrets, lines: BTreeMap::new() };
     let steps = raw.steps.need(at, span, "a playbook", "steps");
     if let Some(empty) = steps.as_ref().filter(|steps| steps.value.is_empty()) {
         let message = "a playbook without steps";
@@ -139,7 +131,6 @@ pub(crate) fn playbook(at: At<'_>, found: Found<RawPlaybook>) -> Option<BuiltPla
             line: name.span.line,
         },
         name_span: name.span,
-        servers: all.servers,
         secrets: defaults.into_iter().map(|(name, key)| (name, key.span)).collect(),
         sound: at.sink.errors() == before,
     })
@@ -171,7 +162,6 @@ struct Steps<'a> {
     secrets: &'a [String],
     /// Line of each name.
     lines: BTreeMap<String, u32>,
-    servers: Vec<ServerUse>,
 }
 
 impl Steps<'_> {
@@ -191,9 +181,7 @@ impl Steps<'_> {
             }
             let names =
                 Names { variables: self.variables, steps: Some(&before), secrets: self.secrets };
-            let mut scope = Scope { names, servers: Vec::new() };
-            steps.extend(step::step(at, found, &mut scope));
-            self.servers.append(&mut scope.servers);
+            steps.extend(step::step(at, found, names));
         }
         steps
     }

@@ -1,9 +1,12 @@
 //! Probes and verifications.
 
+mod other;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::action;
+use super::action::kubernetes::Here;
 use super::harm;
 use super::text;
 use super::text::Names;
@@ -15,6 +18,8 @@ use crate::library::diagnostic::Span;
 use crate::library::field::Field;
 use crate::library::field::Found;
 use crate::library::raw::TemplateText;
+use crate::library::raw::probe::JUDGED;
+use crate::library::raw::probe::PROBE_KINDS;
 use crate::library::raw::probe::RawHttpProbe;
 use crate::library::raw::probe::RawProbe;
 use crate::library::raw::probe::RawVerify;
@@ -31,21 +36,10 @@ pub(crate) fn probe(
     at: At<'_>,
     whose: &str,
     span: Span,
-    raw: RawProbe,
+    mut raw: RawProbe,
     names: Names<'_>,
 ) -> Option<Probe> {
-    let RawProbe { promql, scrape, http, tcp, command, alert, healthy, min_sources } = raw;
-    let named: Vec<&str> = [
-        ("promql", promql.is_some()),
-        ("scrape", scrape.is_some()),
-        ("http", http.is_some()),
-        ("tcp", tcp.is_some()),
-        ("command", command.is_some()),
-        ("alert", alert.is_some()),
-    ]
-    .into_iter()
-    .filter_map(|(name, there)| there.then_some(name))
-    .collect();
+    let named = raw.kinds();
     if named.is_empty() && at.is_wrong(span) {
         return None;
     }
@@ -54,11 +48,11 @@ pub(crate) fn probe(
             [] => format!("{whose} observes nothing"),
             many => format!("{whose} observes more than one thing: {}", many.join(", ")),
         };
-        let label = "expected exactly one of promql, scrape, http, tcp, command, alert";
+        let label = format!("expected exactly one of {}", PROBE_KINDS.join(", "));
         at.report(span, Diagnostic::error(codes::SHAPE, message).label(label));
         return None;
     };
-    let healthy = healthy.and_then(Field::found);
+    let healthy = raw.healthy.take().and_then(Field::found);
     let samples = matches!(*kind, "promql" | "scrape");
     match &healthy {
         None if samples => {
@@ -66,23 +60,30 @@ pub(crate) fn probe(
             let label = format!("`{kind}` needs a condition over `value` and `labels`");
             at.report(span, Diagnostic::error(codes::MISSING_KEY, message).label(label));
         }
-        Some(healthy) if !samples => {
+        Some(healthy) if !JUDGED.contains(kind) => {
             let message = format!("`healthy` does not go together with `{kind}`");
-            let label = "only promql and scrape give samples to judge";
+            let label = format!("only {} give values to judge", JUDGED.join(", "));
             at.report(healthy.span, Diagnostic::error(codes::SHAPE, message).label(label));
         }
         _ => {}
     }
-    let min_sources = min_sources.and_then(Field::found);
+    let min_sources = raw.min_sources.take().and_then(Field::found);
     if let Some(min) = min_sources.as_ref().filter(|_| !samples) {
         let message = format!("`min_sources` does not go together with `{kind}`");
         let label = "only promql and scrape give samples to count";
         at.report(min.span, Diagnostic::error(codes::SHAPE, message).label(label));
     }
     let min_sources = min_sources.map(|it| text::positive(at, &it)).filter(|least| *least > 1);
-    let healthy = healthy
-        .map(|healthy| text::condition(at, healthy, Names::of(&["value", "labels"])))
-        .unwrap_or_default();
+    let variables: &[&str] =
+        if matches!(*kind, "tls" | "redis") { &["value"] } else { &["value", "labels"] };
+    let condition = healthy.map(|healthy| text::condition(at, healthy, Names::of(variables)));
+    let whose = format!("`{kind}`");
+    let here = Here { at, span, whose: &whose, names };
+    let RawProbe { promql, scrape, http, tcp, command, alert, .. } = match *kind {
+        "promql" | "scrape" | "http" | "tcp" | "command" | "alert" => raw,
+        _ => return other::probe(here, raw, condition),
+    };
+    let healthy = condition.unwrap_or_default();
     if let Some(query) = promql.and_then(Field::found) {
         let query = text::template(at, query, names);
         return Some(Probe::Promql { query, healthy, min_sources });
@@ -102,24 +103,32 @@ pub(crate) fn probe(
     }
     if let Some(tcp) = tcp.and_then(Field::found) {
         let address = tcp.value.address.need(at, tcp.span, "`tcp`", "address")?;
-        // a template may give all of it
-        if !address.value.0.contains(':') && !is_template(&address.value.0) {
-            let message = "expected host:port, got text without a colon";
-            at.report(address.span, Diagnostic::error(codes::VALUE, message));
-        }
-        return Some(Probe::Tcp { address: text::template(at, address, names) });
+        return Some(Probe::Tcp { address: host_and_port(at, address, names) });
     }
     if let Some(command) = command.and_then(Field::found) {
         let span = command.span;
         let command = action::command(at, command, names);
         if !command.sealed.is_empty() {
-            let message = "a probe takes no secrets";
-            let label = "use an action, and read its output in a later step";
-            at.report(span, Diagnostic::error(codes::SECRET_PLACE, message).label(label));
+            no_secrets(at, span);
         }
         return Some(Probe::Command(command));
     }
     alert.and_then(Field::found).map(|_| Probe::Alert)
+}
+
+/// `host:port`; a template may give all of it.
+fn host_and_port(at: At<'_>, address: Found<TemplateText>, names: Names<'_>) -> String {
+    if !address.value.0.contains(':') && !is_template(&address.value.0) {
+        let message = "expected host:port, got text without a colon";
+        at.report(address.span, Diagnostic::error(codes::VALUE, message));
+    }
+    text::template(at, address, names)
+}
+
+fn no_secrets(at: At<'_>, span: Span) {
+    let message = "a probe takes no secrets";
+    let label = "use an action, and read its output in a later step";
+    at.report(span, Diagnostic::error(codes::SECRET_PLACE, message).label(label));
 }
 
 fn http_probe(at: At<'_>, found: Found<RawHttpProbe>, names: Names<'_>) -> HttpProbe {
@@ -132,6 +141,11 @@ fn http_probe(at: At<'_>, found: Found<RawHttpProbe>, names: Names<'_>) -> HttpP
     let mut fields = BTreeMap::new();
     for (key, value) in json.and_then(Field::found).map(|it| it.value.0).unwrap_or_default() {
         if let (Some(key), Some(value)) = (key.found(), value.found()) {
+            let mut sealed = BTreeMap::new();
+            action::check_json(at, value.span, "", &value.value, names, &mut sealed);
+            if !sealed.is_empty() {
+                no_secrets(at, value.span);
+            }
             fields.insert(key.value, value.value);
         }
     }

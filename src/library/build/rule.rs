@@ -9,6 +9,7 @@ use super::schedule;
 use super::text;
 use super::text::Names;
 use super::text::place;
+use super::updates::updates;
 use crate::library::codes;
 use crate::library::diagnostic::At;
 use crate::library::diagnostic::Diagnostic;
@@ -59,6 +60,8 @@ pub(crate) struct BuiltRule {
     pub(crate) cooldown_span: Span,
     pub(crate) rate_span: Span,
     pub(crate) page_span: Span,
+    /// Channels of its updates.
+    pub(crate) told: Vec<Found<String>>,
     /// Whether its matchers and `when` could be read.
     pub(crate) selects: bool,
 }
@@ -106,6 +109,8 @@ pub(crate) fn rule(at: At<'_>, found: Found<RawRule>) -> Option<BuiltRule> {
         raw.redundancy_group.and_then(Field::found).map(|it| text::template(at, it, NAMES));
     let mode = raw.mode.and_then(Field::found);
     let page = raw.page.and_then(Field::found).and_then(|it| page(at, it));
+    let updates = raw.updates.and_then(Field::found).and_then(|it| updates(at, it));
+    let (updates, told) = updates.unzip();
     // `escalate` is the only word, and what happens anyway.
     drop(raw.on_failure);
     let name = name?;
@@ -126,6 +131,7 @@ pub(crate) fn rule(at: At<'_>, found: Found<RawRule>) -> Option<BuiltRule> {
         population,
         redundancy_group,
         page: page.as_ref().map(|(page, _)| page.clone()),
+        updates,
         mode: mode.map_or_else(
             || Set::default_of(Mode::Auto),
             |mode| Set { value: mode.value, place: place(at, mode.span) },
@@ -142,6 +148,7 @@ pub(crate) fn rule(at: At<'_>, found: Found<RawRule>) -> Option<BuiltRule> {
         cooldown_span,
         rate_span,
         page_span: page.map(|(_, span)| span).unwrap_or_default(),
+        told: told.unwrap_or_default(),
         selects,
     })
 }

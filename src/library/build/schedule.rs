@@ -108,6 +108,7 @@ pub(crate) fn schedule(at: At<'_>, found: Found<RawSchedule>) -> Option<BuiltSch
         population: None,
         redundancy_group: None,
         page: None,
+        updates: None,
         mode: mode.map_or_else(
             || Set::default_of(Mode::Auto),
             |mode| Set { value: mode.value, place: place(at, mode.span) },

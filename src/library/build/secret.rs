@@ -81,10 +81,13 @@ const SECRET: [&str; 11] = [
 /// Stands for a credential that is not read: as long as an integration key, which is the strictest of all.
 const PRETENDED: &str = "pretendpretendpretendpretendpret";
 
+/// Stands for a whole URL that is not read; it leads nowhere, whatever it is for.
+pub(super) const PRETENDED_URL: &str = "https://pretended.invalid";
+
 /// Stands for a whole value that is not read; it leads nowhere.
 fn pretended(key: &str) -> &'static str {
     match key {
-        "url" | "webhook_url" | "external_url" => "https://pretended.invalid",
+        "url" | "webhook_url" | "external_url" => PRETENDED_URL,
         "smtp" => "smtps://pretended.invalid",
         "storage" => "sqlite:pretended.db",
         "signing_key" => {

@@ -3,20 +3,29 @@
 use std::time::Duration;
 
 use crate::decide::condition;
+use crate::decide::parameters::is_template;
 use crate::decide::render;
 use crate::library::codes;
 use crate::library::diagnostic::At;
 use crate::library::diagnostic::Diagnostic;
 use crate::library::diagnostic::Span;
+use crate::library::field::Field;
 use crate::library::field::Found;
 use crate::library::raw::ConditionText;
 use crate::library::raw::DurationText;
+use crate::library::raw::List;
 use crate::library::raw::ListText;
+use crate::library::raw::Opt;
 use crate::library::raw::PercentText;
 use crate::library::raw::RateText;
+use crate::library::raw::SignedText;
+use crate::library::raw::SpanText;
 use crate::library::raw::TemplateText;
+use crate::library::raw::WholeText;
 use crate::library::suggest::did_you_mean;
 use crate::library::suggest::short;
+use crate::model::action::Span as TimeSpan;
+use crate::model::action::Whole;
 use crate::model::playbook::Rate;
 use crate::model::rule::Place;
 use crate::model::time::parse_duration;
@@ -94,6 +103,60 @@ pub(crate) fn rate_of_one(at: At<'_>, found: &Found<RateText>) -> Option<Rate> {
 pub(crate) fn template(at: At<'_>, found: Found<TemplateText>, names: Names<'_>) -> String {
     check_template(at, found.span, &found.written, &found.value.0, names);
     found.value.0
+}
+
+/// The same, of each of a list.
+pub(crate) fn templates(at: At<'_>, list: List<TemplateText>, names: Names<'_>) -> Vec<String> {
+    list.into_iter().filter_map(Field::found).map(|it| template(at, it, names)).collect()
+}
+
+/// A whole number that is not negative, or a template.
+pub(crate) fn whole(at: At<'_>, field: Opt<WholeText>, names: Names<'_>) -> Option<Whole> {
+    let found = field.and_then(Field::found)?;
+    let (span, number) = (found.span, Whole(found.value.0.trim().to_owned()));
+    if !is_template(&number.0)
+        && let Err(reason) = number.read()
+    {
+        at.report(span, Diagnostic::error(codes::VALUE, reason));
+    }
+    template(at, found.map(|it| TemplateText(it.0)), names);
+    Some(number)
+}
+
+/// The same with a default, and never zero.
+pub(crate) fn most(at: At<'_>, field: Opt<WholeText>, names: Names<'_>, default: u32) -> Whole {
+    let span = field.as_ref().map(Field::span);
+    let number = whole(at, field, names).unwrap_or_else(|| Whole::from(default));
+    if let (Some(span), Ok(0)) = (span, number.read()) {
+        let message = "expected a number above zero, got 0";
+        at.report(span, Diagnostic::error(codes::VALUE, message));
+    }
+    number
+}
+
+/// A whole number with its sign: `2`, `-1`, `+1`.
+pub(crate) fn signed(at: At<'_>, field: Opt<SignedText>) -> Option<i32> {
+    let found = field.and_then(Field::found)?;
+    let text = found.value.0.trim();
+    let number = text.parse::<i32>().ok().filter(|number| *number != 0);
+    if number.is_none() {
+        let message = format!("expected a whole number such as 2 or -1, got `{}`", short(text));
+        at.report(found.span, Diagnostic::error(codes::VALUE, message));
+    }
+    number
+}
+
+/// A span of time, or a template.
+pub(crate) fn span(at: At<'_>, field: Opt<SpanText>, names: Names<'_>) -> Option<TimeSpan> {
+    let found = field.and_then(Field::found)?;
+    let time = TimeSpan(found.value.0.trim().to_owned());
+    if !is_template(&time.0)
+        && let Err(reason) = time.read()
+    {
+        at.report(found.span, Diagnostic::error(codes::DURATION, reason));
+    }
+    template(at, found.map(|it| TemplateText(it.0)), names);
+    Some(time)
 }
 
 /// Reports a template that does not parse, or names something unknown or a secret.

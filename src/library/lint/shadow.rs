@@ -271,6 +271,7 @@ mod tests {
             population: None,
             redundancy_group: None,
             page: None,
+            updates: None,
             mode: Set::default_of(Mode::Auto),
             go_on,
             place: Place::default(),

@@ -15,10 +15,13 @@ use crate::library::yaml::Value;
 use crate::model::config::Config;
 use crate::model::playbook::Playbook;
 
-/// Reports parameters that no step names.
+/// Where a playbook may name its parameters.
+const PLACES: [&str; 4] = ["steps", "on_resolve", "rollback", "cache"];
+
+/// Reports parameters that nothing of the playbook names.
 pub(super) fn parameters(at: At<'_>, node: &Node, playbook: &Playbook) {
     let mut words: BTreeSet<&str> = BTreeSet::new();
-    for key in ["steps", "on_resolve"] {
+    for key in PLACES {
         if let Some(steps) = node.get(key) {
             scalars(steps, &mut |scalar| {
                 let is_part = |c: char| c == '_' || c.is_alphanumeric();

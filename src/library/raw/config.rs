@@ -13,10 +13,22 @@ use super::RateText;
 use super::ScheduleText;
 use super::SecretText;
 use super::SizeText;
+use super::TemplateText;
 use crate::library::field::Entries;
 use crate::library::field::Field;
 use crate::library::schema::shape::one_set_of;
 use crate::model::playbook::Mode;
+
+mod channel;
+mod target;
+
+pub(crate) use channel::RawChannel;
+pub(crate) use channel::RawEmail;
+pub(crate) use channel::RawPagerDuty;
+pub(crate) use channel::RawSlack;
+pub(crate) use target::RawCluster;
+pub(crate) use target::RawSshHost;
+pub(crate) use target::RawTargets;
 
 /// Settings of the server. Every key may be left out. Credentials are written as `${env:NAME}` or `${file:/path}`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -195,25 +207,6 @@ pub(crate) struct RawToken {
     pub(crate) user: Opt<String>,
 }
 
-/// Places that actions may go, by kind and name.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename = "`targets`")]
-pub(crate) struct RawTargets {
-    /// Redis servers, by the name that actions use.
-    pub(crate) redis: Opt<Entries<RawRedis>>,
-    /// HTTP servers, by the name that actions use.
-    pub(crate) http: Opt<Entries<RawEndpoint>>,
-}
-
-/// One Redis server.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename = "a Redis server")]
-pub(crate) struct RawRedis {
-    /// `redis://` or `rediss://` (TLS), with the password and the number of the database.
-    #[schemars(extend("examples" = ["redis://:${env:CACHE_PASSWORD}@cache.example.com:6379/0"]))]
-    pub(crate) url: Field<SecretText>,
-}
-
 /// A person who may act on quell.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename = "an operator")]
@@ -233,107 +226,6 @@ pub(crate) struct RawOperator {
     /// Token for the API. Without it, this person cannot act over HTTP.
     #[schemars(extend("examples" = ["${env:QUELL_DANA_TOKEN}"]))]
     pub(crate) token: Opt<SecretText>,
-}
-
-/// A way to tell people: exactly one of pagerduty, email, slack, webhook.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename = "a channel", rename_all = "lowercase")]
-pub(crate) enum RawChannel {
-    /// Events of PagerDuty: trigger, acknowledge, resolve.
-    PagerDuty(Field<RawPagerDuty>),
-    /// Mail, one thread an incident.
-    Email(Field<RawEmail>),
-    /// Messages in one Slack channel.
-    Slack(Field<RawSlack>),
-    /// JSON to any HTTP server.
-    Webhook(Field<RawWebhook>),
-}
-
-/// A service of PagerDuty, by its Events API v2.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename = "`pagerduty`")]
-pub(crate) struct RawPagerDuty {
-    /// Integration key of the service: 32 letters and digits.
-    #[schemars(extend("examples" = ["${env:QUELL_PAGERDUTY_KEY}"]))]
-    pub(crate) routing_key: Field<SecretText>,
-    /// Where the Events API is; another region or a proxy.
-    #[schemars(extend("default" = "https://events.pagerduty.com"))]
-    pub(crate) url: Opt<SecretText>,
-    /// Whether it wakes people, so that a rule's `page` holds it back. `true` when silent.
-    pub(crate) pages: Opt<bool>,
-    /// The channel that is told instead, when this one does not deliver. `escalate_to` of the severity when silent, else any
-    /// other.
-    #[schemars(extend("examples" = ["mail"]))]
-    pub(crate) fallback: Opt<String>,
-    /// A page that has not arrived by then is sent there too; a notice that is given up is at once.
-    #[schemars(extend("default" = "5m"))]
-    pub(crate) fallback_after: Opt<DurationText>,
-}
-
-/// Mail over a submission server.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename = "`email`")]
-pub(crate) struct RawEmail {
-    /// `smtps://user:password@host:465` (TLS), `smtp://…:587` (STARTTLS required), or `smtp+plain://…` for a relay on
-    /// this host.
-    #[schemars(extend("examples" = ["smtps://quell:${env:SMTP_PASSWORD}@mail.example.com:465"]))]
-    pub(crate) smtp: Field<SecretText>,
-    /// Sender.
-    #[schemars(extend("examples" = ["quell@example.com"]))]
-    pub(crate) from: Field<String>,
-    /// Recipients; each is tried on its own.
-    #[schemars(length(min = 1), extend("examples" = [["oncall@example.com"]]))]
-    pub(crate) to: Field<List<String>>,
-    /// PEM file of a private certificate authority, relative to this file.
-    pub(crate) ca_file: Opt<String>,
-    /// Whether it wakes people, so that a rule's `page` holds it back. `false` when silent.
-    pub(crate) pages: Opt<bool>,
-    /// The channel that is told instead, when this one does not deliver. `escalate_to` of the severity when silent, else any
-    /// other.
-    #[schemars(extend("examples" = ["mail"]))]
-    pub(crate) fallback: Opt<String>,
-    /// A page that has not arrived by then is sent there too; a notice that is given up is at once.
-    #[schemars(extend("default" = "5m"))]
-    pub(crate) fallback_after: Opt<DurationText>,
-}
-
-/// An incoming webhook of Slack.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename = "`slack`")]
-pub(crate) struct RawSlack {
-    /// URL of the incoming webhook; itself a credential.
-    #[schemars(extend("examples" = ["${env:QUELL_SLACK_WEBHOOK}"]))]
-    pub(crate) webhook_url: Field<SecretText>,
-    /// Whether it wakes people, so that a rule's `page` holds it back. `false` when silent.
-    pub(crate) pages: Opt<bool>,
-    /// The channel that is told instead, when this one does not deliver. `escalate_to` of the severity when silent, else any
-    /// other.
-    #[schemars(extend("examples" = ["mail"]))]
-    pub(crate) fallback: Opt<String>,
-    /// A page that has not arrived by then is sent there too; a notice that is given up is at once.
-    #[schemars(extend("default" = "5m"))]
-    pub(crate) fallback_after: Opt<DurationText>,
-}
-
-/// JSON to any HTTP server.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename = "`webhook`")]
-pub(crate) struct RawWebhook {
-    /// Where the event is posted.
-    #[schemars(extend("examples" = ["https://hooks.example.com/quell"]))]
-    pub(crate) url: Field<SecretText>,
-    /// Headers of each request, such as a credential.
-    #[schemars(extend("examples" = [{"authorization": "Bearer ${env:HOOK_TOKEN}"}]))]
-    pub(crate) headers: Opt<Entries<SecretText>>,
-    /// Whether it wakes people, so that a rule's `page` holds it back. `false` when silent.
-    pub(crate) pages: Opt<bool>,
-    /// The channel that is told instead, when this one does not deliver. `escalate_to` of the severity when silent, else any
-    /// other.
-    #[schemars(extend("examples" = ["mail"]))]
-    pub(crate) fallback: Opt<String>,
-    /// A page that has not arrived by then is sent there too; a notice that is given up is at once.
-    #[schemars(extend("default" = "5m"))]
-    pub(crate) fallback_after: Opt<DurationText>,
 }
 
 /// A dead man's switch: another service that notices when quell no longer calls it.
@@ -377,6 +269,23 @@ pub(crate) struct RawSeverity {
     /// Channels told when nobody acknowledged in time.
     #[schemars(extend("examples" = [["mail"]]))]
     pub(crate) escalate_to: Opt<List<String>>,
+    /// Who is told every so often where an incident stands, until it is over. Nobody when silent.
+    pub(crate) updates: Opt<RawUpdates>,
+}
+
+/// Who is told every so often where an incident stands, until it is over.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename = "`updates`")]
+pub(crate) struct RawUpdates {
+    /// Time between two, from 1m to 1d.
+    #[schemars(extend("examples" = ["15m"]))]
+    pub(crate) every: Field<DurationText>,
+    /// Channels that are told.
+    #[schemars(extend("examples" = [["status"]]))]
+    pub(crate) channels: Field<List<String>>,
+    /// What they are told below the status, a template over labels, annotations, status, time, impact, services, `next_update` and actions.
+    /// When silent: time, impact, affected services, current status, next update and actions taken.
+    pub(crate) text: Opt<TemplateText>,
 }
 
 /// A span of time, recurring (`cron` and `for`) or once (`from` and `until`), and what it does to remedies.

@@ -16,9 +16,14 @@ use super::Opt;
 use super::RateText;
 use super::ShareText;
 use super::TemplateText;
+use super::action::kubernetes;
+use super::action::other;
+use super::action::postgres;
+use super::action::with_actions;
 use super::probe::RawProbe;
 use crate::library::field::Entries;
 use crate::library::field::Field;
+use crate::library::field::Found;
 use crate::library::schema::shape::exactly_one;
 use crate::library::schema::shape::without;
 use crate::model::playbook::Mode;
@@ -161,17 +166,24 @@ pub(crate) enum RawKind {
     Enum,
 }
 
+macro_rules! steps {
+    ($(#[doc = $doc:literal] $field:ident $variant:ident $word:literal $raw:ty,)*) => {
+/// What a step can be.
+pub(crate) const STEP_KINDS: &[&str] = &[$($word,)* "probe", "wait", "ask"];
+
 /// One step: exactly one action, a `probe`, a `wait` or an `ask`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename = "a step")]
-#[schemars(extend("allOf" = [exactly_one(&["command", "http", "redis.flush", "redis.delete", "probe", "wait", "ask"])]))]
+#[schemars(extend("allOf" = [exactly_one(STEP_KINDS)]))]
 #[schemars(extend("dependencies" = {
     "within": ["probe"],
+    "hold": ["probe"],
+    "every": ["hold"],
     "timeout": without(&["wait", "ask"]),
     "retry": without(&["wait", "ask"]),
     "undo": without(&["probe", "wait", "ask"]),
     "on_unknown": without(&["probe", "wait", "ask"]),
-    "for_each": without(&["wait", "ask"]),
+    "for_each": without(&["wait", "ask", "hold"]),
     "waves": ["for_each"],
     "bake": ["waves"],
     "between": ["waves"],
@@ -183,21 +195,23 @@ pub(crate) struct RawStep {
     /// Unique name in the playbook. Later steps read `steps.<name>.output`.
     #[schemars(extend("examples" = ["restart"]))]
     pub(crate) name: Field<String>,
-    /// Runs a process; exit code 0 is success.
-    pub(crate) command: Opt<RawCommand>,
-    /// Sends one HTTP request.
-    pub(crate) http: Opt<RawHttp>,
-    /// Empties one database of a Redis server.
-    #[serde(rename = "redis.flush")]
-    pub(crate) redis_flush: Opt<RawRedisFlush>,
-    /// Deletes keys of a Redis server.
-    #[serde(rename = "redis.delete")]
-    pub(crate) redis_delete: Opt<RawRedisDelete>,
+    $(
+        #[doc = $doc]
+        #[serde(rename = $word)]
+        pub(crate) $field: Opt<Box<$raw>>,
+    )*
     /// Observes until healthy, for at most `within`.
     pub(crate) probe: Opt<RawProbe>,
     /// Time for the `probe` to become healthy.
     #[schemars(extend("default" = "5m"))]
     pub(crate) within: Opt<DurationText>,
+    /// The `probe` must stay healthy for this long before the next step begins; survives restarts of quell. When it is not for
+    /// longer than `within`, the step fails.
+    #[schemars(extend("examples" = ["2h"]))]
+    pub(crate) hold: Opt<DurationText>,
+    /// Time between two looks meanwhile.
+    #[schemars(extend("default" = "1m"))]
+    pub(crate) every: Opt<DurationText>,
     /// Waits this long; survives restarts of quell.
     #[schemars(extend("examples" = ["30s"]))]
     pub(crate) wait: Opt<DurationText>,
@@ -240,11 +254,74 @@ pub(crate) struct RawStep {
     #[schemars(extend("default" = "abort"))]
     pub(crate) on_failure: Opt<OnFailure>,
     /// What to do when nobody knows whether the action happened, such as after a crash. When silent: `ask` for
-    /// `command` and for `http` with POST or PATCH, else `retry`.
+    /// `command`, `ssh`, `http` with POST or PATCH and `postgres.execute` without `once`, else `retry`.
     pub(crate) on_unknown: Opt<OnUnknown>,
     /// The action that takes this one back, run when a later step fails or the remedy did not help.
     pub(crate) undo: Opt<RawUndo>,
 }
+
+impl RawStep {
+    /// The keys that say what it is.
+    pub(crate) fn kinds(&self) -> Vec<&'static str> {
+        let actions = [$(($word, self.$field.is_some()),)*];
+        let others =
+            [("probe", self.probe.is_some()), ("wait", self.wait.is_some()), ("ask", self.ask.is_some())];
+        let all = actions.into_iter().chain(others);
+        all.filter_map(|(name, there)| there.then_some(name)).collect()
+    }
+
+    /// Its action, if it has one that could be read.
+    pub(crate) fn take_action(&mut self) -> Option<Found<RawAction>> {
+        $(
+            if let Some(found) = self.$field.take().and_then(Field::found) {
+                return Some(found.map(RawAction::$variant));
+            }
+        )*
+        None
+    }
+}
+
+/// `previous`, or an action.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename = "an undo", rename_all = "lowercase")]
+pub(crate) enum RawUndo {
+    /// The action knows its own reverse.
+    Previous,
+    $(
+        #[doc = $doc]
+        #[serde(rename = $word)]
+        $variant(Field<Box<$raw>>),
+    )*
+}
+
+impl RawUndo {
+    /// The action that it names, if it names one that could be read.
+    pub(crate) fn action(self) -> Option<Found<RawAction>> {
+        match self {
+            Self::Previous => None,
+            $(Self::$variant(field) => field.found().map(|it| it.map(RawAction::$variant)),)*
+        }
+    }
+}
+
+/// An action, out of a step or an undo.
+#[derive(Debug)]
+pub(crate) enum RawAction {
+    $($variant(Box<$raw>),)*
+}
+
+impl RawAction {
+    /// The key people write.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            $(Self::$variant(_) => $word,)*
+        }
+    }
+}
+    };
+}
+
+with_actions! { steps }
 
 /// `ask: { question, answers, tier, within }`
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -323,33 +400,6 @@ pub(crate) struct RawRetry {
     /// Delay before the second try; doubled each time.
     #[schemars(extend("default" = "5s"))]
     pub(crate) backoff: Opt<DurationText>,
-}
-
-/// `previous`, or an action.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename = "an undo", rename_all = "lowercase")]
-pub(crate) enum RawUndo {
-    /// The action knows its own reverse.
-    Previous,
-    /// Runs a process.
-    Command(Field<RawCommand>),
-    /// Sends one HTTP request.
-    Http(Box<Field<RawHttp>>),
-    /// Empties one database of a Redis server.
-    #[serde(rename = "redis.flush")]
-    RedisFlush(Field<RawRedisFlush>),
-    /// Deletes keys of a Redis server.
-    #[serde(rename = "redis.delete")]
-    RedisDelete(Field<RawRedisDelete>),
-}
-
-/// An action, out of a step or an undo.
-#[derive(Debug)]
-pub(crate) enum RawAction {
-    Command(RawCommand),
-    Http(Box<RawHttp>),
-    RedisFlush(RawRedisFlush),
-    RedisDelete(RawRedisDelete),
 }
 
 /// A process: `argv`, or a fixed `shell` text. Nothing is inherited but PATH, HOME, LANG and TZ.

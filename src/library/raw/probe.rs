@@ -8,17 +8,39 @@ use super::DurationText;
 use super::List;
 use super::Opt;
 use super::TemplateText;
+use super::action::kubernetes::RawReady;
+use super::action::other::RawSsh;
+use super::action::other::RawUnit;
 use super::playbook::RawCommand;
 use crate::library::field::Entries;
 use crate::library::field::Field;
 use crate::library::schema::shape::exactly_one;
 use crate::library::schema::shape::with_one_of;
 
-/// Something that observes, exactly one of promql, scrape, http, tcp, command, alert: healthy, unhealthy or unknown.
+/// What a probe can be.
+pub(crate) const PROBE_KINDS: &[&str] = &[
+    "promql",
+    "scrape",
+    "http",
+    "tcp",
+    "command",
+    "alert",
+    "tls",
+    "postgres",
+    "redis",
+    "kubernetes.ready",
+    "systemd.active",
+    "ssh",
+];
+
+/// Those that give values to judge.
+pub(crate) const JUDGED: &[&str] = &["promql", "scrape", "tls", "postgres", "redis"];
+
+/// Something that observes, exactly one thing: healthy, unhealthy or unknown.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename = "a probe")]
-#[schemars(extend("allOf" = [exactly_one(&["promql", "scrape", "http", "tcp", "command", "alert"])]))]
-#[schemars(extend("dependencies" = { "promql": ["healthy"], "scrape": ["healthy"], "healthy": with_one_of(&["promql", "scrape"]), "min_sources": with_one_of(&["promql", "scrape"]) }))]
+#[schemars(extend("allOf" = [exactly_one(PROBE_KINDS)]))]
+#[schemars(extend("dependencies" = { "promql": ["healthy"], "scrape": ["healthy"], "healthy": with_one_of(JUDGED), "min_sources": with_one_of(&["promql", "scrape"]) }))]
 pub(crate) struct RawProbe {
     /// An instant query to Prometheus. `healthy` must hold for each sample; no sample is unknown.
     #[schemars(extend("examples" = ["up{job=\"{{ labels.job }}\"}"]))]
@@ -33,7 +55,22 @@ pub(crate) struct RawProbe {
     pub(crate) command: Opt<RawCommand>,
     /// Whether the alert still fires, by the list of Alertmanager: gone is healthy. Write `alert: {}`.
     pub(crate) alert: Opt<RawAlert>,
-    /// Condition (CEL) over `value` and `labels` of a sample. Goes with promql and scrape.
+    /// The certificate that a server shows: healthy when it is valid and does not expire soon.
+    pub(crate) tls: Opt<Box<RawTls>>,
+    /// A query to a `PostgreSQL` server, in a transaction that only reads. `healthy` must hold for each row; when silent, that the
+    /// query works.
+    pub(crate) postgres: Opt<Box<RawPostgresProbe>>,
+    /// A command to a Redis server that only reads.
+    pub(crate) redis: Opt<Box<RawRedisProbe>>,
+    /// Whether a workload is rolled out and available.
+    #[serde(rename = "kubernetes.ready")]
+    pub(crate) kubernetes_ready: Opt<Box<RawReady>>,
+    /// Whether a unit of systemd is active.
+    #[serde(rename = "systemd.active")]
+    pub(crate) systemd_active: Opt<Box<RawUnit>>,
+    /// A process on another host: exit code 0 is healthy, 1 unhealthy, anything else unknown.
+    pub(crate) ssh: Opt<Box<RawSsh>>,
+    /// Condition (CEL) over `value` and `labels` of a sample. Goes with promql, scrape, tls, postgres and redis.
     #[schemars(extend("examples" = ["value < 0.05", "value == 1.0"]))]
     pub(crate) healthy: Opt<ConditionText>,
     /// Fewer samples than this are unknown, and unknown never acts (G3). Goes with promql and scrape.
@@ -44,8 +81,8 @@ pub(crate) struct RawProbe {
 /// What "it helped" means: a probe that must become healthy `within` a time, and stay healthy for `hold`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename = "`verify`")]
-#[schemars(extend("allOf" = [exactly_one(&["promql", "scrape", "http", "tcp", "command", "alert"])]))]
-#[schemars(extend("dependencies" = { "promql": ["healthy"], "scrape": ["healthy"], "healthy": with_one_of(&["promql", "scrape"]), "min_sources": with_one_of(&["promql", "scrape"]) }))]
+#[schemars(extend("allOf" = [exactly_one(PROBE_KINDS)]))]
+#[schemars(extend("dependencies" = { "promql": ["healthy"], "scrape": ["healthy"], "healthy": with_one_of(JUDGED), "min_sources": with_one_of(&["promql", "scrape"]) }))]
 pub(crate) struct RawVerify {
     /// An instant query to Prometheus. `healthy` must hold for each sample; no sample is unknown.
     #[schemars(extend("examples" = ["up{job=\"{{ labels.job }}\"}"]))]
@@ -60,7 +97,22 @@ pub(crate) struct RawVerify {
     command: Opt<RawCommand>,
     /// Whether the alert still fires, by the list of Alertmanager: gone is healthy. Write `alert: {}`.
     alert: Opt<RawAlert>,
-    /// Condition (CEL) over `value` and `labels` of a sample. Goes with promql and scrape.
+    /// The certificate that a server shows: healthy when it is valid and does not expire soon.
+    tls: Opt<Box<RawTls>>,
+    /// A query to a `PostgreSQL` server, in a transaction that only reads. `healthy` must hold for each row; when silent, that the
+    /// query works.
+    postgres: Opt<Box<RawPostgresProbe>>,
+    /// A command to a Redis server that only reads.
+    redis: Opt<Box<RawRedisProbe>>,
+    /// Whether a workload is rolled out and available.
+    #[serde(rename = "kubernetes.ready")]
+    kubernetes_ready: Opt<Box<RawReady>>,
+    /// Whether a unit of systemd is active.
+    #[serde(rename = "systemd.active")]
+    systemd_active: Opt<Box<RawUnit>>,
+    /// A process on another host: exit code 0 is healthy, 1 unhealthy, anything else unknown.
+    ssh: Opt<Box<RawSsh>>,
+    /// Condition (CEL) over `value` and `labels` of a sample. Goes with promql, scrape, tls, postgres and redis.
     #[schemars(extend("examples" = ["value < 0.05", "value == 1.0"]))]
     healthy: Opt<ConditionText>,
     /// Fewer samples than this are unknown, and unknown never acts (G3). Goes with promql and scrape.
@@ -96,6 +148,27 @@ pub(crate) struct RawUnharmed {
     pub(crate) worse: Field<ConditionText>,
 }
 
+impl RawProbe {
+    /// The keys that say what it is.
+    pub(crate) fn kinds(&self) -> Vec<&'static str> {
+        let all = [
+            ("promql", self.promql.is_some()),
+            ("scrape", self.scrape.is_some()),
+            ("http", self.http.is_some()),
+            ("tcp", self.tcp.is_some()),
+            ("command", self.command.is_some()),
+            ("alert", self.alert.is_some()),
+            ("tls", self.tls.is_some()),
+            ("postgres", self.postgres.is_some()),
+            ("redis", self.redis.is_some()),
+            ("kubernetes.ready", self.kubernetes_ready.is_some()),
+            ("systemd.active", self.systemd_active.is_some()),
+            ("ssh", self.ssh.is_some()),
+        ];
+        all.into_iter().filter_map(|(name, there)| there.then_some(name)).collect()
+    }
+}
+
 impl RawVerify {
     /// Its probe, apart from `within` and `hold`.
     pub(crate) fn take_probe(&mut self) -> RawProbe {
@@ -106,6 +179,12 @@ impl RawVerify {
             tcp: self.tcp.take(),
             command: self.command.take(),
             alert: self.alert.take(),
+            tls: self.tls.take(),
+            postgres: self.postgres.take(),
+            redis: self.redis.take(),
+            kubernetes_ready: self.kubernetes_ready.take(),
+            systemd_active: self.systemd_active.take(),
+            ssh: self.ssh.take(),
             healthy: self.healthy.take(),
             min_sources: self.min_sources.take(),
         }
@@ -134,7 +213,7 @@ pub(crate) struct RawHttpProbe {
     /// Expected status. Any 2xx when silent.
     #[schemars(range(min = 100, max = 599), extend("examples" = [200]))]
     pub(crate) status: Opt<u16>,
-    /// Fields that the JSON answer must have, with these values.
+    /// Fields that the JSON answer must have, with these values; texts are templates.
     #[schemars(extend("examples" = [{"status": "healthy"}]))]
     pub(crate) json: Opt<Entries<serde_json::Value>>,
     /// Longest time for the answer.
@@ -149,6 +228,53 @@ pub(crate) struct RawTcp {
     /// Host and port.
     #[schemars(extend("examples" = ["db.example.com:5432"]))]
     pub(crate) address: Field<TemplateText>,
+}
+
+/// The certificate of a server.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename = "`tls`")]
+pub(crate) struct RawTls {
+    /// Host and port.
+    #[schemars(extend("examples" = ["shop.example.com:443"]))]
+    pub(crate) address: Field<TemplateText>,
+    /// The name that the certificate must be for. The host when silent.
+    #[schemars(extend("examples" = ["shop.example.com"]))]
+    pub(crate) server_name: Opt<TemplateText>,
+    /// PEM file of the authorities that are trusted. Those of the system when silent.
+    #[schemars(extend("examples" = ["/etc/quell/ca.pem"]))]
+    pub(crate) ca_file: Opt<String>,
+}
+
+/// A query.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename = "`postgres` of a probe")]
+pub(crate) struct RawPostgresProbe {
+    /// Name of a server under `targets.postgres` in quell.yml.
+    #[schemars(extend("examples" = ["main"]))]
+    pub(crate) server: Field<TemplateText>,
+    /// The query: fixed text, without templates. Its first column is `value`, the others are `labels`. Pass values through
+    /// `parameters` and write `$1`.
+    #[schemars(extend("examples" = ["select count(*) from pg_locks where not granted"]))]
+    pub(crate) sql: Field<String>,
+    /// Values of `$1`, `$2` and so on; sent apart from the query, as text.
+    #[schemars(extend("examples" = [["{{ labels.queue }}"]]))]
+    pub(crate) parameters: Opt<List<TemplateText>>,
+}
+
+/// A command that only reads.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename = "`redis` of a probe")]
+pub(crate) struct RawRedisProbe {
+    /// Name of a server under `targets.redis` in quell.yml.
+    #[schemars(extend("examples" = ["cache"]))]
+    pub(crate) server: Field<TemplateText>,
+    /// The command and its arguments: one of PING, LLEN, DBSIZE, EXISTS, GET, TTL, STRLEN, SCARD, ZCARD, HLEN, XLEN, INFO.
+    /// PING when silent.
+    #[schemars(length(min = 1), extend("examples" = [["LLEN", "jobs"]]))]
+    pub(crate) command: Opt<List<TemplateText>>,
+    /// The field of INFO that is the value.
+    #[schemars(extend("examples" = ["used_memory"]))]
+    pub(crate) field: Opt<String>,
 }
 
 /// `alert: {}`

@@ -13,6 +13,7 @@ use super::RateText;
 use super::ScheduleText;
 use super::ShareText;
 use super::TemplateText;
+use super::config::RawUpdates;
 use super::playbook::RawItems;
 use super::probe::RawProbe;
 use super::probe::RawVerify;
@@ -83,6 +84,8 @@ pub(crate) struct RawRule {
     pub(crate) on_failure: Opt<RawRuleFailure>,
     /// Hold the page while a remedy is tried. When silent, channels that page are told at once.
     pub(crate) page: Opt<RawPage>,
+    /// Who is told every so often where an incident of this rule stands, until it is over. Those of the severity when silent.
+    pub(crate) updates: Opt<RawUpdates>,
 }
 
 /// When channels that page are told of an incident.

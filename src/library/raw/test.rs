@@ -220,6 +220,10 @@ pub(crate) struct RawComesTo {
     pub(crate) reason: Opt<String>,
     /// How long it takes; nothing when silent.
     pub(crate) takes: Opt<DurationText>,
+    /// What a look at its target found before it began, of an action that is made absolute then: `{ from: 3 }` replicas. What is
+    /// not named is likely: one replica, revision 1 before 2, a variable that is not there.
+    #[schemars(extend("examples" = [{"from": 3}]))]
+    pub(crate) found: Opt<Entries<serde_json::Value>>,
 }
 
 /// What a step comes to.

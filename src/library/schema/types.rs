@@ -20,8 +20,12 @@ use crate::library::raw::RateText;
 use crate::library::raw::ScheduleText;
 use crate::library::raw::SecretText;
 use crate::library::raw::ShareText;
+use crate::library::raw::SignedText;
 use crate::library::raw::SizeText;
+use crate::library::raw::SpanText;
 use crate::library::raw::TemplateText;
+use crate::library::raw::ValueText;
+use crate::library::raw::WholeText;
 use crate::library::raw::playbook::RawItems;
 use crate::library::raw::probe::RawAlert;
 use crate::library::raw::test::RawNothing;
@@ -184,6 +188,37 @@ texts! {
     }
     TemplateText {
         json_schema!({ "type": "string" })
+    }
+    WholeText {
+        let message = "expected a whole number, or a template that gives one";
+        json_schema!({
+            "type": ["string", "integer"],
+            "anyOf": [
+                form("^\\s*[0-9]+\\s*$|\\{[{%]", message),
+                { "minimum": 0, "type": "integer", "errorMessage": message },
+            ],
+        })
+    }
+    SignedText {
+        let message = "expected a whole number such as 2 or -1";
+        json_schema!({
+            "type": ["string", "integer"],
+            "anyOf": [form("^\\s*[+-]?[0-9]+\\s*$", message), { "type": "integer" }],
+        })
+    }
+    SpanText {
+        let message = "expected a duration such as 90s, 5m or 1h30m, or a template that gives one";
+        json_schema!({
+            "type": ["string", "integer"],
+            "anyOf": [
+                form(&format!("^\\s*(0|{DURATION})\\s*$|\\{{[{{%]"), message),
+                { "const": 0, "errorMessage": message },
+            ],
+        })
+    }
+    ValueText {
+        // nothing is a value here
+        json_schema!({ "not": { "type": ["object", "array"] } })
     }
     SecretText {
         json_schema!({ "type": "string" })

@@ -96,3 +96,26 @@ fn g16_what_must_not_get_worse_is_measured_and_named_once() {
         says("rules/a.yml", &rule(metrics), &[words]);
     }
 }
+
+#[test]
+fn what_must_hold_is_a_probe_that_is_looked_at_at_sensible_times() {
+    for (step, words) in [
+        ("wait: 1h, hold: 1h", "`hold` does not go together with `wait`"),
+        (
+            "for_each: [x], probe: { alert: {} }, hold: 1h",
+            "`hold` does not go together with `for_each`",
+        ),
+        (
+            "probe: { alert: {} }, every: 1m",
+            "`every` does not go together with a step without `hold`",
+        ),
+        ("probe: { alert: {} }, hold: 1h, every: 0s", "expected at least 1s, got 0s"),
+    ] {
+        let text = playbook(&format!("\n  - {{ name: a, {step} }}\n"));
+        says("playbooks/a.yml", &text, &[words]);
+    }
+    let text = "playbook: fix\nsteps:\n  - { name: a, probe: { alert: {} }, hold: 2h }\n";
+    let library = library(&[("quell.yml", "mode: observe\n"), ("playbooks/a.yml", text)]);
+    let hold = library.playbooks["fix"].steps[0].hold.as_ref().unwrap();
+    assert_eq!((hold.lasts.as_secs(), hold.every.as_secs()), (7200, 60));
+}

@@ -122,7 +122,7 @@ targets: { redis: { cache: { url: 'redis://:nobody@cache', x: y } } }
     6 │ targets: { redis: { cache: { url: ***********************, x: * } } }
       │                                                            ^
       │
-      = a Redis server takes: url
+      = a Redis server takes: url, ca_file
 
     1 file, 0 rules, 0 playbooks: 7 errors
     ");

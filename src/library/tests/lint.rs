@@ -333,6 +333,15 @@ fn what_spans_files() {
             "Q0326 2:15",
         ),
         (
+            "a parameter that only the proof of a rollback names",
+            vec![(
+                "playbooks/p.yml",
+                PLAYBOOK.replace("'{{ a }}'", "y")
+                    + "rollback: { to: '{{ a }}', from: x, was_healthy: { tcp: { address: 'x:1' } }, in_registry: { tcp: { address: 'x:1' } } }\n",
+            )],
+            "",
+        ),
+        (
             "grouped apart",
             vec![
                 ("rules/a.yml", two("    group_by: [x]\n", "    group_by: [y]\n")),

@@ -1,7 +1,7 @@
 //! YAML itself, keys and types.
 
-use super::check;
 use super::rule;
+use super::{check, check_config};
 
 #[test]
 fn an_unknown_key_is_suggested_and_listed() {
@@ -107,23 +107,28 @@ fn an_unknown_word_lists_those_possible() {
 
 #[test]
 fn a_key_of_a_later_version_is_refused() {
-    insta::assert_snapshot!(check(&[
-        ("rules/api.yml", &rule("    verify: { systemd.active: shop }\n")),
-        ("playbooks/b.yml", "playbook: b\nsteps:\n  - name: scale\n    kubernetes.scale: { replicas: 5 }\n"),
+    insta::assert_snapshot!(check_config(&[
+        ("quell.yml", "tls: { cert: a }\nchannels: { chat: { slack: { bot_token: x } } }\n"),
     ]), @r"
-    error[Q0105]: `kubernetes.scale` is not supported yet
-      ┌─ playbooks/b.yml:4:5
+    error[Q0105]: `tls` is not supported yet
+      ┌─ quell.yml:1:1
       │
-    4 │     kubernetes.scale: { replicas: 5 }
-      │     ^^^^^^^^^^^^^^^^ remove it: it would do nothing
+    1 │ tls: ***********
+      │ ^^^ remove it: it would do nothing
 
-    error[Q0105]: `systemd.active` is not supported yet
-      ┌─ rules/api.yml:5:15
+    error[Q0106]: missing key `webhook_url`
+      ┌─ quell.yml:2:28
       │
-    5 │     verify: { systemd.active: shop }
-      │               ^^^^^^^^^^^^^^ remove it: it would do nothing
+    2 │ channels: { chat: { slack: { bot_token: * } } }
+      │                            ^^^^^^^^^^^^^^^^ `slack` needs `webhook_url`
 
-    2 files, 1 rule, 1 playbook: 2 errors
+    error[Q0105]: `bot_token` is not supported yet
+      ┌─ quell.yml:2:30
+      │
+    2 │ channels: { chat: { slack: { bot_token: * } } }
+      │                              ^^^^^^^^^ remove it: it would do nothing
+
+    1 file, 0 rules, 0 playbooks: 3 errors
     ");
 }
 
@@ -294,13 +299,13 @@ fn a_step_is_exactly_one_thing() {
       ┌─ playbooks/a.yml:3:11
       │
     3 │   - name: nothing
-      │           ^^^^^^^ expected exactly one of command, http, redis.flush, redis.delete, probe, wait, ask
+      │           ^^^^^^^ expected exactly one: an action such as `http`, a `probe`, a `wait` or an `ask`
 
     error[Q0129]: a step that is more than one thing: command, wait
       ┌─ playbooks/a.yml:5:11
       │
     5 │   - name: both
-      │           ^^^^ expected exactly one of command, http, redis.flush, redis.delete, probe, wait, ask
+      │           ^^^^ expected exactly one: an action such as `http`, a `probe`, a `wait` or an `ask`
 
     error[Q0129]: `within` does not go together with `wait`
       ┌─ playbooks/b.yml:5:13
@@ -342,7 +347,7 @@ fn a_second_document_is_for_playbooks_only() {
 
 #[test]
 fn settings_among_the_rules_are_refused_and_slipped_indentation_is_seen() {
-    insta::assert_snapshot!(super::check_config(&[
+    insta::assert_snapshot!(check_config(&[
         ("quell.yml", "mode: auto\n"),
         ("rules/other.yml", "mode: auto\nlisten: 0.0.0.0:1\n"),
         ("rules/slipped.yml", "rules:\n  - name: a\n    match: ['a=\"b\"']\n    target: x\nlimits: { cooldown: 1h }\n"),

@@ -278,7 +278,7 @@ fn a_question_that_cannot_work_is_refused() {
        ┌─ playbooks/a.yml:15:13
        │
     15 │   - { name: j, ask: may I?, wait: 1m }
-       │             ^ expected exactly one of command, http, redis.flush, redis.delete, probe, wait, ask
+       │             ^ expected exactly one: an action such as `http`, a `probe`, a `wait` or an `ask`
 
     error[Q0107]: expected a mapping with the keys of `ask`, got text
        ┌─ playbooks/a.yml:15:21

@@ -428,6 +428,20 @@ fn a_page_that_is_held_in_vain_is_a_warning() {
     ");
     let soon = rule(&format!("{}{response}", page.replace("20m", "15m")));
     insta::assert_snapshot!(files(&config(", pages: true"), &soon), @"3 files, 1 rule, 1 playbook: no problems");
+    // it never takes an alert that wants an answer sooner
+    let other =
+        rule(&format!("{page}{response}")).replace("[alertname=\"X\"]", "[severity=\"warning\"]");
+    insta::assert_snapshot!(files(&config(", pages: true"), &other), @r#"
+    warning[Q0328]: severity `warning` is not one of quell.yml: such alerts are told as `critical`
+      ┌─ rules/a.yml:3:13
+      │
+    3 │     match: [severity="warning"]
+      │             ^^^^^^^^^^^^^^^^^^ add `warning` under `severities`
+      │
+      = `severities` has: critical
+
+    3 files, 1 rule, 1 playbook: 1 warning
+    "#);
 }
 
 #[test]

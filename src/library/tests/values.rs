@@ -201,13 +201,13 @@ checks:
       ┌─ rules/a.yml:2:40
       │
     2 │   - { name: a, cron: '@hourly', probe: {} }
-      │                                        ^^ expected exactly one of promql, scrape, http, tcp, command, alert
+      │                                        ^^ expected exactly one of promql, scrape, http, tcp, command, alert, tls, postgres, redis, kubernetes.ready, systemd.active, ssh
 
     error[Q0129]: the probe observes more than one thing: promql, alert
       ┌─ rules/a.yml:3:40
       │
     3 │   - { name: b, cron: '@hourly', probe: { promql: up, alert: {} } }
-      │                                        ^^^^^^^^^^^^^^^^^^^^^^^^^ expected exactly one of promql, scrape, http, tcp, command, alert
+      │                                        ^^^^^^^^^^^^^^^^^^^^^^^^^ expected exactly one of promql, scrape, http, tcp, command, alert, tls, postgres, redis, kubernetes.ready, systemd.active, ssh
 
     error[Q0106]: missing key `healthy`
       ┌─ rules/a.yml:4:40
@@ -225,7 +225,7 @@ checks:
       ┌─ rules/a.yml:5:80
       │
     5 │   - { name: d, cron: '@hourly', probe: { tcp: { address: localhost }, healthy: value > 1 } }
-      │                                                                                ^^^^^^^^^ only promql and scrape give samples to judge
+      │                                                                                ^^^^^^^^^ only promql, scrape, tls, postgres, redis give values to judge
 
     error[Q0120]: expected a URL that begins with http:// or https://
       ┌─ rules/a.yml:6:55
@@ -239,12 +239,6 @@ checks:
     6 │   - { name: e, cron: '@hourly', probe: { http: { url: localhost, status: 99 } } }
       │                                                                          ^^
 
-    error[Q0105]: `tls` is not supported yet
-      ┌─ rules/a.yml:7:42
-      │
-    7 │   - { name: f, cron: '@hourly', probe: { tls: { address: 'a:443' } } }
-      │                                          ^^^ remove it: it would do nothing
-
     error[Q0108]: expected alert or ignore, got `maybe`
       ┌─ rules/a.yml:8:42
       │
@@ -257,7 +251,7 @@ checks:
     8 │   - { name: g, cron: '@hourly', unknown: maybe, consecutive: 0, probe: { alert: {} } }
       │                                                              ^
 
-    1 file, 0 rules, 7 checks, 0 playbooks: 10 errors
+    1 file, 0 rules, 7 checks, 0 playbooks: 9 errors
     ");
 }
 

@@ -39,7 +39,10 @@ impl Action {
             Self::DockerRestart(it) => format!("{} {}", it.server, it.container),
             Self::Ssh(it) => format!("{} {}", it.server, it.argv.join(" ")),
             Self::Silence(it) => format!("{{{}}} for {}", it.matchers.join(", "), it.lasts.0),
-            Self::Unsilence(it) => it.id.clone(),
+            Self::Unsilence(it) => match &it.made_by {
+                Some(key) => format!("the one of {key}"),
+                None => it.id.clone(),
+            },
             Self::Notify(it) => format!("{}: {}", it.channels.join(", "), it.summary),
             Self::Kubernetes(it) => kubernetes(it),
             Self::Postgres(it) => postgres(it),

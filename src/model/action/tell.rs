@@ -7,6 +7,9 @@ use serde::Serialize;
 use super::text::Span;
 use super::text::Template;
 
+/// Who made a silence, as Alertmanager is told: what quell made itself is no word of a person.
+pub const MADE_BY: &str = "quell";
+
 /// `alertmanager.silence`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Silence {
@@ -26,8 +29,11 @@ pub struct Silence {
 /// `alertmanager.unsilence`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unsilence {
-    /// What Alertmanager calls it: the `id` in the output of `alertmanager.silence`.
+    /// What Alertmanager calls it: the `id` in the output of `alertmanager.silence`. Empty when `made_by` says which.
     pub id: Template,
+    /// Prepared: the key of the intent that made it, which stands in its comment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_by: Option<String>,
 }
 
 /// `notify`.

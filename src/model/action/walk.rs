@@ -82,7 +82,7 @@ impl Action {
             Self::Silence(Silence { matchers, lasts, comment, ends_at: _ }) => {
                 matchers.iter_mut().chain([span(lasts), comment]).collect()
             }
-            Self::Unsilence(Unsilence { id }) => vec![id],
+            Self::Unsilence(Unsilence { id, made_by: _ }) => vec![id],
             Self::Notify(Notify { channels, summary, text }) => {
                 channels.iter_mut().chain([summary]).chain(text).collect()
             }

@@ -25,7 +25,7 @@ pub(super) struct Source {
 }
 
 macro_rules! source {
-    ($kind:expr, $table:literal, $id:literal, $seq:literal, $where:literal, $columns:literal) => {
+    ($kind:expr, $table:literal, $id:literal, $seq:literal, $order:literal, $where:literal, $columns:literal) => {
         Source {
             kind: $kind,
             unlogged: concat!(
@@ -37,7 +37,9 @@ macro_rules! source {
                 $columns,
                 " FROM ",
                 $table,
-                " t WHERE t.logged = 0 ORDER BY 1, 2 LIMIT $1"
+                " t WHERE t.logged = 0 ORDER BY ",
+                $order,
+                " LIMIT $1"
             ),
             waiting: concat!("SELECT COUNT(*) FROM ", $table, " WHERE logged = 0"),
             mark: concat!("UPDATE ", $table, " SET logged = $1 WHERE ", $where, " AND logged = 0"),
@@ -73,7 +75,8 @@ macro_rules! source {
         }
     };
     ($kind:expr, $table:literal, $columns:literal) => {
-        source!($kind, $table, "t.id", "CAST(0 AS BIGINT)", "id = $2 AND $3 = 0", $columns)
+        // by the number alone, or SQLite looks through all that are sealed for it
+        source!($kind, $table, "t.id", "CAST(0 AS BIGINT)", "1", "id = $2 AND $3 = 0", $columns)
     };
 }
 
@@ -84,6 +87,7 @@ pub(super) const SOURCES: [Source; 6] = [
         "run_events",
         "t.run",
         "t.seq",
+        "1, 2",
         "run = $2 AND seq = $3",
         "t.hash AS hash, t.body AS body"
     ),

@@ -95,6 +95,7 @@ impl Store {
         let key = key.to_string();
         let records: Vec<String> = key_records(&mut tx).await?;
         if records.iter().any(|record| key_of(record).is_some_and(|(known, _)| known == key)) {
+            tx.leave().await?;
             return Ok(false);
         }
         let id = Id { kind: Kind::Key, id: next_ids(&mut tx, "key", 1).await?, seq: 0 };

@@ -57,6 +57,7 @@ const DUE: &[&str] = &[
     "UPDATE incidents SET due_at = due_at + $1 WHERE due_at < $2",
     "UPDATE outbox SET due_at = due_at + $1 WHERE due_at < $2",
     "UPDATE duties SET due_at = due_at + $1 WHERE due_at < $2",
+    "UPDATE updates SET due_at = due_at + $1 WHERE due_at < $2",
     // else it is a slot, by the wall clock
     "UPDATE schedules SET due_at = due_at + $1 WHERE (leased = 1 OR waits = 1) AND due_at < $2",
     "UPDATE runs SET due_at = due_at + $1 WHERE is_final = 0 AND owner <> '' AND due_at < $2",

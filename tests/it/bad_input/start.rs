@@ -258,7 +258,7 @@ steps:
     6 │     cooldwon: 5m
       │     ^^^^^^^^
       │
-      = a rule takes: name, description, match, when, group_by, target, response, verify, population, redundancy_group, limits, mode, continue, on_failure, page
+      = a rule takes: name, description, match, when, group_by, target, response, verify, population, redundancy_group, limits, mode, continue, on_failure, page, updates
 
     error[Q0104]: unknown key `cooldwon`
       ┌─ rules/shop.yml:7:15

@@ -110,6 +110,7 @@ async fn settings_are_read_and_their_credentials_are_not() {
     let settings = "
 mode: observe
 channels: { chat: { slack: { webhook_url: \"${env:QUELL_NO_SUCH_VARIABLE}\" } } }
+targets: { redis: { cache: { url: \"${env:QUELL_NO_SUCH_URL}\" } } }
 severities: { critical: { notify: [chat] } }
 ";
     let tests = "

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::support::quell::Quell;
+use crate::support::quell::step_of;
 use crate::support::recorder::Recorder;
 use crate::support::shop::Fault;
 use crate::support::shop::Shop;
@@ -113,7 +114,7 @@ impl Story {
     pub(crate) fn effects(&self) -> BTreeMap<String, usize> {
         let mut keys = BTreeMap::new();
         for effect in self.shop.effects() {
-            let key = effect.headers["idempotency-key"].to_str().unwrap().to_owned();
+            let key = step_of(effect.headers["idempotency-key"].to_str().unwrap()).to_owned();
             *keys.entry(key).or_default() += 1;
         }
         keys

@@ -165,3 +165,29 @@ async fn g18_what_is_fixed_again_and_again_is_a_ticket() {
     let words = "process/shop was fixed 2 times in 1d by rule shop-errors, more than 1; the median time to fix was ";
     assert!(told.contains(words), "{told}");
 }
+
+/// Given people who only watch, when an incident opens, then they are told where it stands although nobody pages them, and once more
+/// when it is over.
+#[tokio::test]
+async fn those_who_watch_are_told_where_an_incident_stands_until_it_is_over() {
+    let mut site = Site::new().await;
+    site.config["severities"]["critical"]["notify"] = json!(["slack"]);
+    site.config["severities"]["critical"]["updates"] =
+        json!({ "every": "15m", "channels": ["boss"] });
+    site.rules["rules"][0]["response"] = json!([]);
+    site.serve().await;
+    site.posts("firing").await;
+    let told = site.told(BOSS, "Status: Investigating").await;
+    assert!(told.contains("Next Update: In 15m, and when it is resolved"), "{told}");
+    assert!(told.contains("Actions Taken:"), "{told}");
+    site.posts("resolved").await;
+    let told = site.told(BOSS, "Status: Resolved").await;
+    assert!(told.contains("None: it is over"), "{told}");
+    let whole = site.incident(1).await;
+    let all = whole["notifications"].as_array().unwrap();
+    let said = |words: &str| {
+        let of_status = |it: &&Value| it["notice"]["headline"].as_str().unwrap().contains(words);
+        all.iter().filter(of_status).count()
+    };
+    assert_eq!((said("Status: Investigating"), said("Status: Resolved")), (1, 1), "{whole:#}");
+}

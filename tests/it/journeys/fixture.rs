@@ -125,6 +125,7 @@ impl Site {
             targets: vec![("shop", self.shop.address())],
             rules: prometheus_rules(),
             alertmanager: self.alertmanager.as_ref().map(Alertmanager::address),
+            ..Watch::default()
         };
         let prometheus = Prometheus::start(&watch).await;
         self.config["prometheus"] = json!({ "url": prometheus.url("") });

@@ -146,6 +146,7 @@ async fn an_end_in_downtime_closes_when_alertmanager_can_know_and_prometheus_agr
         targets: vec![("shop", site.shop.address())],
         rules: prometheus_rules(),
         alertmanager: None,
+        ..Watch::default()
     };
     site.prometheus().reload(&lonely).await;
     site.alertmanager().stop().await;

@@ -13,6 +13,7 @@ use crate::journeys::fixture::decided;
 use crate::journeys::fixture::delivery;
 use crate::journeys::fixture::ran;
 use crate::journeys::fixture::runs;
+use crate::support::quell::step_of;
 use crate::support::recorder::Answer;
 use crate::support::shop::Fault;
 use crate::support::wait;
@@ -41,8 +42,10 @@ async fn a_step_that_fails_is_tried_again_under_the_same_key() {
     let requests = site.people.received("/call", 3).await;
     site.shop.inject(Fault::None);
     site.until_run(1, "fixed").await;
-    let keys: Vec<_> = requests.iter().map(|it| it.header("idempotency-key")).collect();
+    let keys: Vec<_> = requests.iter().map(|it| step_of(it.header("idempotency-key"))).collect();
     assert_eq!(keys, ["r-1/1"; 3]);
+    let whole = requests[0].header("idempotency-key");
+    assert_eq!(whole.len(), "5f1c09ae/r-1/1".len(), "the name of the store is before it: {whole}");
     assert_eq!(site.people.requests("/call").len(), 3);
 }
 

@@ -10,6 +10,7 @@ use crate::replicas::says;
 use crate::support::postgres;
 use crate::support::process::is_alive;
 use crate::support::quell::Quell;
+use crate::support::quell::step_of;
 use crate::support::wait;
 
 /// Added to the timeout of a step.
@@ -69,7 +70,7 @@ async fn a_command_of_a_zombie_is_dead_before_another_takes_over_postgres() {
     .await;
     zombie.process().freeze();
     let (pid, told) = begun.trim().split_once(' ').unwrap();
-    assert_eq!(told, "r-1/1 1");
+    assert_eq!(step_of(told), "r-1/1 1");
     let pid: i32 = pid.parse().unwrap();
     // its timeout, and two seconds for it to clean up: its lease is longer
     wait::until("the command is dead", Duration::from_secs(5), async || {

@@ -1,6 +1,10 @@
 //! Backups: one moment of a database in a file, and what becomes of it when it is restored.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use quell::store::backup::Header;
 use quell::store::restore;
@@ -8,6 +12,7 @@ use quell::store::restore::Restored;
 use quell::store::restore::Unusable;
 
 use super::*;
+use crate::support::wait::PATIENCE;
 
 // not on tables of the future: only the quell that made those can restore them
 on_both_engines!(
@@ -73,8 +78,9 @@ async fn a_backup_under_load_is_one_moment_and_comes_back_on_either_engine(db: D
     done(&db, &store, "before").await;
     // two runs are made and end while it is written; each backup has all of a run or nothing
     let stop = tokio_util::sync::CancellationToken::new();
+    let made = Arc::new(AtomicUsize::new(0));
     let load = {
-        let (store, stop) = (store.clone(), stop.clone());
+        let (store, stop, made) = (store.clone(), stop.clone(), Arc::clone(&made));
         tokio_util::task::TaskTracker::new().spawn(async move {
             let mut number = 100;
             while !stop.is_cancelled() {
@@ -82,16 +88,18 @@ async fn a_backup_under_load_is_one_moment_and_comes_back_on_either_engine(db: D
                 create_for(&store, number).await;
                 let mut claim = store.claim_run("w", LEASE).await.unwrap().unwrap();
                 append(&store, &mut claim, Event::VerifyStarted, RunState::Fixed).await.unwrap();
+                made.fetch_add(1, Ordering::Relaxed);
             }
-            number - 100
         })
     };
     let mut backups = Vec::new();
-    for _ in 0..20 {
+    let began = Instant::now();
+    while backups.len() < 20 || made.load(Ordering::Relaxed) <= 5 {
+        assert!(began.elapsed() < PATIENCE, "there is no load");
         backups.push(backup(&store).await);
     }
     stop.cancel();
-    assert!(load.await.unwrap() > 5, "there was load");
+    load.await.unwrap();
     let largest = backups.iter().max_by_key(|it| it.len()).unwrap();
     for file in &backups {
         let tables = tables(file);

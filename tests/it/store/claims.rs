@@ -103,7 +103,7 @@ async fn eight_workers_claim_each_incident_once(db: Database) {
     for number in 0..THINGS {
         let new = incident("r", &format!("g{number}"));
         let soon = Some(Duration::from_secs(10));
-        store.incident_for(&new, EpisodeId(1), soon, |_| Vec::new()).await.unwrap();
+        store.incident_for(&new, EpisodeId(1), soon, |_| false, |_| Vec::new()).await.unwrap();
     }
     assert!(store.claim_incident(LEASE).await.unwrap().is_none(), "not overdue yet");
     db.advance(10);
@@ -140,7 +140,7 @@ async fn what_a_dead_process_held_is_due_at_once(db: Database) {
     fire(&store, "A").await;
     let soon = Some(Duration::ZERO);
     let new = incident("r", "g");
-    store.incident_for(&new, EpisodeId(1), soon, |_| Vec::new()).await.unwrap();
+    store.incident_for(&new, EpisodeId(1), soon, |_| false, |_| Vec::new()).await.unwrap();
     store.tell(vec![owed(IncidentId(1), "slack", "x")]).await.unwrap();
     create_for(&store, 1).await;
     create_for(&store, 2).await;

@@ -41,9 +41,10 @@ async fn what_waits_is_due_after_as_long_as_it_should_be(db: Database) {
     let within = Some(Duration::from_secs(100));
     let episode = fire(&store, "A").await;
     let new = incident("r", "A");
-    let (unanswered, _) = store.incident_for(&new, episode, within, |_| Vec::new()).await.unwrap();
+    let (unanswered, _) =
+        store.incident_for(&new, episode, within, |_| false, |_| Vec::new()).await.unwrap();
     let new = Incident { held_until: Some(at(100)), ..incident("r", "B") };
-    store.incident_for(&new, episode, None, |_| Vec::new()).await.unwrap();
+    store.incident_for(&new, episode, None, |_| false, |_| Vec::new()).await.unwrap();
     store.tell(vec![owed(unanswered.id, "slack", "x")]).await.unwrap();
     let retry = store.claim_notification(LEASE).await.unwrap().unwrap();
     store.notification_retry(&retry, "timed out", at(100)).await.unwrap();
@@ -94,7 +95,8 @@ async fn what_is_measured_from_is_as_long_ago_as_it_was(db: Database) {
         db.advance(30);
         set(&store, by).await;
         let now = store.clock().now();
-        let past = store.past_runs(Timestamp::MIN, IncidentId(0)).await.unwrap().pop().unwrap();
+        let all = store.past(Timestamp::MIN, IncidentId(0)).await.unwrap().1;
+        let past = all.iter().next_back().unwrap();
         let episode = store.episode(episode).await.unwrap().unwrap();
         let trip = store.trip(STORM).await.unwrap().unwrap();
         let ages = [

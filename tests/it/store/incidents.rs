@@ -7,6 +7,7 @@ use super::*;
 
 on_each_engine!(
     episodes_of_one_group_share_an_incident,
+    what_is_louder_makes_the_incident_it_joins_as_loud_and_is_told,
     a_group_of_odd_text_is_found_again,
     replicas_open_one_incident_and_tell_once,
     an_incident_resolves_only_when_all_its_episodes_are_closed,
@@ -29,7 +30,8 @@ async fn g05_the_third_incident_of_a_group_within_the_span_is_the_last_one_again
         let again = store.flaps(&new(turn * 60), limit, None, flaps).await.unwrap();
         assert!(!again, "{turn}: one more may open");
         let episode = fire(&store, "A").await;
-        let opened = store.incident_for(&new(turn * 60), episode, None, |_| Vec::new()).await;
+        let opened =
+            store.incident_for(&new(turn * 60), episode, None, |_| false, |_| Vec::new()).await;
         let id = opened.unwrap().0.id;
         resolve(&store, "A").await;
         assert!(store.resolve_incident(id, Vec::new()).await.unwrap());
@@ -60,22 +62,46 @@ async fn episodes_of_one_group_share_an_incident(db: Database) {
     let (a, b) = (fire(&store, "A").await, fire(&store, "B").await);
     let opened = |incident: &Incident| vec![owed(incident.id, "slack", "opened")];
     let new = incident("r", "g");
-    let (first, is_new) = store.incident_for(&new, a, None, opened).await.unwrap();
+    let (first, is_new) = store.incident_for(&new, a, None, |_| false, opened).await.unwrap();
     assert!(is_new);
     assert_eq!(first, Incident { id: IncidentId(1), ..new.clone() });
     for episode in [a, b, b] {
-        let (found, is_new) = store.incident_for(&new, episode, None, opened).await.unwrap();
+        let (found, is_new) =
+            store.incident_for(&new, episode, None, |_| false, opened).await.unwrap();
         assert_eq!((found, is_new), (first.clone(), false));
     }
     assert_eq!(told(&store, first.id).await, ["opened"]);
     let episodes = store.episodes_of(first.id).await.unwrap();
     assert_eq!(episodes.iter().map(|it| it.id).collect::<Vec<_>>(), [a, b]);
     for other in [incident("r", "other"), incident("other", "g"), incident("", "g")] {
-        let (_, is_new) = store.incident_for(&other, a, None, opened).await.unwrap();
+        let (_, is_new) = store.incident_for(&other, a, None, |_| false, opened).await.unwrap();
         assert!(is_new, "{other:?}");
     }
     let episode = store.episode(a).await.unwrap().unwrap();
     assert_eq!(store.incidents_of(&episode).await.unwrap().len(), 4);
+}
+
+async fn what_is_louder_makes_the_incident_it_joins_as_loud_and_is_told(db: Database) {
+    let store = db.store().await;
+    let (a, b, c) = (fire(&store, "A").await, fire(&store, "B").await, fire(&store, "C").await);
+    let warning = Incident { severity: "warning".into(), ..incident("r", "g") };
+    let critical = Incident { severity: "critical".into(), ..incident("r", "g") };
+    let louder = |found: &Incident| found.severity != "critical";
+    let opened = |it: &Incident| vec![owed(it.id, "pager", &format!("{} fires", it.severity))];
+    let (day, minute) = (Some(Duration::from_hours(24)), Some(Duration::from_mins(1)));
+    let (first, _) = store.incident_for(&warning, a, day, |_| true, opened).await.unwrap();
+    let raised = store.incident_for(&critical, b, minute, louder, opened).await.unwrap();
+    assert_eq!(raised, (Incident { severity: "critical".into(), ..first.clone() }, false));
+    for episode in [b, c] {
+        // what is in it already, or is no louder, is not told
+        let again = store.incident_for(&critical, episode, minute, louder, opened).await.unwrap();
+        assert_eq!(again, raised);
+    }
+    assert_eq!(told(&store, first.id).await, ["warning fires", "critical fires"]);
+    assert_eq!(store.incident(first.id).await.unwrap().as_ref(), Some(&raised.0));
+    db.advance(61);
+    let due = store.claim_incident(LEASE).await.unwrap().unwrap();
+    assert_eq!(due.incident.severity, "critical", "somebody must answer within its time");
 }
 
 async fn a_group_of_odd_text_is_found_again(db: Database) {
@@ -84,7 +110,8 @@ async fn a_group_of_odd_text_is_found_again(db: Database) {
     let new = Incident { title: odd.into(), severity: odd.into(), ..incident("r", odd) };
     for (episode, expected) in [(1, true), (1, false), (2, false)] {
         let episode = EpisodeId(episode);
-        let (_, is_new) = store.incident_for(&new, episode, None, |_| Vec::new()).await.unwrap();
+        let (_, is_new) =
+            store.incident_for(&new, episode, None, |_| false, |_| Vec::new()).await.unwrap();
         assert_eq!(is_new, expected);
     }
     let stored = store.open_incident("r", odd).await.unwrap().unwrap();
@@ -97,7 +124,9 @@ async fn replicas_open_one_incident_and_tell_once(db: Database) {
         let store = stores[usize::from(episode % 2 == 0)].clone();
         async move {
             let opened = |incident: &Incident| vec![owed(incident.id, "slack", "opened")];
-            store.incident_for(&incident("r", "g"), EpisodeId(episode), None, opened).await
+            store
+                .incident_for(&incident("r", "g"), EpisodeId(episode), None, |_| false, opened)
+                .await
         }
     });
     let found: Vec<_> = join_all(all).await.into_iter().map(|it| it.unwrap()).collect();
@@ -114,7 +143,7 @@ async fn an_incident_resolves_only_when_all_its_episodes_are_closed(db: Database
     let (incident, _) = open_incident(&store, "A").await;
     let other = fire(&store, "B").await;
     let new = super::incident("r", "A");
-    store.incident_for(&new, other, None, |_| Vec::new()).await.unwrap();
+    store.incident_for(&new, other, None, |_| false, |_| Vec::new()).await.unwrap();
     let over = || vec![owed(incident.id, "slack", "resolved")];
     resolve(&store, "A").await;
     assert!(!store.resolve_incident(incident.id, over()).await.unwrap());
@@ -135,7 +164,8 @@ async fn after_a_resolution_the_group_gets_a_new_incident(db: Database) {
     assert!(store.resolve_incident(first.id, Vec::new()).await.unwrap());
     assert!(store.open_incident("r", "A").await.unwrap().is_none());
     let new = incident("r", "A");
-    let (second, is_new) = store.incident_for(&new, episode, None, |_| Vec::new()).await.unwrap();
+    let (second, is_new) =
+        store.incident_for(&new, episode, None, |_| false, |_| Vec::new()).await.unwrap();
     assert!(is_new && second.id != first.id);
     assert_eq!(store.open_incident("r", "A").await.unwrap(), Some(second));
 }
@@ -188,7 +218,8 @@ async fn who_does_not_answer_in_time_is_told_of_once(db: Database) {
     let store = db.store().await;
     let soon = Some(Duration::from_mins(5));
     let new = incident("r", "g");
-    let (incident, _) = store.incident_for(&new, EpisodeId(1), soon, |_| Vec::new()).await.unwrap();
+    let (incident, _) =
+        store.incident_for(&new, EpisodeId(1), soon, |_| false, |_| Vec::new()).await.unwrap();
     db.advance(300);
     let stale = store.claim_incident(LEASE).await.unwrap().unwrap();
     db.advance(30);
@@ -206,7 +237,7 @@ async fn an_answer_in_time_stops_the_reminder(db: Database) {
     let soon = Some(Duration::from_mins(5));
     for group in ["acknowledged", "between"] {
         let new = incident("r", group);
-        store.incident_for(&new, EpisodeId(1), soon, |_| Vec::new()).await.unwrap();
+        store.incident_for(&new, EpisodeId(1), soon, |_| false, |_| Vec::new()).await.unwrap();
     }
     store.acknowledge(IncidentId(1), "ada", None, |_| Vec::new()).await.unwrap();
     db.advance(300);

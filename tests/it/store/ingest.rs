@@ -21,6 +21,7 @@ on_each_engine!(
     a_repeat_after_a_minute_is_seen_but_makes_nothing_due,
     news_are_written_and_only_some_make_it_due,
     one_delivery_may_say_two_things_of_one_alert,
+    alerts_of_one_delivery_are_as_one_after_another,
     waiting_deliveries_are_committed_together,
     an_intake_that_is_full_keeps_nothing_of_what_it_refuses,
     an_idle_intake_takes_a_delivery_of_any_size,
@@ -191,6 +192,62 @@ async fn one_delivery_may_say_two_things_of_one_alert(db: Database) {
     let episodes = store.episodes(false, None, 10).await.unwrap();
     let found: Vec<_> = episodes.iter().map(|episode| (episode.id.0, episode.open)).collect();
     assert_eq!(found, [(2, true), (1, false)]);
+}
+
+/// Alerts that are written by few statements leave what they would leave each by itself.
+async fn alerts_of_one_delivery_are_as_one_after_another(db: Database) {
+    let store = db.store().await;
+    let mut seed = 7_u64;
+    let mut dice = |below: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (seed >> 33) % below
+    };
+    for round in 0..12 {
+        let rolled: Vec<_> = (0..25).map(|_| (dice(6), dice(3), dice(3), dice(2))).collect();
+        let alerts = |kind: &str| -> Vec<Alert> {
+            let alert = |(name, starts, status, summary): &(u64, u64, u64, u64)| {
+                let name = format!("{kind}{name}");
+                let starts = i64::try_from(*starts).unwrap() * 10 - 10;
+                let alert = if *status == 0 {
+                    resolved(&name, starts, starts + 5 + round)
+                } else {
+                    firing(&name, starts)
+                };
+                // the database keeps microseconds
+                let fine = alert.starts_at.map(|at| at + Duration::from_nanos(1_500));
+                let annotations = [("summary", format!("{summary}"))].into_iter().collect();
+                Alert { annotations, starts_at: fine, ..alert }
+            };
+            rolled.iter().map(alert).collect()
+        };
+        let together = accept(&store, delivery(alerts("together"))).await.unwrap();
+        let mut each = Accepted::default();
+        for alert in alerts("alone") {
+            let one = accept(&store, delivery(vec![alert])).await.unwrap();
+            each.opened += one.opened;
+            each.reopened += one.reopened;
+            each.updated += one.updated;
+            each.closed += one.closed;
+            each.unchanged += one.unchanged;
+        }
+        assert_eq!(together, each, "{round}");
+        db.advance(25);
+    }
+    let episodes = store.episodes(false, None, 1_000).await.unwrap();
+    let of = |kind: &str| -> Vec<Episode> {
+        let mut of: Vec<_> =
+            episodes.iter().filter(|it| it.labels.get("alertname").starts_with(kind)).collect();
+        of.sort_by_key(|it| (it.labels.get("alertname").to_owned(), it.id.0));
+        let same = |it: &&Episode| Episode {
+            id: EpisodeId(0),
+            fingerprint: String::new(),
+            labels: Labels::default(),
+            ..(*it).clone()
+        };
+        of.iter().map(same).collect()
+    };
+    assert!(of("alone").len() > 6, "too little happened");
+    assert_eq!(of("together"), of("alone"));
 }
 
 async fn waiting_deliveries_are_committed_together(db: Database) {

@@ -13,7 +13,8 @@ async fn what_a_dead_process_held_is_due_at_once(db: Database) {
     let episode = fire(&store, "A").await;
     let due = Some(Duration::ZERO);
     let new = incident("r", "A");
-    let (incident, _) = store.incident_for(&new, episode, due, |_| Vec::new()).await.unwrap();
+    let (incident, _) =
+        store.incident_for(&new, episode, due, |_| false, |_| Vec::new()).await.unwrap();
     let run = create_for(&store, 7).await;
     store.tell(vec![owed(incident.id, "slack", "x")]).await.unwrap();
     for expected in [true, false, true] {

@@ -19,7 +19,8 @@ const ACK_WITHIN: Duration = Duration::from_mins(15);
 async fn held(store: &Store) -> Incident {
     let episode = fire(store, "A").await;
     let new = Incident { held_until: Some(at(600)), ..incident("r", "A") };
-    let opened = store.incident_for(&new, episode, Some(ACK_WITHIN), |_| Vec::new()).await;
+    let opened =
+        store.incident_for(&new, episode, Some(ACK_WITHIN), |_| false, |_| Vec::new()).await;
     opened.unwrap().0
 }
 
@@ -97,7 +98,8 @@ async fn a_page_that_is_spared_is_not_due_again_until_more_trouble_joins(db: Dat
     let opened_at = store.clock().now();
     let held_until = Some(after(opened_at, Duration::from_mins(10)));
     let new = Incident { opened_at, held_until, ..super::incident("r", "A") };
-    let (joined, opened) = store.incident_for(&new, more, None, |_| Vec::new()).await.unwrap();
+    let (joined, opened) =
+        store.incident_for(&new, more, None, |_| false, |_| Vec::new()).await.unwrap();
     assert!(!opened && joined.id == incident.id);
     assert_eq!(now(&store, &incident).await.held_until, held_until);
     db.advance(599);
@@ -125,8 +127,10 @@ async fn a_schedule_is_silent_and_never_due_until_something_needs_a_person(db: D
     let store = db.store().await;
     let episode = fire(&store, "A").await;
     let new = Incident { held_until: Some(at(0)), ..incident("schedule:backup", "backup") };
-    let (incident, _) =
-        store.incident_for(&new, episode, Some(ACK_WITHIN), |_| Vec::new()).await.unwrap();
+    let (incident, _) = store
+        .incident_for(&new, episode, Some(ACK_WITHIN), |_| false, |_| Vec::new())
+        .await
+        .unwrap();
     db.advance(100_000);
     assert!(store.claim_incident(LEASE).await.unwrap().is_none());
     store.escalate_incident(incident.id, vec![needs_you(&incident, "slack")]).await.unwrap();

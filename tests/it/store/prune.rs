@@ -92,7 +92,7 @@ async fn what_is_not_over_stays_however_old(db: Database) {
     // an episode of two incidents, one of which is open
     let (first, episode) = open_incident(&store, "shared").await;
     let other = incident("other", "shared");
-    store.incident_for(&other, episode, None, |_| Vec::new()).await.unwrap();
+    store.incident_for(&other, episode, None, |_| false, |_| Vec::new()).await.unwrap();
     // a run that waits for a person though its incident is over
     let (waiting, episode) = open_incident(&store, "waits").await;
     create(&store, &Plan { mode: Mode::Approve, ..plan("waits", waiting.id, episode) }).await;

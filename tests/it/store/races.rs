@@ -51,7 +51,10 @@ async fn an_episode_does_not_join_an_incident_that_is_being_resolved() {
     let mut resolving = raw.begin().await.unwrap();
     sqlx::query("UPDATE incidents SET status = 'resolved'").execute(&mut *resolving).await.unwrap();
     let join = async {
-        store.incident_for(&incident("r", "A"), joins, None, |_| Vec::new()).await.unwrap()
+        store
+            .incident_for(&incident("r", "A"), joins, None, |_| false, |_| Vec::new())
+            .await
+            .unwrap()
     };
     let commit = async {
         until_one_waits(&watch).await;
@@ -118,7 +121,7 @@ async fn the_end_of_a_run_and_a_delivery_do_not_lock_each_other_out() {
     let (store, raw, watch) = (db.store().await, db.raw().await, db.raw().await);
     let (first, episode) = open_incident(&store, "A").await;
     let other = fire(&store, "B").await;
-    store.incident_for(&incident("r", "A"), other, None, |_| Vec::new()).await.unwrap();
+    store.incident_for(&incident("r", "A"), other, None, |_| false, |_| Vec::new()).await.unwrap();
     create(&store, &plan("t", first.id, episode)).await;
     let mut claim = store.claim_run("worker", LEASE).await.unwrap().unwrap();
     // as an intake does it: the counter, then episodes in the order of the delivery

@@ -43,7 +43,8 @@ async fn what_was_found_is_stored_with_how_it_was_found(db: Database) {
     let over = evidence("found over", Some((episode.id, true)), 5);
     assert_eq!(accept_found(&store, resolved("A", -100, 5), over).await.closed, 1);
     let new = incident("r", "A");
-    let (incident, _) = store.incident_for(&new, episode.id, None, |_| Vec::new()).await.unwrap();
+    let (incident, _) =
+        store.incident_for(&new, episode.id, None, |_| false, |_| Vec::new()).await.unwrap();
     let all = store.found_of(incident.id).await.unwrap();
     let all: Vec<_> = all.iter().map(|it| (it.episode, it.words.as_str())).collect();
     assert_eq!(all, [(episode.id, "found by reconciliation"), (episode.id, "found over")]);
@@ -56,7 +57,7 @@ async fn what_was_found_is_stored_with_how_it_was_found(db: Database) {
     resolve(&store, "A").await;
     let last = store.latest_episode(&labels("A").fingerprint()).await.unwrap().unwrap();
     assert_ne!(last.id, episode.id);
-    store.incident_for(&new, last.id, None, |_| Vec::new()).await.unwrap();
+    store.incident_for(&new, last.id, None, |_| false, |_| Vec::new()).await.unwrap();
     let incidents = store.incidents_of(&last).await.unwrap();
     assert_eq!(store.ended_unseen(incidents[0].id).await.unwrap(), None);
 }

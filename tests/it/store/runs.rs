@@ -2,7 +2,13 @@
 
 use futures_util::future::join_all;
 use quell::decide::machine;
+use quell::model::decision::Decision;
+use quell::model::decision::Runs;
+use quell::model::decision::Verdict;
+use quell::model::decision::Version;
 use quell::model::run::Stop;
+use quell::model::trust::Trust;
+use quell::store::runs::Judged;
 
 use super::*;
 
@@ -10,6 +16,9 @@ on_each_engine!(
     a_run_is_created_with_its_plan_its_first_entry_and_what_it_owes,
     a_new_run_stands_where_its_journal_says,
     changed_facts_refuse_a_run,
+    runs_that_changed_meanwhile_are_judged_again_where_the_run_is_created,
+    what_else_changed_meanwhile_refuses_the_run,
+    what_a_store_keeps_of_runs_is_what_the_database_says,
     a_busy_target_refuses_a_run_until_it_is_free,
     one_episode_gets_one_run_of_a_remedy_in_each_round,
     replicas_that_judge_at_once_create_one_run,
@@ -37,7 +46,7 @@ async fn a_run_is_created_with_its_plan_its_first_entry_and_what_it_owes(db: Dat
     let version = store.facts_version().await.unwrap();
     let told = |run: RunId| vec![owed(IncidentId(7), "slack", &format!("{run} begins"))];
     let run = store.create_run(version, &plan, 0, told).await.unwrap();
-    assert_eq!(store.facts_version().await.unwrap(), version + 1);
+    assert_eq!(store.facts_version().await.unwrap().runs, version.runs + 1);
 
     let row = store.run(run).await.unwrap().unwrap();
     assert_eq!((row.incident, row.episode, row.rule.as_str()), (IncidentId(7), EpisodeId(9), "r"));
@@ -84,6 +93,98 @@ async fn changed_facts_refuse_a_run(db: Database) {
     let refused = store.create_run(version, &plan, 0, |_| Vec::new()).await;
     assert!(matches!(refused, Err(StoreError::Changed)), "an end changes the facts as well");
     create(&store, &plan).await;
+}
+
+fn decision(episode: EpisodeId) -> Decision {
+    Decision {
+        episode,
+        incident: Some(IncidentId(1)),
+        rule: "r".into(),
+        playbook: "restart".into(),
+        target: "t".into(),
+        verdict: Verdict::Proceed,
+        reason: "nothing against it".into(),
+        rulings: Vec::new(),
+        at: at(0),
+    }
+}
+
+fn judged(version: Version, decision: &Decision) -> Judged<'_> {
+    Judged { version, from: at(0), decision, tells: Vec::new() }
+}
+
+async fn runs_that_changed_meanwhile_are_judged_again_where_the_run_is_created(db: Database) {
+    let store = db.store().await;
+    let (version, before) = store.past(at(0), IncidentId(3)).await.unwrap();
+    assert!(before.is_empty());
+    create_for(&store, 1).await;
+    create_for(&store, 2).await;
+    end(&store, RunState::Fixed).await;
+    let plan = plan("t", IncidentId(3), EpisodeId(3));
+    let decision = decision(EpisodeId(3));
+    let refuses = |seen: Runs| {
+        let states: Vec<_> = seen.iter().map(|run| (run.target.clone(), run.state)).collect();
+        let expected = [("t-1".to_owned(), RunState::Fixed), ("t-2".to_owned(), RunState::Planned)];
+        assert_eq!(states, expected);
+        false
+    };
+    let judge = |again: fn(Runs) -> bool| {
+        store.create_run_decided(judged(version, &decision), &plan, 0, again, |_| Vec::new())
+    };
+    let refused = judge(refuses).await;
+    assert!(matches!(refused, Err(StoreError::Changed)), "{refused:?}");
+    assert_eq!(store.last_decision(EpisodeId(3), "r").await.unwrap(), None, "nothing was decided");
+    let (run, news) = judge(|_| true).await.unwrap();
+    assert!(news);
+    assert_eq!(store.last_decision(EpisodeId(3), "r").await.unwrap().as_ref(), Some(&decision));
+    assert_eq!(store.run(run).await.unwrap().unwrap().target, "t");
+}
+
+async fn what_else_changed_meanwhile_refuses_the_run(db: Database) {
+    let store = db.store().await;
+    let (version, _) = store.past(at(0), IncidentId(1)).await.unwrap();
+    let trust = Trust {
+        rule: "r".into(),
+        mode: Mode::Approve,
+        why: "w".into(),
+        at: at(0),
+        by: "quell".into(),
+    };
+    store.demote(version, &trust, Vec::new()).await.unwrap();
+    let plan = plan("t", IncidentId(1), EpisodeId(1));
+    let decision = decision(EpisodeId(1));
+    let again = |_| -> bool { panic!("not by runs alone") };
+    let refused =
+        store.create_run_decided(judged(version, &decision), &plan, 0, again, |_| Vec::new()).await;
+    assert!(matches!(refused, Err(StoreError::Changed)), "{refused:?}");
+}
+
+/// One store looks after each change, what others do among them; the other sees all for the first time.
+async fn what_a_store_keeps_of_runs_is_what_the_database_says(db: Database) {
+    let (store, other) = (db.store().await, db.store().await);
+    for number in 1..=20 {
+        let by = if number % 3 == 0 { &other } else { &store };
+        match number % 5 {
+            0 | 1 => drop(create_for(by, number).await),
+            2 => end(by, if number % 2 == 0 { RunState::Failed } else { RunState::Fixed }).await,
+            3 => db.advance(60),
+            _ => {
+                let version = by.facts_version().await.unwrap();
+                let again = plan("again", IncidentId(7), EpisodeId(number));
+                // refused while the last one of the target is at work
+                drop(by.create_run(version, &again, 0, |_| Vec::new()).await);
+            }
+        }
+        let fresh = db.store().await;
+        for (from, incident) in [(0, 7), (60, 7), (120, 9), (240, 5), (30, 1)] {
+            let kept = store.past(at(from), IncidentId(incident)).await.unwrap();
+            let read = fresh.past(at(from), IncidentId(incident)).await.unwrap();
+            assert_eq!(kept, read, "step {number}, from {from}");
+        }
+        if number % 5 == 4 {
+            end(by, RunState::Fixed).await;
+        }
+    }
 }
 
 async fn a_busy_target_refuses_a_run_until_it_is_free(db: Database) {
@@ -149,7 +250,7 @@ async fn g09_replicas_never_disrupt_two_members_of_one_redundancy_group_together
     let mut seen = Vec::new();
     for store in &stores {
         let version = store.facts_version().await.unwrap();
-        let runs = store.past_runs(at(0), IncidentId(9)).await.unwrap();
+        let runs = store.past(at(0), IncidentId(9)).await.unwrap().1;
         assert!(runs.iter().all(|run| run.group != "shard-1"), "nobody is at work yet");
         seen.push(version);
     }
@@ -157,7 +258,7 @@ async fn g09_replicas_never_disrupt_two_members_of_one_redundancy_group_together
     let late = stores[1].create_run(seen[1], &member(2), 0, |_| Vec::new()).await;
     assert!(matches!(late, Err(StoreError::Changed)), "{late:?}");
     // judged again, it sees the other
-    let runs = stores[1].past_runs(at(0), IncidentId(9)).await.unwrap();
+    let runs = stores[1].past(at(0), IncidentId(9)).await.unwrap().1;
     let busy = runs.iter().find(|run| run.group == "shard-1" && !run.state.is_final()).unwrap();
     assert_eq!(busy.target, "redis-1");
 }
@@ -199,9 +300,10 @@ async fn an_end_is_written_with_all_that_follows_from_it(db: Database) {
     let row = store.run(run).await.unwrap().unwrap();
     assert_eq!((row.state, row.outcome.as_str()), (RunState::Failed, "it did\u{fffd}not help"));
     assert_eq!(row.ended_at, Some(at(4)));
-    assert_eq!(store.facts_version().await.unwrap(), version + 1);
+    assert_eq!(store.facts_version().await.unwrap().runs, version.runs + 1);
     assert_eq!(store.notifications_of(incident.id).await.unwrap().len(), 1);
-    assert!(store.past_runs(at(0), incident.id).await.unwrap()[0].inconclusive);
+    let past = store.past(at(0), incident.id).await.unwrap().1;
+    assert!(past.iter().next().unwrap().inconclusive);
     let due = store.claim_episode(LEASE).await.unwrap().unwrap();
     assert_eq!(due.episode.id, episode);
 }
@@ -231,13 +333,14 @@ async fn guards_see_the_runs_that_matter(db: Database) {
     }
     // of run 1 nobody asks, run 2 is of the incident, run 3 is at work, run 4 is young
     create_for(&store, 4).await;
-    let past = store.past_runs(at(300), IncidentId(2)).await.unwrap();
+    let past = store.past(at(300), IncidentId(2)).await.unwrap().1;
     let found: Vec<_> = past.iter().map(|run| (run.target.as_str(), run.state)).collect();
     assert_eq!(
         found,
         [("t-2", RunState::Fixed), ("t-3", RunState::Planned), ("t-4", RunState::Planned)]
     );
-    assert_eq!((past[0].started_at, past[0].ended_at), (at(100), Some(at(100))));
+    let first = past.iter().next().unwrap();
+    assert_eq!((first.started_at, first.ended_at), (at(100), Some(at(100))));
 }
 
 async fn runs_are_listed_the_newest_first(db: Database) {

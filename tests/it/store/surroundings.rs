@@ -13,7 +13,17 @@ on_each_engine!(
     g03_the_watchdogs_last_arrival_is_remembered,
     g13_jumps_of_the_clock_are_remembered,
     what_no_limit_looks_at_is_forgotten,
+    g07_a_store_has_a_name_of_its_own_that_stays,
 );
+
+async fn g07_a_store_has_a_name_of_its_own_that_stays(db: Database) {
+    let (one, two) = (db.store().await, db.store().await);
+    assert_eq!((one.name(), one.name().len()), (two.name(), 8));
+    let other = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", other.path().join("other.db").display());
+    let other = Store::open(&url, db.clock.clone()).await.unwrap();
+    assert_ne!(other.name(), one.name());
+}
 
 async fn g01_distinct_targets_in_trouble_are_counted_within_a_span(db: Database) {
     let store = db.store().await;

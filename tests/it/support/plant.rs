@@ -22,6 +22,7 @@ use quell::clock::Clock;
 
 use crate::support::http::Gate;
 use crate::support::http::Served;
+use crate::support::quell::step_of;
 use crate::support::wait;
 
 /// Something that was done to a unit.
@@ -194,7 +195,7 @@ async fn effect(
             at: Clock::System.now(),
             verb,
             unit,
-            key: header("idempotency-key").to_owned(),
+            key: step_of(header("idempotency-key")).to_owned(),
             epoch: header("quell-attempt").parse().unwrap_or_default(),
         });
         (StatusCode::from_u16(status.unwrap_or(200)).unwrap(), inner.takes)

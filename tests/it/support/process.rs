@@ -99,7 +99,7 @@ impl Process {
         let what = format!("{} is ready", self.name);
         wait::until(&what, wait::PATIENCE, async || {
             let ended = self.ended();
-            assert!(ended.is_none(), "{what}: but it ended: {ended:?}");
+            assert!(ended.is_none(), "{what}: but it ended: {ended:?}: {}", self.log());
             ready().await
         })
         .await;

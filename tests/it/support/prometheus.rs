@@ -1,5 +1,6 @@
 //! A real Prometheus that looks every second.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use serde_json::Value;
@@ -14,6 +15,8 @@ use crate::support::process::Process;
 pub(crate) struct Watch {
     /// Jobs and the `HOST:PORT` of each.
     pub(crate) targets: Vec<(&'static str, String)>,
+    /// The same, each with labels of its own.
+    pub(crate) labelled: Vec<(&'static str, String, BTreeMap<String, String>)>,
     /// A rules file; may be empty.
     pub(crate) rules: String,
     /// The `HOST:PORT` of an Alertmanager.
@@ -95,9 +98,17 @@ impl Prometheus {
 
 /// JSON is YAML, and needs no care with what the values contain.
 fn write(data: &TempDir, watch: &Watch) {
-    let jobs = watch.targets.iter().map(|(job, address)| {
-        serde_json::json!({ "job_name": job, "static_configs": [{ "targets": [address] }] })
-    });
+    // a job has all its targets, with labels or without
+    let mut jobs: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+    for (job, address) in &watch.targets {
+        jobs.entry(job).or_default().push(serde_json::json!({ "targets": [address] }));
+    }
+    for (job, address, labels) in &watch.labelled {
+        let target = serde_json::json!({ "targets": [address], "labels": labels });
+        jobs.entry(job).or_default().push(target);
+    }
+    let jobs =
+        jobs.iter().map(|(job, all)| serde_json::json!({ "job_name": job, "static_configs": all }));
     let alertmanagers = watch.alertmanager.iter();
     let alertmanagers =
         alertmanagers.map(|it| serde_json::json!({ "static_configs": [{ "targets": [it] }] }));

@@ -304,3 +304,9 @@ impl Quell {
         fs::read_to_string(self.folder().join("log")).unwrap_or_default()
     }
 }
+
+/// The step that a key of an effect is for, `r-1/2`, without the name of the store before it.
+pub(crate) fn step_of(key: &str) -> &str {
+    // an older quell says the step alone
+    key.split_once('/').filter(|(store, _)| store.len() == 8).map_or(key, |(_, step)| step)
+}

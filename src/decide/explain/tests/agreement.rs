@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
+use crate::model::decision::Version;
 
 const MATCHERS: [&str; 8] = [
     "alertname=A",
@@ -136,7 +137,7 @@ prop_compose! {
             scope: scope.into(), by: "dana".into(), reason: String::new(), at: now(),
         };
         Facts {
-            version: 1,
+            version: Version::default(),
             pauses: paused.map(pause).into_iter().collect(),
             firing,
             firing_for: Duration::from_secs(firing_for),
@@ -149,7 +150,7 @@ prop_compose! {
             population: None,
             proofs: Vec::new(),
             precheck,
-            runs,
+            runs: runs.into(),
         }
     }
 }
@@ -267,7 +268,7 @@ proptest! {
         let known = Known {
             incident: Some(incident.clone()),
             runs: Vec::new(),
-            past: Vec::new(),
+            past: Runs::default(),
             facts: Some(facts.clone()),
         };
         let judged = judge(files, rule, &episode, &known, Basis::Live, at);

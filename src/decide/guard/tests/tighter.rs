@@ -227,7 +227,8 @@ prop_compose! {
     ) -> Facts {
         let precheck = Some(Observation { health, measured: "m".into(), denied: false });
         Facts {
-            firing, firing_for, evidence_age, standing, ahead, windows, around, population, proofs, precheck, runs,
+            firing, firing_for, evidence_age, standing, ahead, windows, around, population, proofs, precheck,
+            runs: runs.into(),
             ..facts()
         }
     }

@@ -185,9 +185,19 @@ fn a_step_that_cannot_be_rendered_fails_without_having_begun() {
     assert!(!run.state.acted);
     run.ends(RunState::Failed, "step 1 (a) failed: exit 1");
     let run = Run::planned(plan(vec![action("a")]));
-    for outcome in [done(), failed_for_now(), unknown()] {
+    for outcome in [done(), unknown()] {
         run.refuses(&ended(0, outcome));
     }
+}
+
+#[test]
+fn a_step_that_could_not_be_prepared_for_now_is_tried_again() {
+    let run =
+        Run::planned(plan(vec![retrying(1, 10, action("a"))])).then(ended(0, failed_for_now()));
+    assert_eq!(run.effect(), Effect::Sleep { until: at(5) });
+    let run = run.at(5).then(ended(0, failed_for_now()));
+    run.ends(RunState::Failed, "step 1 (a) failed: exit 75");
+    assert!(!run.state.acted);
 }
 
 #[test]

@@ -69,7 +69,18 @@ fn a_run_begins_with_its_plan_and_its_mode_says_what_follows() {
 #[test]
 fn mode_observe_only_says_that_it_would_have_run() {
     let run = Run::planned(in_mode(Mode::Observe, two()));
+    let legal = [("dry run 0", "observing"), ("observed", "observed")];
+    check("observing", &run, &legal);
+    run.clone().then(Event::Observed).ends(RunState::Observed, "mode observe: it would have run");
+    let run = run.then(dry_run(0, done()));
     check("observing", &run, &[("observed", "observed")]);
+    run.clone()
+        .then(Event::Observed)
+        .ends(RunState::Observed, "mode observe: it would have run; dry runs were accepted");
+    run.then(dry_run(1, failed())).then(Event::Observed).ends(
+        RunState::Observed,
+        "mode observe: it would have run, and the dry run of step 2 (b) failed: exit 1",
+    );
 }
 
 #[test]
@@ -99,6 +110,7 @@ fn a_step_that_is_about_to_begin_begins_is_skipped_fails_or_is_stopped() {
     let legal = vec![
         ("started 0 try 1", "in flight 0 try 1"),
         ("failed 0", "failed"),
+        ("failed 0 for now", "failed"),
         ("skipped 0", "ready 1 try 1"),
     ];
     check("ready 0 try 1", &Run::planned(two()), &with(legal, FREE_STOPS));

@@ -16,6 +16,7 @@ use crate::engine::tests::protocol::system::plans;
 use crate::engine::tests::simulation::dice::Dice;
 use crate::engine::tests::simulation::set_back;
 use crate::engine::tests::simulation::start;
+use crate::model::decision::Version;
 use crate::model::incident::RunId;
 use crate::model::playbook::OnUnknown;
 use crate::model::run::Entry;
@@ -119,12 +120,12 @@ impl Pair<'_> {
                 format!("{seconds} s pass")
             }
             1 => {
-                self.versions.push(self.store.facts_version().await.unwrap());
+                self.versions.push(self.store.facts_version().await.unwrap().runs);
                 assert_eq!(self.versions.last(), Some(&self.model.version), "the facts' version");
                 let version = *dice.pick(&self.versions).unwrap();
                 let plan = usize::try_from(dice.below(count(self.plans.len()))).unwrap();
-                let made =
-                    self.store.create_run(version, &self.plans[plan], 0, |_| Vec::new()).await;
+                let facts = Version { runs: version, others: 0 };
+                let made = self.store.create_run(facts, &self.plans[plan], 0, |_| Vec::new()).await;
                 let digest = match &made {
                     Ok(run) => self.store.run(*run).await.unwrap().unwrap().digest,
                     Err(_) => String::new(),

@@ -22,8 +22,6 @@ use crate::model::labels::Labels;
 use crate::model::playbook::Mode;
 use crate::model::playbook::OnFailure;
 use crate::model::playbook::OnUnknown;
-use crate::model::playbook::Playbook;
-use crate::model::playbook::PlaybookLimits;
 use crate::model::playbook::Retry;
 use crate::model::playbook::Step;
 use crate::model::playbook::Undo;
@@ -134,6 +132,7 @@ pub(super) fn plans(on_unknown: OnUnknown, count: usize) -> Vec<Plan> {
         what: What::Action(action("do")),
         condition: None,
         each: None,
+        hold: None,
         timeout: Duration::from_secs(1),
         retry: Retry::default(),
         on_failure: OnFailure::Abort,
@@ -154,7 +153,7 @@ pub(super) fn plans(on_unknown: OnUnknown, count: usize) -> Vec<Plan> {
         approvals: 1,
         proposed_by: String::new(),
         lists: BTreeMap::new(),
-        playbook: Playbook { steps: vec![step.clone()], ..playbook() },
+        playbook: machine::tests::playbook(vec![step.clone()]),
         parameters: BTreeMap::new(),
         labels: Labels::default(),
         annotations: Labels::default(),
@@ -567,25 +566,5 @@ impl System {
         let Budget { crashes, cancels, pauses, letters } = self.budget;
         key.extend([crashes, cancels, pauses, letters].map(i64::from));
         key
-    }
-}
-
-fn playbook() -> Playbook {
-    Playbook {
-        name: "play".into(),
-        description: String::new(),
-        parameters: BTreeMap::new(),
-        tier: 1,
-        approvals: 1,
-        approve_within: Duration::from_hours(1),
-        mode: Mode::Auto,
-        limits: PlaybookLimits::default(),
-        acts_on: Vec::new(),
-        cache: None,
-        rollback: None,
-        steps: Vec::new(),
-        on_resolve: Vec::new(),
-        file: String::new(),
-        line: 1,
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::act::Prepared;
 use crate::clock::Clock;
 use crate::crash::Point;
 use crate::crash::gate;
@@ -149,6 +150,17 @@ impl Plant {
         while self.clock.now() < until {
             gate::give_way(Halt::Asleep(until)).await;
         }
+    }
+
+    /// It takes as long as any question, and nothing of it is relative.
+    pub(crate) async fn prepare(&self, intent: &Intent) -> Result<Prepared, Outcome> {
+        let Chance { refuses, before, .. } = self.chances();
+        self.sleep(before).await;
+        let action = intent.action.clone().filter(|_| !refuses);
+        action.map(|action| Prepared { action, previous: None }).ok_or_else(|| Outcome::Failed {
+            reason: "the plant cannot be looked at".into(),
+            retryable: true,
+        })
     }
 
     pub(crate) async fn perform(&self, intent: &Intent, attempt: i64) -> Outcome {

@@ -299,6 +299,7 @@ impl World {
             link_key: Arc::from(&b"a key of the tests"[..]),
             intake,
             turns: Arc::default(),
+            judging: Arc::default(),
             troubles: Arc::default(),
             audit: Arc::default(),
             stop: CancellationToken::new(),

@@ -215,6 +215,9 @@ fn comes_to(names: Names<'_>, found: Found<RawComesTo>) -> Option<Deed> {
     if output.is_some() && is != RawOutcome::Done {
         names.wrong_keys(span, "only a step that is done has an output", "remove `output`");
     }
+    let found = raw.found.and_then(Field::found).map(|it| it.value.0).unwrap_or_default();
+    let found = found.into_iter().filter_map(|it| Some((it.0.found()?.value, it.1.found()?.value)));
+    let found = found.collect();
     let reason = || reason.unwrap_or_else(|| "the test says so".to_owned());
     let comes_to = match is {
         RawOutcome::Done => ComesTo::Done(output.unwrap_or_default()),
@@ -230,6 +233,7 @@ fn comes_to(names: Names<'_>, found: Found<RawComesTo>) -> Option<Deed> {
         undo: raw.undo.and_then(Field::found).is_some_and(|it| it.value),
         comes_to,
         takes: names.time(raw.takes).unwrap_or_default(),
+        found,
     })
 }
 
