@@ -75,11 +75,13 @@ async fn free_port() -> u16 {
 /// `None` when another process took the port meanwhile.
 async fn launch(directory: &Path, port: u16) -> Option<Running> {
     let path = |name: &str| directory.join(name).display().to_string();
+    // a home of its own: what the shell of whoever runs the tests reads at its start may take long, or wait for locks
     let config = format!(
-        "ListenAddress 127.0.0.1:{port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nUsePAM no\n\
+        "ListenAddress 127.0.0.1:{port}\nHostKey {}\nAuthorizedKeysFile {}\nSetEnv HOME={}\nPidFile none\nUsePAM no\n\
          StrictModes no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\n",
         path("host"),
         path("authorized"),
+        directory.display(),
     );
     std::fs::write(path("sshd_config"), config).unwrap();
     let argv = ["/usr/sbin/sshd", "-D", "-e", "-f"].map(str::to_owned);

@@ -202,13 +202,16 @@ fn launch(folder: &Path, number: usize, hosts: &[String], port: u16) -> Process 
     }
     let listens: Vec<String> =
         hosts.iter().map(|host| format!("ListenAddress {}:{port}", address(host))).collect();
+    // a home of its own: what the shell of whoever runs the tests reads at its start may take long, or wait for locks
     let config = format!(
-        "{}\nHostKey {}\nAuthorizedKeysFile {}\nForceCommand {}\nPidFile none\nUsePAM no\nStrictModes no\n\
-         PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\nMaxStartups 100\n",
+        "{}\nHostKey {}\nAuthorizedKeysFile {}\nForceCommand {}\nSetEnv HOME={}\nPidFile none\nUsePAM no\n\
+         StrictModes no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\n\
+         MaxStartups 100\n",
         listens.join("\n"),
         path("host"),
         path("authorized"),
         path("session"),
+        folder.display(),
     );
     let file = format!("sshd_config.{number}");
     fs::write(folder.join(&file), config).unwrap();
