@@ -10,6 +10,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::path::PathBuf;
@@ -20,6 +21,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use hyper_util::rt::TokioTimer;
 use tokio::net::TcpListener;
+use tokio::runtime::Builder;
+use tokio::runtime::Handle;
+use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -62,6 +66,7 @@ pub struct App {
     pub address: SocketAddr,
     http: axum_server::Handle<SocketAddr>,
     server: JoinHandle<std::io::Result<()>>,
+    edge: Edge,
     writer: JoinHandle<()>,
     alone: Option<Alone>,
 }
@@ -119,6 +124,7 @@ impl App {
             intake: intake.clone(),
             turns: Arc::default(),
             judging: Arc::default(),
+            queue: Arc::default(),
             troubles: Arc::default(),
             audit: Arc::default(),
             stop: CancellationToken::new(),
@@ -148,8 +154,9 @@ impl App {
             explain,
         };
         let http = axum_server::Handle::new();
-        let server = serve(listener, api::router(state), http.clone())?;
-        Ok(Self { engine, address, http, server, writer, alone })
+        let edge = Edge::new()?;
+        let server = serve(&edge, listener, api::router(state), http.clone())?;
+        Ok(Self { engine, address, http, server, edge, writer, alone })
     }
 
     /// Stops in order; returns when everything is on disk.
@@ -159,6 +166,7 @@ impl App {
         if let Ok(Err(error)) = self.server.await {
             tracing::error!(%error, "the HTTP server ended badly");
         }
+        drop(self.edge);
         self.engine.stop.cancel();
         self.engine.tasks.close();
         if tokio::time::timeout(STEPS_WITHIN, self.engine.tasks.wait()).await.is_err() {
@@ -204,8 +212,40 @@ fn unusable(error: &crate::store::StoreError) -> Error {
     Error::new("Q0404", format!("the database cannot be used: {error}"))
 }
 
+/// The threads of the HTTP server, which are its own: of thousands of connections with something to say, none stands in line
+/// before what stores and acts.
+#[derive(Debug)]
+struct Edge {
+    handle: Handle,
+    threads: Option<Runtime>,
+}
+
+impl Edge {
+    fn new() -> Result<Self, Error> {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let threads = Builder::new_multi_thread()
+            .thread_name("edge")
+            .worker_threads(cores)
+            .enable_all()
+            .build();
+        let failed = |error| Error::new("Q0406", format!("could not start threads: {error}"));
+        let threads = threads.map_err(failed)?;
+        Ok(Self { handle: threads.handle().clone(), threads: Some(threads) })
+    }
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        if let Some(threads) = self.threads.take() {
+            // who drops it may be a task, which must not wait
+            threads.shutdown_background();
+        }
+    }
+}
+
 /// The HTTP server, with a deadline for headers, which `axum::serve` does not have.
 fn serve(
+    edge: &Edge,
     listener: TcpListener,
     router: axum::Router,
     handle: axum_server::Handle<SocketAddr>,
@@ -216,7 +256,7 @@ fn serve(
     server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN);
     server.http_builder().http2().timer(TokioTimer::new());
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    Ok(TaskTracker::new().spawn(server.serve(service)))
+    Ok(edge.handle.spawn(server.serve(service)))
 }
 
 /// The key that signs links: configured, or a file beside the `SQLite` database, made when missing.

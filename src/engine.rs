@@ -21,6 +21,7 @@ pub(crate) mod outside;
 pub mod people;
 pub mod population;
 pub mod prune;
+pub mod queue;
 pub mod reconcile;
 pub mod replicas;
 pub mod schedules;
@@ -44,6 +45,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::engine::outside::Outside;
+use crate::engine::queue::Queue;
 use crate::engine::troubles::Troubles;
 use crate::engine::turns::Turns;
 use crate::library::Library;
@@ -94,6 +96,8 @@ pub struct Engine {
     pub turns: Arc<Turns>,
     /// Whose facts changed while it judged takes its turn for the next try: else one of many gets its run, and all others judge again.
     pub judging: Arc<tokio::sync::Mutex<()>>,
+    /// Who waits for a run to end.
+    pub queue: Arc<Queue>,
     /// What failed last, which is not said again each second.
     pub troubles: Arc<Troubles>,
     /// What does not work about the audit.

@@ -19,6 +19,7 @@ pub mod duties;
 pub mod episodes;
 pub mod explain;
 pub mod facts;
+pub mod glance;
 pub mod glass;
 pub mod hands;
 pub mod incidents;
@@ -138,6 +139,7 @@ use past::Past;
 use pool::Outage;
 use pool::Pool;
 use pool::Transaction;
+use surroundings::Counted;
 
 /// Which engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,6 +168,8 @@ pub struct Store {
     name: Arc<str>,
     /// What guards know of runs.
     past: Arc<Past>,
+    /// How many targets are in trouble.
+    counted: Arc<Counted>,
 }
 
 /// Never shown.
@@ -244,8 +248,8 @@ impl Store {
         let url = Arc::new(Hidden(to.to_owned()));
         let closed = CancellationToken::new();
         let name = name(&writer).await.map_err(failed)?;
-        let past = Arc::default();
-        Ok(Self { writer, reader, engine, clock, url, closed, folder, name, past })
+        let (past, counted) = Default::default();
+        Ok(Self { writer, reader, engine, clock, url, closed, folder, name, past, counted })
     }
 
     /// New connections to the same place, none of which is made before it is needed.

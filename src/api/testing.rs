@@ -30,6 +30,7 @@ use crate::model::action::Action;
 use crate::model::action::Command;
 use crate::model::config::Channel;
 use crate::model::config::Config;
+use crate::model::config::Ingest;
 use crate::model::config::Operator;
 use crate::model::config::Secret;
 use crate::model::config::Severity;
@@ -124,6 +125,7 @@ pub(super) fn config() -> Config {
         channels: [("slack".into(), slack("http://127.0.0.1:9/slack"))].into(),
         severities: [("critical".into(), critical)].into(),
         pause_file: "/nonexistent/quell.pause".into(),
+        ingest: Ingest { max_wait: Duration::from_mins(1), ..Config::default().ingest },
         ..Config::default()
     }
 }
@@ -179,6 +181,12 @@ impl Quell {
     }
 
     /// Ends the writer before it wrote anything, as at a stop.
+    /// The store has begun to write what waits, and stands still.
+    pub(super) async fn write_and_stand_still(&mut self) {
+        let writer = self.writer.as_mut().unwrap();
+        assert!(futures_util::poll!(writer).is_pending());
+    }
+
     pub(super) fn never_write(&mut self) {
         self.writer = None;
     }

@@ -88,10 +88,11 @@ pub(super) async fn receive(With(api): With<State>, request: Request) -> Respons
 
 async fn take(api: &State, request: Request) -> Result<Accepted, Problem> {
     let (parts, content) = request.into_parts();
-    let (source, largest, most) = {
+    let (source, largest, most, longest) = {
         let config = &api.library.load().config;
         let source = auth::sender(&parts, config)?;
-        (source, config.ingest.max_body_bytes, config.ingest.max_waiting_alerts)
+        let ingest = &config.ingest;
+        (source, ingest.max_body_bytes, ingest.max_waiting_alerts, ingest.max_wait)
     };
     if api.wake.draining.load(Ordering::Acquire) {
         return Err(stopping("quell is draining"));
@@ -102,6 +103,10 @@ async fn take(api: &State, request: Request) -> Result<Accepted, Problem> {
     let waiting = api.intake.waiting();
     if waiting >= most && waiting > 0 {
         return Err(overloaded(waiting, most));
+    }
+    let behind = api.intake.behind();
+    if behind > longest {
+        return Err(too_far_behind(behind, longest));
     }
     let delivery =
         webhook::delivery(&bytes, source, api.clock.now()).map_err(|refused| match refused {
@@ -159,6 +164,14 @@ fn saw_watchdog(api: &State, delivery: &Delivery) -> bool {
 fn overloaded(waiting: usize, limit: usize) -> Problem {
     let detail = format!(
         "{waiting} alerts wait to be stored, and ingest.max_waiting_alerts in quell.yml is {limit}: send it again"
+    );
+    Problem::new(problem::OVERLOADED, detail).retry_after(1)
+}
+
+fn too_far_behind(by: Duration, longest: Duration) -> Problem {
+    let (by, longest) = (by.as_millis(), longest.as_millis());
+    let detail = format!(
+        "what is being stored has waited {by}ms, and ingest.max_wait in quell.yml is {longest}ms: send it again"
     );
     Problem::new(problem::OVERLOADED, detail).retry_after(1)
 }

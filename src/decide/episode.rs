@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use crate::model::alert::Alert;
 use crate::model::alert::AlertStatus;
 use crate::model::incident::Episode;
+use crate::model::incident::EpisodeId;
 use crate::model::time::since;
 
 /// A repeat refreshes `seen_at` only this often, so that most repeats write nothing.
@@ -37,14 +38,50 @@ pub enum Change {
     Nothing,
 }
 
+/// What was last heard of an alert: as much of its latest episode as a delivery is held against.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heard {
+    /// The episode.
+    pub id: EpisodeId,
+    /// Whether it fires.
+    pub open: bool,
+    /// Since when, by the clock of who sent it.
+    pub starts_at: Timestamp,
+    /// When it was heard of first.
+    pub opened_at: Timestamp,
+    /// When it was heard of last.
+    pub seen_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// Alerts that were cut off from the delivery that told of it.
+    pub truncated: u64,
+    /// Its annotations, as JSON: a repeat is recognised without reading them.
+    pub annotations: String,
+}
+
+impl From<&Episode> for Heard {
+    fn from(it: &Episode) -> Self {
+        Self {
+            id: it.id,
+            open: it.open,
+            starts_at: it.starts_at,
+            opened_at: it.opened_at,
+            seen_at: it.seen_at,
+            ended_at: it.ended_at,
+            truncated: it.truncated,
+            annotations: it.annotations.to_json(),
+        }
+    }
+}
+
 /// Says what `alert`, received at `now` in a delivery that cut off `truncated` alerts, changes.
-pub fn change(latest: Option<&Episode>, alert: &Alert, truncated: u64, now: Timestamp) -> Change {
+pub fn change(latest: Option<&Heard>, alert: &Alert, truncated: u64, now: Timestamp) -> Change {
     match (alert.status, latest) {
         (AlertStatus::Firing, None) => Change::Open,
         (AlertStatus::Firing, Some(episode)) if episode.open => {
             let starts_earlier = alert.starts_at.is_some_and(|at| at < episode.starts_at);
             let news = starts_earlier
-                || alert.annotations != episode.annotations
+                || alert.annotations.to_json() != episode.annotations
                 || truncated != episode.truncated
                 || since(now, episode.seen_at) >= SEEN_EVERY;
             if news { Change::Update } else { Change::Nothing }
@@ -69,14 +106,13 @@ pub fn change(latest: Option<&Episode>, alert: &Alert, truncated: u64, now: Time
 }
 
 /// When an episode began, by a clock that may be wrong, and at the latest when it was heard of.
-fn began(episode: &Episode) -> Timestamp {
+fn began(episode: &Heard) -> Timestamp {
     episode.starts_at.min(episode.opened_at)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::incident::EpisodeId;
     use crate::model::labels::Labels;
 
     fn at(seconds: i64) -> Timestamp {
@@ -102,8 +138,8 @@ mod tests {
         Alert { status: AlertStatus::Resolved, ends_at: Some(at(ends)), ..firing(starts) }
     }
 
-    fn episode(open: bool, starts: i64, ends: Option<i64>) -> Episode {
-        Episode {
+    fn episode(open: bool, starts: i64, ends: Option<i64>) -> Heard {
+        Heard::from(&Episode {
             id: EpisodeId(1),
             fingerprint: labels().fingerprint(),
             source: "am".into(),
@@ -117,15 +153,15 @@ mod tests {
             reopened: 0,
             truncated: 0,
             generator_url: String::new(),
-        }
+        })
     }
 
     #[test]
     fn each_delivery_does_the_right_thing() {
         let open = episode(true, 100, None);
         let closed = episode(false, 100, Some(200));
-        let future = Episode { starts_at: at(9000), ..episode(true, 100, None) };
-        let past = Episode { starts_at: at(9000), ..closed.clone() };
+        let future = Heard { starts_at: at(9000), ..episode(true, 100, None) };
+        let past = Heard { starts_at: at(9000), ..closed.clone() };
         for (name, latest, alert, expected) in [
             ("first firing", None, firing(100), Change::Open),
             ("a resend", Some(&open), firing(100), Change::Nothing),

@@ -335,6 +335,20 @@ pub fn conclude(rulings: &[Ruling]) -> (Verdict, String) {
     (verdict, reason)
 }
 
+/// Guards whose hold ends when a run does.
+const BY_RUNS: [&str; 4] = [rate::AT_ONCE, rate::PLAYBOOK, group::NAME, target_free::NAME];
+
+/// Whether nothing is against it but runs at work: then it may be done when one of them ends.
+pub fn ends_with_a_run(rulings: &[Ruling], now: Timestamp) -> bool {
+    let soon = Verdict::Hold { until: after(now, AGAIN_AFTER) };
+    let mut against = rulings
+        .iter()
+        .filter(|it| matches!(it.verdict, Verdict::Hold { .. } | Verdict::Refuse))
+        .peekable();
+    against.peek().is_some()
+        && against.all(|it| it.verdict == soon && BY_RUNS.contains(&it.guard.as_str()))
+}
+
 /// How soon a refusal is judged again.
 pub const AGAIN_AFTER: Duration = Duration::from_secs(15);
 

@@ -60,13 +60,14 @@ pub async fn still_true(engine: &Engine, claim: &Claim, state: &State) -> Result
     let rule = library.all_rules().find(|rule| rule.name == plan.rule);
     let subject = plan::subject_of(plan, &library.config, rule.map(|it| &**it), episode.opened_at);
     let about = About { rule: &plan.rule, target: &plan.target, incident: plan.incident };
-    let around = facts::circumstances(engine, &library, about, now).await?;
+    let glance = &engine.store.glance().await?;
+    let around = facts::circumstances(engine, &library, glance, about, now).await?;
     let files = library.in_force();
     if let Some(why) = approval::void(files, plan, state, &episode, around.glass.as_ref(), now) {
         return Ok(StillTrue::Stop(why));
     }
-    let pauses = facts::pauses(engine, &library).await?;
-    let windows = &facts::windows(engine, &library).await?;
+    let pauses = facts::pauses(engine, &library, glance).await?;
+    let windows = &facts::windows(&library, glance).await?;
     let known = Known { windows, pauses, around };
     let Recheck { mut facts, standing, precheck, proofs, population } =
         stepping::recheck(plan, &subject, state, &episode, known, now);
@@ -495,7 +496,8 @@ pub async fn forbidden(engine: &Engine, claim: &Claim, state: &State) -> Result<
 async fn is_paused(engine: &Engine, claim: &Claim, state: &State) -> Result<Option<String>> {
     let library = engine.library.load_full();
     let subject = plan::subject_of(&claim.plan, &library.config, None, state.last_at);
-    let pauses = facts::pauses(engine, &library).await?;
+    let glance = engine.store.glance().await?;
+    let pauses = facts::pauses(engine, &library, &glance).await?;
     Ok(guard::pause(&subject, &pauses).map(|pause| format!("{} paused {}", pause.by, pause.scope)))
 }
 

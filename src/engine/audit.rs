@@ -26,6 +26,7 @@ use crate::store::StoreError;
 use crate::store::audit::findings::ANCHOR;
 use crate::store::audit::findings::Finding;
 use crate::store::audit::key;
+use crate::store::glance::Glance;
 use crate::store::sqlite_file;
 
 /// How often it is looked whether something was recorded.
@@ -146,8 +147,8 @@ pub fn signing_key(config: &Config) -> std::result::Result<Option<PrivateKey>, S
 
 /// While the audit is not as it was written, what guards judge by is not evidence: everything is paused until it verifies again
 /// or a person answers for going on.
-pub(super) async fn pause(engine: &Engine) -> Result<Option<Pause>> {
-    let open = engine.store.open_findings().await?;
+pub(super) async fn pause(glance: &Glance<'_>) -> Result<Option<Pause>> {
+    let open = glance.open_findings().await?;
     Ok(open.first().map(|first| Pause {
         scope: "all".into(),
         by: own::PAUSED_BY.into(),

@@ -47,7 +47,7 @@ const SOURCE: &str = "explain";
 /// What would happen with the alert or the slot, or why nothing does.
 pub async fn explain(engine: &Engine, question: &Question) -> Result<Explanation> {
     let library = engine.library.load_full();
-    let windows = &facts::windows(engine, &library).await?;
+    let windows = &facts::windows(&library, &engine.store.glance().await?).await?;
     let trust = &engine.store.trusts().await?;
     let files = Files { windows, trust, ..library.in_force() };
     let now = engine.clock.now();

@@ -43,6 +43,7 @@ use crate::model::window::OneOff;
 use crate::model::window::Window;
 use crate::probe::Sources;
 use crate::store::Result;
+use crate::store::glance::Glance;
 
 /// Longest time that asking Alertmanager or a precheck may take.
 const ASK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -60,11 +61,12 @@ pub async fn from_store(
     let from = before(case.now, candidate.look_back());
     let who = About { rule: &case.rule.name, target: case.target, incident: case.incident.id };
     // before the other facts: what changes after it is noticed when the run is created
-    let (version, runs) = engine.store.past(from, case.incident.id).await?;
-    let around = circumstances(engine, library, who, case.now).await?;
+    let glance = &engine.store.glance().await?;
+    let (version, runs) = glance.past(from, case.incident.id).await?;
+    let around = circumstances(engine, library, glance, who, case.now).await?;
     Ok(Facts {
         version,
-        pauses: pauses(engine, library).await?,
+        pauses: pauses(engine, library, glance).await?,
         runs,
         around,
         ..respond::facts(case.windows, case.episode, case.now)
@@ -86,21 +88,22 @@ pub struct About<'a> {
 pub async fn circumstances(
     engine: &Engine,
     library: &Library,
+    glance: &Glance<'_>,
     about: About<'_>,
     now: Timestamp,
 ) -> Result<Circumstances> {
     let limits = library.config.limits.storm.value;
     let rule = library.all_rules().find(|rule| rule.name == about.rule);
     let quiet = changed::quiet(&library.config, rule.map(|it| &**it));
-    let changes = engine.store.changes_since(before(now, quiet)).await?;
-    let jumps = engine.store.jumps(before(now, JUMPS_KEPT)).await?;
+    let changes = glance.changes_since(before(now, quiet)).await?;
+    let jumps = glance.jumps(before(now, JUMPS_KEPT)).await?;
     let incident = engine.store.incident(about.incident).await?;
     let mut hands = changed::hands(&changes, about.target);
     hands.extend(incident.as_ref().and_then(hands::at_incident));
     Ok(Circumstances {
         storm: Storm {
-            targets: engine.store.troubled_targets(before(now, limits.within)).await?,
-            trip: engine.store.trip(surroundings::STORM).await?,
+            targets: engine.store.troubled_lately(before(now, limits.within)).await?,
+            trip: glance.trip(surroundings::STORM).await?,
         },
         watchdog: if library.config.watchdog.is_some() {
             let seen = engine.store.marked(surroundings::WATCHDOG).await?;
@@ -109,15 +112,15 @@ pub async fn circumstances(
             Watchdog::NotWatched
         },
         jumps,
-        denied: denied(engine).await?,
+        denied: denied(glance).await?,
         hands,
-        glass: glass(engine, about, now).await?,
+        glass: glass(glance, about, now).await?,
     })
 }
 
 /// Credentials that were refused and not cleared.
-async fn denied(engine: &Engine) -> Result<Vec<Denied>> {
-    let denied = engine.store.denied().await?.into_iter();
+async fn denied(glance: &Glance<'_>) -> Result<Vec<Denied>> {
+    let denied = glance.denied().await?.into_iter();
     Ok(denied
         .map(|it| Denied { credential: it.credential, at: it.at, reason: it.reason })
         .collect())
@@ -185,8 +188,8 @@ fn sources(library: &Library) -> Sources<'_> {
 
 /// Pauses in force, the pause file among them, and an audit that is not as it was written. A file that cannot be looked at
 /// counts as there: missing evidence means no action.
-pub async fn pauses(engine: &Engine, library: &Library) -> Result<Vec<Pause>> {
-    let mut pauses = engine.store.pauses().await?;
+pub async fn pauses(engine: &Engine, library: &Library, glance: &Glance<'_>) -> Result<Vec<Pause>> {
+    let mut pauses = glance.pauses().await?;
     let file = &library.config.pause_file;
     if file.try_exists().unwrap_or(true) {
         pauses.push(Pause {
@@ -196,21 +199,21 @@ pub async fn pauses(engine: &Engine, library: &Library) -> Result<Vec<Pause>> {
             at: engine.clock.now(),
         });
     }
-    pauses.extend(audit::pause(engine).await?);
+    pauses.extend(audit::pause(glance).await?);
     Ok(pauses)
 }
 
 /// Windows of quell.yml, and those that operators added.
-pub async fn windows(engine: &Engine, library: &Library) -> Result<Vec<Window>> {
-    let added = engine.store.windows().await?;
+pub async fn windows(library: &Library, glance: &Glance<'_>) -> Result<Vec<Window>> {
+    let added = glance.windows().await?;
     let config = library.config.windows.iter().cloned();
     Ok(config.chain(added.iter().map(OneOff::window)).collect())
 }
 
 /// Break-glass that is in force for a rule, a target or an incident.
-pub async fn glass(engine: &Engine, about: About<'_>, now: Timestamp) -> Result<Option<Glass>> {
+pub async fn glass(glance: &Glance<'_>, about: About<'_>, now: Timestamp) -> Result<Option<Glass>> {
     let About { rule, target, incident } = about;
-    let broken = engine.store.glass_in_force().await?;
+    let broken = glance.glass_in_force().await?;
     Ok(glass::in_force(&broken, rule, target, incident, now))
 }
 

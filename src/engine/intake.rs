@@ -8,6 +8,7 @@ use tokio::sync::OwnedMutexGuard;
 use tokio::sync::Semaphore;
 
 use crate::decide::audience;
+use crate::decide::guard;
 use crate::decide::page;
 use crate::decide::plan;
 use crate::decide::respond;
@@ -64,11 +65,21 @@ pub async fn run(engine: Engine) {
         match engine.store.claim_episodes(LEASE, free.num_permits()).await {
             Ok(all) if all.is_empty() => engine.idle(&engine.wake.intake).await,
             Ok(all) => {
-                for due in all {
+                let (library, now) = (engine.library.load_full(), engine.clock.now());
+                let (unmatched, others): (Vec<_>, Vec<_>) =
+                    all.into_iter().partition(|due| is_without_rule(&library, due, now));
+                for due in others {
                     let (slot, engine) = (free.split(1), engine.clone());
                     engine.tasks.clone().spawn(async move {
                         take(&engine, &due).await;
                         drop(slot);
+                    });
+                }
+                if !unmatched.is_empty() {
+                    let (slots, engine) = (free.split(unmatched.len()), engine.clone());
+                    engine.tasks.clone().spawn(async move {
+                        without_rules(&engine, unmatched).await;
+                        drop(slots);
                     });
                 }
             }
@@ -76,6 +87,39 @@ pub async fn run(engine: Engine) {
         }
         engine.turned("intake");
     }
+}
+
+/// Writes down together that no rule matches; what anybody has touched meanwhile is taken by itself.
+async fn without_rules(engine: &Engine, all: Vec<DueEpisode>) {
+    let now = engine.clock.now();
+    let reason = || respond::NO_RULE.to_owned();
+    let decisions: Vec<Decision> = all
+        .iter()
+        .map(|due| respond::without_guards(&due.episode, None, "", "", reason(), now))
+        .collect();
+    // what fails here fails again for each, where it is told and put back
+    let done = engine.store.decide_first(&decisions).await.unwrap_or_default();
+    for (due, decision) in all.iter().zip(&decisions) {
+        if done.contains(&due.episode.id) {
+            log_decision(&due.episode, decision);
+        } else {
+            take(engine, due).await;
+        }
+    }
+}
+
+/// Whether no rule takes a new alert, nobody is told of it, and it is no other part's business.
+fn is_without_rule(library: &Library, due: &DueEpisode, now: Timestamp) -> bool {
+    let DueEpisode { episode, attempt } = due;
+    // the first claim of it: nothing was decided before
+    if *attempt != 1 || !episode.open || schedule::name_of(&episode.source).is_some() {
+        return false;
+    }
+    let selection = library.rules.select(&episode.labels, &episode.annotations);
+    selection.rules.is_empty()
+        && selection.unknown.is_empty()
+        && !surroundings::is_watchdog(&library.config, &episode.labels)
+        && respond::unmatched(&library.config, episode, now).is_none()
 }
 
 /// Does what a due episode asks for, and says when it is due again.
@@ -210,7 +254,7 @@ async fn under_rule(
     };
     for attempt in 0..TRIES {
         let _turn = if attempt == 0 { None } else { turn(engine).await };
-        let windows = &facts::windows(engine, library).await?;
+        let windows = &facts::windows(library, &engine.store.glance().await?).await?;
         let trust = engine.store.trust(&rule.name).await?;
         let trust = trust.as_ref();
         let now = engine.clock.now();
@@ -275,6 +319,9 @@ pub(super) async fn try_remedy(
             Ok(None)
         }
         Then::Again(at) => {
+            if guard::ends_with_a_run(&decision.rulings, case.now) {
+                engine.queue.wait(case.episode.id, case.target);
+            }
             decide(engine, case, &decision, owed).await?;
             if let Some(why) = page {
                 people::page(engine, library, case.incident, &why).await?;

@@ -161,7 +161,7 @@ pub(super) async fn judge(
         engine.store.incident_for(&new, episode.id, ack_within, |_| false, |_| Vec::new()).await?;
     let config = &library.config;
     let target = rule.target.as_str();
-    let windows = facts::windows(engine, library).await?;
+    let windows = facts::windows(library, &engine.store.glance().await?).await?;
     let windows = windows.as_slice();
     // only people and the files say what a schedule may do
     let (incident, trust) = (&incident, None);

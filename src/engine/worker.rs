@@ -32,6 +32,7 @@ use crate::engine::facts;
 use crate::engine::facts::About;
 use crate::engine::lease;
 use crate::engine::people;
+use crate::engine::queue;
 use crate::engine::trust;
 use crate::model::incident::Owed;
 use crate::model::run::Entry;
@@ -255,7 +256,7 @@ async fn waits_on(engine: &Engine, claim: &mut Claim, state: &mut State) -> Resu
     } else if state.phase == Phase::AwaitingApproval {
         let (plan, now) = (&claim.plan, engine.clock.now());
         let about = About { rule: &plan.rule, target: &plan.target, incident: plan.incident };
-        let glass = facts::glass(engine, about, now).await?;
+        let glass = facts::glass(&engine.store.glance().await?, about, now).await?;
         let library = engine.library.load_full();
         approval::while_waiting(library.in_force(), plan, &episode, glass.as_ref(), now)
     } else {
@@ -345,6 +346,10 @@ pub(super) async fn write(
         engine.metrics.run_ended(summary.as_str());
         tracing::info!(run = %claim.run, incident = %claim.plan.incident, state = summary.as_str(),
             outcome = row.outcome, "run ended");
+        // the run has ended whether or not who waits for it hears it now
+        if let Err(error) = queue::let_next(engine, &claim.plan.target).await {
+            tracing::debug!(%error, "who waits for a run to end was not woken");
+        }
     }
     Ok(())
 }

@@ -212,6 +212,8 @@ pub struct Ingest {
     pub max_body_bytes: usize,
     /// Alerts accepted but not yet on disk; beyond it, 503.
     pub max_waiting_alerts: usize,
+    /// What is being stored may have waited this long; beyond it, 503.
+    pub max_wait: Duration,
 }
 
 /// A bearer token, or the user and password of basic auth.
@@ -457,6 +459,7 @@ impl Default for Config {
                 tokens: Vec::new(),
                 max_body_bytes: 32 << 20,
                 max_waiting_alerts: 100_000,
+                max_wait: Duration::from_millis(250),
             },
             targets: Targets::default(),
             operators: Vec::new(),

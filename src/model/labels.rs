@@ -11,6 +11,11 @@ use serde::{Deserialize, Serialize};
 pub struct Labels(BTreeMap<String, String>);
 
 impl Labels {
+    /// An object of texts, sorted by name: as it is stored.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(&self.0).unwrap_or_default()
+    }
+
     /// The value of `name`; empty when the label is missing (`protocols.md §1`, Matchers).
     pub fn get(&self, name: &str) -> &str {
         self.0.get(name).map_or("", String::as_str)

@@ -14,6 +14,7 @@ use super::happening::What;
 use super::script::Seen;
 use crate::decide::episode;
 use crate::decide::episode::Change;
+use crate::decide::episode::Heard;
 use crate::decide::guard;
 use crate::decide::page;
 use crate::decide::plan::Look;
@@ -61,7 +62,8 @@ impl World<'_> {
         let fingerprint = alert.labels.fingerprint();
         let latest = self.latest.get(&fingerprint).copied();
         let held = latest.and_then(|id| self.episodes.get(&id));
-        let change = episode::change(held.map(|it| it.episode.as_ref()), alert, truncated, now);
+        let heard = held.map(|it| Heard::from(&*it.episode));
+        let change = episode::change(heard.as_ref(), alert, truncated, now);
         let id = match (change, latest) {
             (Change::Open, _) => self.open_episode(fingerprint, alert, source, truncated),
             (Change::Reopen | Change::Update | Change::Close, Some(id)) => {

@@ -3,23 +3,28 @@
 //! A delivery that changes nothing is recognised by reading, and writes nothing. What waits is bounded; beyond
 //! the bound the sender is told to come back, and nothing of its delivery is kept.
 
+mod repeats;
 mod rows;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::decide::episode::Change;
+use crate::decide::episode::Heard;
 use crate::decide::episode::change;
 use crate::decide::reconcile::is_by_hand;
 use crate::model::alert::Alert;
+use crate::model::alert::AlertStatus;
 use crate::model::alert::Delivery;
-use crate::model::incident::Episode;
 use crate::model::incident::EpisodeId;
 use crate::model::listed::Evidence;
 use crate::store::Result;
@@ -30,7 +35,6 @@ use crate::store::micros;
 use crate::store::next_ids;
 use crate::store::reconcile;
 use crate::store::reconcile::Noted;
-use crate::store::to_json;
 
 use rows::Latest;
 use rows::Opening;
@@ -97,6 +101,7 @@ struct Waiting {
     fingerprints: Vec<String>,
     /// One for each alert, or none: how it was found that they fire, or ended.
     evidence: Vec<Evidence>,
+    since: Instant,
     answer: oneshot::Sender<std::result::Result<Accepted, NotAccepted>>,
 }
 
@@ -105,7 +110,39 @@ struct Waiting {
 pub struct Intake {
     queue: mpsc::UnboundedSender<Waiting>,
     waiting: Arc<AtomicUsize>,
+    behind: Arc<Behind>,
     limit: usize,
+}
+
+/// Since when the first of those that are being stored has waited.
+#[derive(Debug)]
+struct Behind {
+    began: Instant,
+    /// Microseconds after `began`; [`Behind::NOBODY`] while nothing is stored.
+    since: AtomicU64,
+}
+
+impl Behind {
+    const NOBODY: u64 = u64::MAX;
+
+    fn new() -> Self {
+        Self { began: Instant::now(), since: AtomicU64::new(Self::NOBODY) }
+    }
+
+    fn micros(&self, at: Instant) -> u64 {
+        let micros = at.saturating_duration_since(self.began).as_micros();
+        u64::try_from(micros).unwrap_or(Self::NOBODY)
+    }
+
+    fn set(&self, first: Option<Instant>) {
+        let since = first.map_or(Self::NOBODY, |at| self.micros(at));
+        self.since.store(since, Ordering::Release);
+    }
+
+    fn by(&self) -> Duration {
+        let since = self.since.load(Ordering::Acquire);
+        Duration::from_micros(self.micros(Instant::now()).saturating_sub(since))
+    }
 }
 
 impl std::fmt::Debug for Waiting {
@@ -124,15 +161,21 @@ impl Intake {
     ) -> (Self, impl Future<Output = ()> + Send) {
         let (queue, mut waiting_deliveries) = mpsc::unbounded_channel::<Waiting>();
         let waiting = Arc::new(AtomicUsize::new(0));
-        let intake = Self { queue, waiting: Arc::clone(&waiting), limit };
+        let behind = Arc::new(Behind::new());
+        let intake =
+            Self { queue, waiting: Arc::clone(&waiting), behind: Arc::clone(&behind), limit };
         let writer = async move {
             let mut batch = Vec::with_capacity(BATCH);
             let mut noted = Noted::default();
+            let mut changes = false;
             while waiting_deliveries.recv_many(&mut batch, BATCH).await > 0 {
                 let alerts: usize = batch.iter().map(|it| it.delivery.alerts.len().max(1)).sum();
-                if write(&store, &mut noted, std::mem::take(&mut batch)).await {
+                behind.set(batch.first().map(|it| it.since));
+                changes = write(&store, &mut noted, changes, std::mem::take(&mut batch)).await;
+                if changes {
                     committed();
                 }
+                behind.set(None);
                 waiting.fetch_sub(alerts, Ordering::AcqRel);
             }
         };
@@ -161,7 +204,8 @@ impl Intake {
         let (answer, answered) = oneshot::channel();
         // here, not in the writer, for whom all wait
         let fingerprints = delivery.alerts.iter().map(|it| it.labels.fingerprint()).collect();
-        if self.queue.send(Waiting { delivery, fingerprints, evidence, answer }).is_err() {
+        let since = Instant::now();
+        if self.queue.send(Waiting { delivery, fingerprints, evidence, since, answer }).is_err() {
             self.waiting.fetch_sub(alerts, Ordering::AcqRel);
             return Err(NotAccepted::Stopping);
         }
@@ -172,11 +216,19 @@ impl Intake {
     pub fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Acquire)
     }
+
+    /// How long the first of what is stored now has waited. Who comes while this is long would wait longer: more comes than
+    /// can be stored, or the database stands still. A burst is not this: all of it came at once.
+    pub fn behind(&self) -> Duration {
+        self.behind.by()
+    }
 }
 
-/// Commits a batch and answers it; says whether anything changed.
-async fn write(store: &Store, noted: &mut Noted, batch: Vec<Waiting>) -> bool {
-    let result = match nothing_new(store, &batch).await {
+/// Commits a batch and answers it; says whether anything changed. After a batch that `changes` something it is not looked first
+/// whether this one does: then it would be looked twice.
+async fn write(store: &Store, noted: &mut Noted, changes: bool, batch: Vec<Waiting>) -> bool {
+    let unchanged = if changes { Ok(None) } else { nothing_new(store, &batch).await };
+    let result = match unchanged {
         Ok(Some(unchanged)) => Ok(unchanged),
         Ok(None) => commit(store, noted, &batch).await,
         Err(error) => Err(error),
@@ -207,6 +259,12 @@ fn fingerprints(batch: &[Waiting]) -> BTreeSet<&str> {
 /// The answers when no alert of the batch says anything new, found without a write.
 async fn nothing_new(store: &Store, batch: &[Waiting]) -> Result<Option<Vec<Accepted>>> {
     let now = store.now();
+    if batch.iter().flat_map(|it| &it.delivery.alerts).all(|it| it.status == AlertStatus::Firing) {
+        let unchanged =
+            |it: &Waiting| Accepted { unchanged: it.fingerprints.len(), ..Accepted::default() };
+        let only = repeats::are_all(store, batch, now).await?;
+        return Ok(only.then(|| batch.iter().map(unchanged).collect()));
+    }
     let latest = Latest::read(store, None, fingerprints(batch)).await?;
     let mut answers = Vec::with_capacity(batch.len());
     for Waiting { delivery, fingerprints, .. } in batch {
@@ -276,13 +334,17 @@ async fn commit(store: &Store, noted: &mut Noted, batch: &[Waiting]) -> Result<V
         answers.push(accepted);
     }
     opening.insert(&mut tx, now).await?;
+    if newly.is_empty() && !answers.iter().any(Accepted::changed) {
+        tx.leave().await?;
+        return Ok(answers);
+    }
     super::commit(tx).await?;
     noted.keep(newly, now);
     Ok(answers)
 }
 
 /// Whether nothing was heard of the alert since it was judged.
-fn still_holds(evidence: &Evidence, latest: Option<&Episode>) -> bool {
+fn still_holds(evidence: &Evidence, latest: Option<&Heard>) -> bool {
     evidence.latest == latest.map(|it| (it.id, it.open))
         && latest.is_none_or(|it| it.seen_at <= evidence.asked_at)
 }
@@ -303,7 +365,7 @@ impl Store {
 
 async fn refresh(
     tx: &mut Transaction,
-    episode: &Episode,
+    episode: &Heard,
     change: Change,
     delivery: &Delivery,
     alert: &Alert,
@@ -320,7 +382,7 @@ async fn refresh(
          WHERE id = $10",
     )
     .bind(delivery.source.as_str())
-    .bind(to_json(&alert.annotations)?)
+    .bind(alert.annotations.to_json())
     .bind(micros(starts_at))
     .bind(micros(now))
     .bind(i64::try_from(delivery.truncated).unwrap_or(i64::MAX))
@@ -334,12 +396,7 @@ async fn refresh(
     Ok(())
 }
 
-async fn close(
-    tx: &mut Transaction,
-    episode: &Episode,
-    alert: &Alert,
-    now: Timestamp,
-) -> Result<()> {
+async fn close(tx: &mut Transaction, episode: &Heard, alert: &Alert, now: Timestamp) -> Result<()> {
     sqlx::query(
         "UPDATE episodes SET is_open = 0, ended_at = $1, due_at = $2, attempt = attempt + 1
          WHERE id = $3",

@@ -1,16 +1,24 @@
 //! Decisions: every verdict with its reason. Stored when it says something new.
 
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
 use sqlx::Row as _;
 
 use crate::decide::respond;
 use crate::model::decision::Decision;
 use crate::model::incident::EpisodeId;
 use crate::model::incident::Owed;
+use crate::store::NEVER;
 use crate::store::Result;
 use crate::store::Store;
 use crate::store::Transaction;
 use crate::store::commit;
+use crate::store::episodes::lock_episodes;
 use crate::store::json;
+use crate::store::many::Many;
+use crate::store::many::filled;
+use crate::store::many::list;
 use crate::store::micros;
 use crate::store::next_ids;
 use crate::store::outbox::owe;
@@ -20,6 +28,33 @@ use crate::store::to_json;
 /// The latest of an episode and a rule.
 const LAST: &str =
     "SELECT body FROM decisions WHERE episode = $1 AND rule = $2 ORDER BY id DESC LIMIT 1";
+
+/// The most rows of one statement, a power of two.
+const TOGETHER: usize = 32;
+
+/// Inserts decisions, by powers of two.
+static INSERT: LazyLock<Many> = LazyLock::new(|| {
+    let row = |at: usize| {
+        let columns = list(8, |column| format!("${}", (at - 1) * 8 + column));
+        format!("({columns})")
+    };
+    Many::new(TOGETHER, |count| {
+        let rows = list(count, row);
+        format!(
+            "INSERT INTO decisions (id, episode, incident, rule, verdict, reason, body, at) VALUES {rows}"
+        )
+    })
+});
+
+/// Lets go of episodes that were claimed for the first time and not touched since, by powers of two.
+static LET_GO: LazyLock<Many> = LazyLock::new(|| {
+    Many::new(TOGETHER, |count| {
+        let ids = list(count, |at| format!("${}", at + 1));
+        format!(
+            "UPDATE episodes SET due_at = $1, leased = 0 WHERE id IN ({ids}) AND attempt = 1 RETURNING id"
+        )
+    })
+});
 
 /// A stored decision, with its place in the list.
 #[derive(Debug, Clone, serde::Serialize)]
@@ -51,6 +86,32 @@ impl Store {
         }
         commit(tx).await?;
         Ok(true)
+    }
+
+    /// Stores decisions on episodes that were claimed for the first time, so that there is none before them, and that owe nothing;
+    /// these are judged again when something happens. Returns those that nobody has touched since they were claimed: the
+    /// others are as they were.
+    pub async fn decide_first(&self, all: &[Decision]) -> Result<BTreeSet<EpisodeId>> {
+        let mut tx = self.begin().await?;
+        lock_episodes(&mut tx).await?;
+        let mut held = BTreeSet::new();
+        for some in all.chunks(TOGETHER) {
+            let ids: Vec<i64> = some.iter().map(|it| it.episode.0).collect();
+            let ids = filled(&ids);
+            let mut query = sqlx::query(LET_GO.of(ids.len())?).bind(NEVER);
+            for id in ids {
+                query = query.bind(id);
+            }
+            for row in query.fetch_all(&mut *tx).await? {
+                held.insert(EpisodeId(row.try_get("id")?));
+            }
+        }
+        let held_of = |it: &&Decision| held.contains(&it.episode);
+        let decisions: Vec<&Decision> = all.iter().filter(held_of).collect();
+        let first = next_ids(&mut tx, "decision", decisions.len()).await?;
+        insert(&mut tx, first, &decisions).await?;
+        commit(tx).await?;
+        Ok(held)
     }
 
     /// The latest decision for an episode and a rule.
@@ -100,20 +161,32 @@ pub(super) async fn decide(
     if last.is_some_and(|last| respond::same(&last, decision)) {
         return Ok(false);
     }
-    sqlx::query(
-        "INSERT INTO decisions (id, episode, incident, rule, verdict, reason, body, at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-    )
-    .bind(id)
-    .bind(decision.episode.0)
-    .bind(decision.incident.map_or(0, |id| id.0))
-    .bind(decision.rule.as_str())
-    .bind(decision.verdict.as_str())
-    .bind(plain(&decision.reason))
-    .bind(to_json(decision)?)
-    .bind(micros(decision.at))
-    .execute(&mut **tx)
-    .await?;
+    insert(tx, id, &[decision]).await?;
     owe(tx, owed, decision.at).await?;
     Ok(true)
+}
+
+/// Inserts decisions with ids from `first` on, in as few statements as their number has binary digits.
+async fn insert(tx: &mut Transaction, first: i64, decisions: &[&Decision]) -> Result<()> {
+    let mut id = first;
+    let mut left = decisions;
+    while !left.is_empty() {
+        let (rows, after) = left.split_at(1 << left.len().min(TOGETHER).ilog2());
+        let mut query = sqlx::query(INSERT.of(rows.len())?);
+        for decision in rows {
+            query = query
+                .bind(id)
+                .bind(decision.episode.0)
+                .bind(decision.incident.map_or(0, |id| id.0))
+                .bind(decision.rule.as_str())
+                .bind(decision.verdict.as_str())
+                .bind(plain(&decision.reason))
+                .bind(to_json(decision)?)
+                .bind(micros(decision.at));
+            id += 1;
+        }
+        query.execute(&mut **tx).await?;
+        left = after;
+    }
+    Ok(())
 }

@@ -98,6 +98,24 @@ impl Store {
         Ok(())
     }
 
+    /// Makes these episodes due now, those of them that are open.
+    pub async fn wake_episodes(&self, episodes: &[EpisodeId]) -> Result<()> {
+        let mut tx = self.begin().await?;
+        lock_episodes(&mut tx).await?;
+        let now = micros(self.now());
+        for episode in episodes {
+            sqlx::query(
+                "UPDATE episodes SET due_at = $1, attempt = attempt + 1 WHERE id = $2 AND is_open = 1 AND due_at > $1",
+            )
+            .bind(now)
+            .bind(episode.0)
+            .execute(&mut *tx)
+            .await?;
+        }
+        commit(tx).await?;
+        Ok(())
+    }
+
     /// Makes all open episodes due, because rules were reloaded or a pause ended: a few now, many spread over a time.
     pub async fn wake_all_episodes(&self) -> Result<()> {
         let mut tx = self.begin().await?;

@@ -105,16 +105,26 @@ impl Store {
     /// Runs that are at work, those that started at or after `from`, and all of `incident`, in order of start; and what
     /// version of the facts they are not older than.
     pub async fn past(&self, from: Timestamp, incident: IncidentId) -> Result<(Version, Runs)> {
-        let known = self.known(micros(from)).await?;
+        let of = self.version_and_era().await?;
+        self.past_at(of, from, incident).await
+    }
+
+    /// The same for who knows what version and era it is.
+    pub(super) async fn past_at(
+        &self,
+        of: (Version, i64),
+        from: Timestamp,
+        incident: IncidentId,
+    ) -> Result<(Version, Runs)> {
+        let known = self.known(of, micros(from)).await?;
         let mut older = Fresh::new();
         of_incident(&self.reader, incident, known.from, &mut older).await?;
         Ok((known.version, known.runs(&older, micros(from), incident)))
     }
 
     /// What is known, after a look at what is new.
-    async fn known(&self, from: i64) -> Result<Arc<Known>> {
+    async fn known(&self, (version, era): (Version, i64), from: i64) -> Result<Arc<Known>> {
         let known = self.past.0.load_full();
-        let (version, era) = self.version_and_era().await?;
         let same = version.others == known.version.others && era == known.era;
         if !same || from < known.from || known.version == Version::default() {
             return self.read_all(version, era, from).await;

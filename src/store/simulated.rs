@@ -66,6 +66,7 @@ impl Store {
         }
         sqlx::raw_sql(AssertSqlSafe(sql + "COMMIT;")).execute(&self.writer.connections()).await?;
         self.past.clear();
+        self.counted.clear();
         Ok(())
     }
 

@@ -1,6 +1,10 @@
 //! What holds around all cases: targets in trouble, breakers that have tripped, sizes of populations, the watchdog, and
 //! times that the clock was set. It is kept here, never in process memory, so it holds over restarts and replicas.
 
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,6 +13,7 @@ use sqlx::Row as _;
 use crate::model::decision::Jump;
 use crate::model::decision::Trip;
 use crate::model::incident::EpisodeId;
+use crate::model::time::after;
 use crate::model::time::before;
 use crate::store::Result;
 use crate::store::Store;
@@ -23,6 +28,41 @@ use crate::store::text;
 const HOUR: i64 = 3_600_000_000;
 /// Populations older than this no longer matter.
 const POPULATION_KEPT: Duration = Duration::from_hours(24);
+/// How old a count of targets in trouble may be for who judges: all who judge at the same time would count the same.
+const COUNT_KEPT: Duration = Duration::from_millis(100);
+
+/// The last count of targets in trouble, until this process notes another.
+#[derive(Debug, Default)]
+pub(super) struct Counted {
+    /// How often something was noted.
+    noted: AtomicU64,
+    last: Mutex<Option<(u64, Timestamp, u32)>>,
+}
+
+impl Counted {
+    fn noted(&self) {
+        self.noted.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn keep(&self, noted: u64, since: Timestamp, targets: u32) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = Some((noted, since, targets));
+    }
+
+    fn get(&self, since: Timestamp) -> Option<u32> {
+        let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let (noted, at, targets) = last?;
+        let same = noted == self.noted.load(Ordering::Acquire);
+        (same && at <= since && since <= after(at, COUNT_KEPT)).then_some(targets)
+    }
+
+    /// For who makes the tables other than they were.
+    #[cfg(test)]
+    pub(super) fn clear(&self) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
 /// More targets than this are not told apart: no limit is as high.
 pub const MOST_TARGETS: u32 = 100_000;
 
@@ -58,7 +98,19 @@ impl Store {
         .bind(micros(self.now()))
         .execute(&self.writer)
         .await?;
+        self.counted.noted();
         Ok(())
+    }
+
+    /// As [`Store::troubled_targets`]; what other replicas noted just now may be missing. What was noted here is not.
+    pub async fn troubled_lately(&self, since: Timestamp) -> Result<u32> {
+        if let Some(targets) = self.counted.get(since) {
+            return Ok(targets);
+        }
+        let noted = self.counted.noted.load(Ordering::Acquire);
+        let targets = self.troubled_targets(since).await?;
+        self.counted.keep(noted, since, targets);
+        Ok(targets)
     }
 
     /// Distinct targets that came into trouble after `since`, up to [`MOST_TARGETS`].

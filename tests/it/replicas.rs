@@ -72,7 +72,9 @@ async fn try_post(quell: &Quell, unit: &str) -> (u16, Value) {
     let reply = quell.request(reqwest::Method::POST, path).json(&body).send().await.unwrap();
     let status = reply.status().as_u16();
     if status == 503 {
-        assert_eq!(reply.headers()["retry-after"], "5");
+        // 1 when the delivery before this one waits already
+        let again = &reply.headers()["retry-after"];
+        assert!(again == "5" || again == "1", "{again:?}");
     }
     (status, reply.json().await.unwrap())
 }

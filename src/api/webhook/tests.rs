@@ -264,6 +264,34 @@ async fn s1_never_429_but_503_while_overloaded() {
     assert_eq!(quell.webhook(firing(&json!({ "a": "2" }))).await.json()["opened"], 1);
 }
 
+/// More comes than can be stored, or the database stands still: who comes now is told at once, not after seconds.
+#[tokio::test]
+async fn s1_503_at_once_while_what_is_stored_has_waited_too_long() {
+    let mut config = config();
+    config.ingest.max_wait = Duration::from_millis(1);
+    let library = Library { config, ..Library::default() };
+    let mut quell = Quell::with(library, router).await;
+    let client = Sender::to(&quell).await;
+    let waiting = client.post(&firing(&json!({ "a": "1" }))).await;
+    until(|| quell.state.intake.waiting() == 1).await;
+    quell.write_and_stand_still().await;
+    until(|| quell.state.intake.behind() > Duration::from_millis(1)).await;
+    let refused = quell.webhook(firing(&json!({ "a": "2" }))).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, "1"));
+    let problem = refused.problem();
+    let words = "503 /errors/Q0510 overloaded: what is being stored has waited ";
+    assert!(problem.starts_with(words), "{problem}");
+    assert!(
+        problem.ends_with("ms, and ingest.max_wait in quell.yml is 1ms: send it again"),
+        "{problem}"
+    );
+    assert_eq!(quell.state.intake.waiting(), 1, "it does not wait");
+    quell.write();
+    assert!(waiting.answer().await.starts_with("HTTP/1.1 200 "), "answered once it is stored");
+    until(|| quell.state.intake.behind().is_zero()).await;
+    assert_eq!(quell.webhook(firing(&json!({ "a": "2" }))).await.json()["opened"], 1);
+}
+
 #[tokio::test]
 async fn s1_persist_before_2xx() {
     let mut quell = Quell::with(Library { config: config(), ..Library::default() }, router).await;

@@ -8,7 +8,7 @@ use crate::decide::guard::proceed;
 use crate::model::decision::Facts;
 use crate::model::decision::Ruling;
 
-const NAME: &str = "redundancy group";
+pub(super) const NAME: &str = "redundancy group";
 
 /// Held while a run is at work on another member of the target's group, for whatever rule.
 pub(super) fn judge(subject: &Subject, facts: &Facts, now: Timestamp) -> Ruling {

@@ -17,6 +17,11 @@ use crate::model::time::after;
 use crate::model::time::before;
 use crate::model::time::show_duration;
 
+/// [`playbook`]'s.
+pub(super) const PLAYBOOK: &str = "rate of the playbook";
+/// [`concurrent`]'s.
+pub(super) const AT_ONCE: &str = "at once";
+
 /// Runs of this rule.
 pub(super) fn rule(subject: &Subject, facts: &Facts, now: Timestamp) -> Ruling {
     const NAME: &str = "rate of the rule";
@@ -34,57 +39,55 @@ pub(super) fn rule(subject: &Subject, facts: &Facts, now: Timestamp) -> Ruling {
 
 /// Runs of this playbook, in a span of time and at once.
 pub(super) fn playbook(subject: &Subject, facts: &Facts, now: Timestamp) -> Ruling {
-    const NAME: &str = "rate of the playbook";
     let mine = || facts.runs.iter().filter(|run| run.playbook == subject.playbook);
     let knob = format!("limits of playbook {}", subject.playbook);
     if let Some(limit) = subject.limits.playbook_concurrent {
         let busy = mine().filter(|run| !run.state.is_final()).count();
         if busy >= limit as usize {
             let reason = format!("{busy} runs of {} at once, of {limit}", subject.playbook);
-            return hold_for_now(NAME, now, reason, format!("{busy} at once"))
+            return hold_for_now(PLAYBOOK, now, reason, format!("{busy} at once"))
                 .limit(format!("{limit} at once"), knob);
         }
     }
     match subject.limits.playbook_rate {
-        None => proceed(NAME, "no limit of its own"),
-        Some(rate) => within(NAME, rate, &knob, mine(), now),
+        None => proceed(PLAYBOOK, "no limit of its own"),
+        Some(rate) => within(PLAYBOOK, rate, &knob, mine(), now),
     }
 }
 
 /// Runs for the alerts of one service, over all rules and targets. An alert without a service has no such limit.
 pub(super) fn service(subject: &Subject, facts: &Facts, now: Timestamp) -> Ruling {
-    const NAME: &str = "rate of the service";
+    const PLAYBOOK: &str = "rate of the service";
     if is_schedule(&subject.rule) || subject.service.is_empty() {
-        return proceed(NAME, "the alert names no service");
+        return proceed(PLAYBOOK, "the alert names no service");
     }
     let rate = &subject.limits.service_rate;
     let mine = |run: &&PastRun| run.service == subject.service && !is_schedule(&run.rule);
     let runs = facts.runs.iter().filter(mine);
-    within(NAME, rate.value, &format!("service_rate ({})", rate.place), runs, now)
+    within(PLAYBOOK, rate.value, &format!("service_rate ({})", rate.place), runs, now)
 }
 
 /// Runs of everything that responds to alerts. Schedules come as often as their crons say: they are not counted, so
 /// that no remedy has to wait for them, nor they for remedies.
 pub(super) fn global(subject: &Subject, facts: &Facts, now: Timestamp) -> Ruling {
-    const NAME: &str = "rate of everything";
+    const PLAYBOOK: &str = "rate of everything";
     if is_schedule(&subject.rule) {
-        return proceed(NAME, "not asked: a schedule");
+        return proceed(PLAYBOOK, "not asked: a schedule");
     }
     let rate = &subject.limits.global_rate;
     let runs = facts.runs.iter().filter(|run| !is_schedule(&run.rule));
-    within(NAME, rate.value, &format!("rate ({})", rate.place), runs, now)
+    within(PLAYBOOK, rate.value, &format!("rate ({})", rate.place), runs, now)
 }
 
 /// Runs of everything at once.
 pub(super) fn concurrent(subject: &Subject, facts: &Facts, now: Timestamp) -> Ruling {
-    const NAME: &str = "at once";
     let limit = &subject.limits.concurrent;
     let busy = facts.runs.iter().filter(|run| !run.state.is_final()).count();
     let measured = format!("{busy} runs at once");
     let ruling = if busy >= limit.value as usize {
-        hold_for_now(NAME, now, format!("{measured}, of {}", limit.value), measured)
+        hold_for_now(AT_ONCE, now, format!("{measured}, of {}", limit.value), measured)
     } else {
-        proceed(NAME, measured)
+        proceed(AT_ONCE, measured)
     };
     ruling.limit(limit.value.to_string(), format!("concurrent ({})", limit.place))
 }

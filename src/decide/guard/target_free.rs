@@ -8,7 +8,7 @@ use crate::decide::guard::proceed;
 use crate::model::decision::Facts;
 use crate::model::decision::Ruling;
 
-const NAME: &str = "target free";
+pub(super) const NAME: &str = "target free";
 
 /// Held while another run, of whatever rule, is at work on the target.
 pub(super) fn judge(subject: &Subject, facts: &Facts, now: Timestamp) -> Ruling {

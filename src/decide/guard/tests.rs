@@ -22,6 +22,25 @@ pub(crate) fn now() -> Timestamp {
     "2026-01-05T10:00:00Z".parse().unwrap()
 }
 
+#[test]
+fn only_what_nothing_but_runs_at_work_hold_ends_with_a_run() {
+    let ruling = |guard: &str, verdict| Ruling { verdict, ..proceed(guard, "") };
+    let soon = || Verdict::Hold { until: after(now(), AGAIN_AFTER) };
+    let later = || Verdict::Hold { until: after(now(), AGAIN_AFTER * 2) };
+    let fine = || ruling("cooldown", Verdict::Proceed);
+    for (rulings, expected) in [
+        (vec![], false),
+        (vec![fine()], false),
+        (vec![fine(), ruling("at once", soon()), ruling("target free", soon())], true),
+        (vec![ruling("redundancy group", soon()), ruling("mode", Verdict::Ask)], true),
+        (vec![ruling("rate of the playbook", later())], false),
+        (vec![ruling("at once", soon()), ruling("evidence", soon())], false),
+        (vec![ruling("at once", soon()), ruling("silence", Verdict::Refuse)], false),
+    ] {
+        assert_eq!(ends_with_a_run(&rulings, now()), expected, "{rulings:?}");
+    }
+}
+
 pub(crate) fn subject() -> Subject {
     let global = crate::model::config::Limits::default();
     Subject {

@@ -331,6 +331,7 @@ fn ingest(secrets: &Secrets<'_>, raw: RawIngest) -> Ingest {
             .map(|it| text::positive(at, &it))
             .and_then(|it| usize::try_from(it).ok())
             .unwrap_or(default.max_waiting_alerts),
+        max_wait: text::duration_or(at, raw.max_wait.and_then(Field::found), default.max_wait),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::library::yaml::Node;
 use crate::library::yaml::Value;
 
 /// Keys whose values are never credentials. All else in quell.yml is hidden: a misspelt key must not show what it holds.
-const HARMLESS: [&str; 47] = [
+const HARMLESS: [&str; 48] = [
     "audit",
     "origin",
     "anchor_every",
@@ -52,6 +52,7 @@ const HARMLESS: [&str; 47] = [
     "max_age",
     "max_body",
     "max_waiting_alerts",
+    "max_wait",
     "notify",
     "ack_within",
     "escalate_to",

@@ -191,6 +191,10 @@ pub(crate) struct RawIngest {
     /// Alerts taken and not yet on disk. Beyond it the answer is 503, and Alertmanager tries again.
     #[schemars(range(min = 1), extend("default" = 100_000))]
     pub(crate) max_waiting_alerts: Opt<u32>,
+    /// How long what is being stored may have waited. While it has waited longer, more comes than can be stored: the answer
+    /// is 503 at once.
+    #[schemars(extend("default" = "250ms"))]
+    pub(crate) max_wait: Opt<DurationText>,
 }
 
 /// One sender of alerts: a bearer token, or with `user` the password of basic auth.

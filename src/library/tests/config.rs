@@ -281,7 +281,7 @@ listen: 0.0.0.0:9000
 storage: sqlite:/var/lib/quell.db
 mode: approve
 prometheus: { url: 'http://prom:9090/', headers: { Authorization: 'Bearer ${env:TOKEN}' } }
-ingest: { tokens: [{ name: am, token: '${file:token}', user: alertmanager }], max_body: 1MiB, max_waiting_alerts: 7 }
+ingest: { tokens: [{ name: am, token: '${file:token}', user: alertmanager }], max_body: 1MiB, max_waiting_alerts: 7, max_wait: 3s }
 targets:
   redis: { cache: { url: 'redis://cache' } }
   http: { shop: { url: 'http://shop:8000/' } }
@@ -305,6 +305,7 @@ operators: [{ name: dana, email: dana@example.com, tier: 3, token: '${env:TOKEN}
     assert_eq!(config.ingest.tokens[0].token.reveal(), "padded");
     assert_eq!(config.ingest.tokens[0].user.as_deref(), Some("alertmanager"));
     assert_eq!((config.ingest.max_body_bytes, config.ingest.max_waiting_alerts), (1 << 20, 7));
+    assert_eq!(config.ingest.max_wait, Duration::from_secs(3));
     assert_eq!(config.targets.http["shop"].url, "http://shop:8000");
     assert_eq!(config.targets.redis["cache"].url.reveal(), "redis://cache");
     let Channel::Email { to, ca_file, .. } = &config.channels["mail"] else { panic!("mail") };

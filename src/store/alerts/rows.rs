@@ -7,22 +7,27 @@ use std::sync::LazyLock;
 use jiff::Timestamp;
 use sqlx::Any;
 use sqlx::Executor;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
 
 use crate::decide::episode::Change;
+use crate::decide::episode::Heard;
 use crate::model::alert::Alert;
 use crate::model::alert::Delivery;
-use crate::model::incident::Episode;
 use crate::model::incident::EpisodeId;
 use crate::store::Result;
 use crate::store::Store;
 use crate::store::Transaction;
-use crate::store::episodes::episode;
+use crate::store::flag;
+use crate::store::instant;
+use crate::store::instant_or_none;
 use crate::store::many::Many;
 use crate::store::many::filled;
 use crate::store::many::list;
 use crate::store::micros;
+use crate::store::number;
 use crate::store::plain;
-use crate::store::to_json;
+use crate::store::text;
 
 /// The most fingerprints that are asked for at once. Fewer are filled up to a power of two, so that few statements are prepared.
 const ASKED: usize = 256;
@@ -35,7 +40,9 @@ static LATEST: LazyLock<Many> = LazyLock::new(|| {
     Many::new(ASKED, |count| {
         let values = list(count, |at| format!("(${at})"));
         format!(
-            "SELECT e.* FROM (VALUES {values}) AS f CROSS JOIN episodes e WHERE e.id =
+            "SELECT e.id, e.fingerprint, e.is_open, e.starts_at, e.opened_at, e.seen_at, e.ended_at, e.truncated,
+               e.annotations
+             FROM (VALUES {values}) AS f CROSS JOIN episodes e WHERE e.id =
                (SELECT MAX(l.id) FROM episodes l WHERE l.fingerprint = f.column1)"
         )
     })
@@ -68,7 +75,7 @@ static INSERT: LazyLock<Many> = LazyLock::new(|| {
 
 /// The latest episodes by their fingerprints, kept up to what is written meanwhile.
 #[derive(Debug, Default)]
-pub(super) struct Latest(HashMap<String, Episode>);
+pub(super) struct Latest(HashMap<String, Heard>);
 
 impl Latest {
     /// As they are on disk, or as a transaction sees them.
@@ -84,12 +91,12 @@ impl Latest {
                 Some(tx) => read(&mut ***tx, chunk).await?,
                 None => read(&store.reader, chunk).await?,
             };
-            latest.extend(found.into_iter().map(|it| (it.fingerprint.clone(), it)));
+            latest.extend(found);
         }
         Ok(Self(latest))
     }
 
-    pub(super) fn get(&self, fingerprint: &str) -> Option<&Episode> {
+    pub(super) fn get(&self, fingerprint: &str) -> Option<&Heard> {
         self.0.get(fingerprint)
     }
 
@@ -104,7 +111,7 @@ impl Latest {
     ) {
         let (fingerprint, id) = of;
         if change == Change::Open {
-            let opened = opened(id, fingerprint, delivery, alert, now);
+            let opened = opened(id, delivery, alert, now);
             self.0.insert(fingerprint.to_owned(), opened);
             return;
         }
@@ -113,12 +120,10 @@ impl Latest {
             Change::Reopen | Change::Update => {
                 episode.starts_at = starts(episode, alert);
                 episode.open = true;
-                episode.source.clone_from(&delivery.source);
-                episode.annotations.clone_from(&alert.annotations);
+                episode.annotations = alert.annotations.to_json();
                 episode.seen_at = stored(now);
                 episode.ended_at = None;
                 episode.truncated = delivery.truncated;
-                episode.reopened += u32::from(change == Change::Reopen);
             }
             Change::Close => {
                 episode.open = false;
@@ -130,7 +135,7 @@ impl Latest {
 }
 
 /// When an open episode began, now that this alert says so too: a start only moves earlier.
-pub(super) fn starts(episode: &Episode, alert: &Alert) -> Timestamp {
+pub(super) fn starts(episode: &Heard, alert: &Alert) -> Timestamp {
     alert.starts_at.map_or(episode.starts_at, |at| stored(at).min(episode.starts_at))
 }
 
@@ -139,40 +144,43 @@ fn stored(at: Timestamp) -> Timestamp {
     Timestamp::from_microsecond(micros(at)).unwrap_or(at)
 }
 
-fn opened(
-    id: EpisodeId,
-    fingerprint: &str,
-    delivery: &Delivery,
-    alert: &Alert,
-    now: Timestamp,
-) -> Episode {
-    Episode {
+fn opened(id: EpisodeId, delivery: &Delivery, alert: &Alert, now: Timestamp) -> Heard {
+    Heard {
         id,
-        fingerprint: fingerprint.to_owned(),
-        source: delivery.source.clone(),
-        labels: alert.labels.clone(),
-        annotations: alert.annotations.clone(),
         open: true,
         starts_at: stored(alert.starts_at.unwrap_or(now)),
         opened_at: stored(now),
         seen_at: stored(now),
         ended_at: None,
-        reopened: 0,
         truncated: delivery.truncated,
-        generator_url: plain(&alert.generator_url),
+        annotations: alert.annotations.to_json(),
     }
+}
+
+fn heard(row: &AnyRow) -> Result<(String, Heard)> {
+    let heard = Heard {
+        id: EpisodeId(row.try_get("id")?),
+        open: flag(row, "is_open")?,
+        starts_at: instant(row, "starts_at")?,
+        opened_at: instant(row, "opened_at")?,
+        seen_at: instant(row, "seen_at")?,
+        ended_at: instant_or_none(row, "ended_at")?,
+        truncated: number(row, "truncated")?,
+        annotations: text(row, "annotations")?,
+    };
+    Ok((text(row, "fingerprint")?, heard))
 }
 
 async fn read(
     on: impl Executor<'_, Database = Any>,
     fingerprints: &[&str],
-) -> Result<Vec<Episode>> {
+) -> Result<Vec<(String, Heard)>> {
     let asked = filled(fingerprints);
     let mut query = sqlx::query(LATEST.of(asked.len())?);
     for fingerprint in asked {
         query = query.bind(fingerprint);
     }
-    query.fetch_all(on).await?.iter().map(episode).collect()
+    query.fetch_all(on).await?.iter().map(heard).collect()
 }
 
 /// Episodes that are opened by the next statement that inserts.
@@ -210,8 +218,8 @@ impl<'a> Opening<'a> {
                     .bind(*id)
                     .bind(*fingerprint)
                     .bind(delivery.source.as_str())
-                    .bind(to_json(&alert.labels)?)
-                    .bind(to_json(&alert.annotations)?)
+                    .bind(alert.labels.to_json())
+                    .bind(alert.annotations.to_json())
                     .bind(plain(&alert.generator_url))
                     .bind(micros(alert.starts_at.unwrap_or(now)))
                     .bind(i64::try_from(delivery.truncated).unwrap_or(i64::MAX));

@@ -16,7 +16,7 @@ pub(super) struct Source {
     pub(super) unlogged: &'static str,
     /// How many those are.
     pub(super) waiting: &'static str,
-    /// Sets the leaf `$1` of the record `$2` and `$3`.
+    /// Sets the leaf of each record of this kind, `$2`, that has one from `$1` on.
     pub(super) mark: &'static str,
     /// Those of the leaves from `$1` to before `$2`.
     pub(super) behind: &'static str,
@@ -25,7 +25,7 @@ pub(super) struct Source {
 }
 
 macro_rules! source {
-    ($kind:expr, $table:literal, $id:literal, $seq:literal, $order:literal, $where:literal, $columns:literal) => {
+    ($kind:expr, $table:literal, $id:literal, $seq:literal, $order:literal, $columns:literal) => {
         Source {
             kind: $kind,
             unlogged: concat!(
@@ -42,7 +42,15 @@ macro_rules! source {
                 " LIMIT $1"
             ),
             waiting: concat!("SELECT COUNT(*) FROM ", $table, " WHERE logged = 0"),
-            mark: concat!("UPDATE ", $table, " SET logged = $1 WHERE ", $where, " AND logged = 0"),
+            mark: concat!(
+                "UPDATE ",
+                $table,
+                " AS t SET logged = l.leaf + 1 FROM log_leaves l WHERE l.leaf >= $1 AND l.kind = $2 AND l.id = ",
+                $id,
+                " AND l.seq = ",
+                $seq,
+                " AND t.logged = 0"
+            ),
             behind: concat!(
                 "SELECT l.leaf AS leaf, ",
                 $id,
@@ -75,22 +83,13 @@ macro_rules! source {
         }
     };
     ($kind:expr, $table:literal, $columns:literal) => {
-        // by the number alone, or SQLite looks through all that are sealed for it
-        source!($kind, $table, "t.id", "CAST(0 AS BIGINT)", "1", "id = $2 AND $3 = 0", $columns)
+        source!($kind, $table, "t.id", "CAST(0 AS BIGINT)", "1", $columns)
     };
 }
 
 /// All kinds that have rows, in the order in which they are sealed.
 pub(super) const SOURCES: [Source; 6] = [
-    source!(
-        Kind::Event,
-        "run_events",
-        "t.run",
-        "t.seq",
-        "1, 2",
-        "run = $2 AND seq = $3",
-        "t.hash AS hash, t.body AS body"
-    ),
+    source!(Kind::Event, "run_events", "t.run", "t.seq", "1, 2", "t.hash AS hash, t.body AS body"),
     source!(
         Kind::Decision,
         "decisions",

@@ -4,6 +4,8 @@
 //! Pruning: `pruned` leaves of the beginning are gone, and `pruned_peaks` stands for them. A record goes only when its leaf is
 //! pruned (a run, when the leaf of its last entry is).
 
+use std::sync::LazyLock;
+
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
@@ -21,12 +23,31 @@ use crate::store::Store;
 use crate::store::StoreError;
 use crate::store::Transaction;
 use crate::store::commit;
+use crate::store::many::Many;
+use crate::store::many::list;
 use crate::store::micros;
 use crate::store::next_ids;
 use crate::store::text;
 
 /// Of the checkpoints that were signed within as much time, in microseconds, the last is kept.
 const THINNED: i64 = 60_000_000;
+
+/// The most leaves of one statement, a power of two.
+const TOGETHER: usize = 32;
+
+/// Inserts leaves, by powers of two.
+static INSERT: LazyLock<Many> = LazyLock::new(|| {
+    let row = |at: usize| {
+        let columns = list(7, |column| format!("${}", (at - 1) * 7 + column));
+        format!("({columns})")
+    };
+    Many::new(TOGETHER, |count| {
+        let rows = list(count, row);
+        format!(
+            "INSERT INTO log_leaves (leaf, kind, id, seq, at, hash, record) VALUES {rows} ON CONFLICT DO NOTHING"
+        )
+    })
+});
 
 /// Signs the checkpoint of a log as large as this; `None` when nothing signs.
 pub type Sign<'a> = &'a (dyn Fn(&Range) -> Option<String> + Send + Sync);
@@ -68,18 +89,20 @@ impl Store {
                 .bind(i64::try_from(left).unwrap_or(i64::MAX))
                 .fetch_all(&mut *tx)
                 .await?;
-            for row in &rows {
-                let record = source.record(row)?;
-                let leaf = append(&mut tx, &mut range, &record).await?;
-                let marked = sqlx::query(source.mark)
-                    .bind(leaf + 1)
-                    .bind(record.id.id)
-                    .bind(record.id.seq)
-                    .execute(&mut *tx)
-                    .await?;
-                if marked.rows_affected() != 1 {
-                    return Err(StoreError::Changed);
-                }
+            if rows.is_empty() {
+                continue;
+            }
+            let records =
+                rows.iter().map(|row| source.record(row)).collect::<Result<Vec<Record>>>()?;
+            let first = number(range.size());
+            append(&mut tx, &mut range, &records).await?;
+            let marked = sqlx::query(source.mark)
+                .bind(first)
+                .bind(source.kind.as_str())
+                .execute(&mut *tx)
+                .await?;
+            if marked.rows_affected() != records.len() as u64 {
+                return Err(StoreError::Changed);
             }
         }
         self.close_log(tx, &range, sign).await?;
@@ -100,7 +123,7 @@ impl Store {
         }
         let id = Id { kind: Kind::Key, id: next_ids(&mut tx, "key", 1).await?, seq: 0 };
         let data = Writer::new(id, now).text("key", &key).text("succession", succession).end();
-        append(&mut tx, &mut range, &Record { id, at: now, data }).await?;
+        append(&mut tx, &mut range, &[Record { id, at: now, data }]).await?;
         self.close_log(tx, &range, sign).await?;
         Ok(true)
     }
@@ -235,31 +258,56 @@ fn read_log(row: Option<&AnyRow>) -> Result<Log> {
     Ok(Log { range: range("size", "peaks")?, pruned: range("pruned", "pruned_peaks")? })
 }
 
-/// Makes a leaf of a record; returns its index.
-async fn append(tx: &mut Transaction, range: &mut Range, record: &Record) -> Result<i64> {
-    let Record { id, at, data } = record;
-    let leaf = number(range.size());
-    let hash = merkle::leaf(data.as_bytes());
-    let done = sqlx::query(
-        "INSERT INTO log_leaves (leaf, kind, id, seq, at, hash, record) VALUES ($1, $2, $3, $4, $5, $6, $7)
-         ON CONFLICT DO NOTHING",
-    )
-    .bind(leaf)
-    .bind(id.kind.as_str())
-    .bind(id.id)
-    .bind(id.seq)
-    .bind(at)
-    .bind(merkle::hex(&hash))
-    .bind(if id.kind.is_kept_in_log() { data.as_str() } else { "" })
-    .execute(&mut **tx)
-    .await?;
-    if done.rows_affected() != 1 {
-        return Err(StoreError::Corrupt(format!(
-            "{id} cannot become leaf {leaf} of the audit log: it is there already, or that leaf is"
-        )));
+/// Makes a leaf of each record, in as few statements as their number has binary digits.
+async fn append(tx: &mut Transaction, range: &mut Range, records: &[Record]) -> Result<()> {
+    let mut left = records;
+    while !left.is_empty() {
+        let (some, after) = left.split_at(1 << left.len().min(TOGETHER).ilog2());
+        let mut query = sqlx::query(INSERT.of(some.len())?);
+        let first = number(range.size());
+        for Record { id, at, data } in some {
+            let hash = merkle::leaf(data.as_bytes());
+            query = query
+                .bind(number(range.size()))
+                .bind(id.kind.as_str())
+                .bind(id.id)
+                .bind(id.seq)
+                .bind(*at)
+                .bind(merkle::hex(&hash))
+                .bind(if id.kind.is_kept_in_log() { data.as_str() } else { "" });
+            range.push(hash);
+        }
+        let done = query.execute(&mut **tx).await?;
+        if done.rows_affected() != some.len() as u64 {
+            return Err(in_the_way(tx, first, some).await?);
+        }
+        left = after;
     }
-    range.push(hash);
-    Ok(leaf)
+    Ok(())
+}
+
+/// Which of these could not become a leaf, from `first` on.
+async fn in_the_way(tx: &mut Transaction, first: i64, records: &[Record]) -> Result<StoreError> {
+    let mut refused = records.first().map(|it| (first, it.id));
+    for (leaf, Record { id, .. }) in (first..).zip(records) {
+        let there = sqlx::query(
+            "SELECT 1 FROM log_leaves WHERE leaf = $1 AND kind = $2 AND id = $3 AND seq = $4",
+        )
+        .bind(leaf)
+        .bind(id.kind.as_str())
+        .bind(id.id)
+        .bind(id.seq)
+        .fetch_optional(&mut **tx)
+        .await?;
+        if there.is_none() {
+            refused = Some((leaf, *id));
+            break;
+        }
+    }
+    let (leaf, id) = refused.map_or_else(Default::default, |(leaf, id)| (leaf, id.to_string()));
+    Ok(StoreError::Corrupt(format!(
+        "{id} cannot become leaf {leaf} of the audit log: it is there already, or that leaf is"
+    )))
 }
 
 async fn key_records(tx: &mut Transaction) -> Result<Vec<String>> {

@@ -172,7 +172,9 @@ impl Groups {
         group.settle().await;
         let Some(mut open) = group.open.take() else { return };
         let generation = Arc::clone(&open.generation);
-        let committed = pool.watched(&generation, open.say("COMMIT")).await;
+        // when all have left, the disk need not hear of it
+        let words = if open.members.is_empty() { "ROLLBACK" } else { "COMMIT" };
+        let committed = pool.watched(&generation, open.say(words)).await;
         #[cfg(test)]
         {
             group.commits += 1;

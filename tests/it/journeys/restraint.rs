@@ -5,8 +5,10 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::journeys::fixture::SLACK;
+use crate::journeys::fixture::STARTED;
 use crate::journeys::fixture::Site;
 use crate::journeys::fixture::decided;
+use crate::journeys::fixture::delivery;
 use crate::journeys::fixture::ran;
 use crate::journeys::fixture::runs;
 use crate::support::shop::Fault;
@@ -96,6 +98,41 @@ async fn a_remedy_that_nobody_can_judge_is_given_to_people_and_not_followed_by_t
     assert_eq!(runs(&whole), ran(&[("restart", "failed")]));
     assert_eq!(site.redis.executed("FLUSHDB").await, 0);
     site.told(SLACK, "ended without anybody knowing whether it helped").await;
+}
+
+/// It is judged again when a run ends, not when the time comes that the hold names for lack of a better.
+#[tokio::test]
+async fn what_waits_for_its_turn_has_it_when_a_run_ends() {
+    let mut site = Site::new().await;
+    site.respond_with(&["restart"]);
+    site.config["limits"]["concurrent"] = json!(1);
+    site.serve().await;
+    site.shop.inject(Fault::LeakedPool);
+    site.shop.gate().shut();
+    site.posts("firing").await;
+    site.shop.affected(1).await;
+    let other = delivery("firing", "cart", STARTED);
+    site.quell.post("/api/v1/webhook/alertmanager", &other).await;
+    let whole = wait::until("it waits", wait::PATIENCE, async || {
+        let whole = site.of_shop(2).await;
+        if decided(&whole).1.starts_with("at once: ") { Ok(whole) } else { Err(whole) }
+    })
+    .await;
+    let until = whole["decisions"][0]["verdict"]["until"].as_str().unwrap().to_owned();
+    site.shop.gate().open();
+
+    let again = wait::until("it is judged again", wait::PATIENCE, async || {
+        let whole = site.of_shop(2).await;
+        if decided(&whole).1.starts_with("at once: ") { Err(whole) } else { Ok(whole) }
+    })
+    .await;
+    // the run has helped the shop meanwhile
+    assert!(
+        decided(&again).1.starts_with("evidence: the precheck is already healthy"),
+        "{again:#}"
+    );
+    let judged = again["decisions"][0]["at"].as_str().unwrap();
+    assert!(judged < until.as_str(), "judged at {judged}, held until {until}");
 }
 
 #[tokio::test]

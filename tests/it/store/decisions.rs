@@ -1,5 +1,7 @@
 //! Decisions are stored when they say something new; pauses stay until a person clears them.
 
+use std::collections::BTreeSet;
+
 use quell::model::decision::Decision;
 use quell::model::decision::Ruling;
 use quell::model::decision::Verdict;
@@ -9,6 +11,8 @@ use super::*;
 on_each_engine!(
     a_decision_is_stored_when_it_says_something_new,
     of_many_who_judge_at_once_one_writes_it_down,
+    first_decisions_are_stored_together_but_for_what_was_touched,
+    who_waits_is_woken_by_name,
     decisions_are_listed_the_newest_first,
     a_pause_stays_as_it_was_first_said,
 );
@@ -36,6 +40,54 @@ fn decision(guard: &str, verdict: Verdict) -> Decision {
         rulings: vec![ruling("firing", Verdict::Proceed), ruling(guard, verdict)],
         at: at(0),
     }
+}
+
+async fn first_decisions_are_stored_together_but_for_what_was_touched(db: Database) {
+    let store = db.store().await;
+    for number in 0..40 {
+        fire(&store, &format!("A{number}")).await;
+    }
+    let due = store.claim_episodes(LEASE, 100).await.unwrap();
+    assert_eq!(due.len(), 40);
+    accept(&store, delivery(vec![resolved("A7", 0, 5)])).await.unwrap();
+    let decisions: Vec<Decision> = due
+        .iter()
+        .map(|it| Decision {
+            episode: it.episode.id,
+            rule: String::new(),
+            ..decision("none", Verdict::Refuse)
+        })
+        .collect();
+    let done = store.decide_first(&decisions).await.unwrap();
+    let touched = store.latest_episode(&labels("A7").fingerprint()).await.unwrap().unwrap().id;
+    let all: BTreeSet<EpisodeId> = due.iter().map(|it| it.episode.id).collect();
+    let missing: Vec<_> = all.difference(&done).collect();
+    assert_eq!((done.len(), missing), (39, vec![&touched]));
+    for decision in &decisions {
+        let last = store.last_decision(decision.episode, "").await.unwrap();
+        assert_eq!(last.is_some(), decision.episode != touched);
+    }
+    let ids: BTreeSet<i64> =
+        store.decisions(None, None, 100).await.unwrap().iter().map(|it| it.id).collect();
+    assert_eq!(ids.len(), 39);
+    let again: Vec<_> = store.claim_episodes(LEASE, 100).await.unwrap();
+    let again: Vec<_> = again.iter().map(|it| it.episode.id).collect();
+    assert_eq!(again, [touched], "the others wait for something to happen");
+}
+
+async fn who_waits_is_woken_by_name(db: Database) {
+    let store = db.store().await;
+    let (first, second) = (fire(&store, "A").await, fire(&store, "B").await);
+    for due in store.claim_episodes(LEASE, 2).await.unwrap() {
+        store.episode_due(&due, Some(at(15))).await.unwrap();
+    }
+    accept(&store, delivery(vec![resolved("B", 0, 5)])).await.unwrap();
+    let due = store.claim_episode(LEASE).await.unwrap().unwrap();
+    store.episode_due(&due, None).await.unwrap();
+    store.wake_episodes(&[first, second]).await.unwrap();
+    let due = store.claim_episodes(LEASE, 2).await.unwrap();
+    let due: Vec<_> = due.iter().map(|it| it.episode.id).collect();
+    assert_eq!(due, [first], "what is over is not judged again");
 }
 
 async fn a_decision_is_stored_when_it_says_something_new(db: Database) {

@@ -7,6 +7,9 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
 use futures_util::future::join_all;
+use quell::decide::episode::Change;
+use quell::decide::episode::Heard;
+use quell::decide::episode::change;
 use quell::model::incident::Episode;
 use sqlx::AnyConnection;
 use sqlx::Connection as _;
@@ -18,6 +21,8 @@ on_each_engine!(
     an_episode_is_stored_as_it_was_sent,
     text_of_any_kind_is_kept,
     a_repeat_writes_nothing,
+    a_repeat_is_the_same_for_the_database_and_for_the_judge,
+    a_repeat_after_something_new_writes_nothing,
     a_repeat_after_a_minute_is_seen_but_makes_nothing_due,
     news_are_written_and_only_some_make_it_due,
     one_delivery_may_say_two_things_of_one_alert,
@@ -141,6 +146,67 @@ async fn a_repeat_writes_nothing(db: Database) {
     accept(&store, delivery(vec![resolved("A", 0, 59)])).await.unwrap();
     assert_ne!(version(&db, &mut on).await, before, "a change would have shown");
     on.close().await.unwrap();
+}
+
+/// Repeats are counted by the database, and what they are is said by `change`.
+async fn a_repeat_is_the_same_for_the_database_and_for_the_judge(db: Database) {
+    let store = db.store().await;
+    let says = |summary: &str| -> Labels { [("summary", summary)].into_iter().collect() };
+    let without_start = |alert: Alert| Alert { starts_at: None, ..alert };
+    let mut repeats = 0;
+    let all = (0..6)
+        .flat_map(|starts| ["it's \"full\" 🔥", "worse"].map(|summary| (starts, summary)))
+        .flat_map(|it| [1, 2].map(|truncated| (it, truncated)))
+        .flat_map(|it| [0, 59, 60].map(|seconds| (it, seconds)));
+    for (index, (((starts, summary), truncated), seconds)) in all.enumerate() {
+        let name = format!("V{index}");
+        let first = Alert { annotations: says("it's \"full\" 🔥"), ..firing(&name, 3) };
+        accept(&store, Delivery { truncated: 1, ..delivery(vec![first]) }).await.unwrap();
+        db.advance(seconds);
+        let alert = Alert { annotations: says(summary), ..firing(&name, starts) };
+        let alert = if starts == 5 { without_start(alert) } else { alert };
+        let heard = Heard::from(&latest(&store, &name).await);
+        let judged = change(Some(&heard), &alert, truncated, db.clock.now());
+        let accepted =
+            accept(&store, Delivery { truncated, ..delivery(vec![alert]) }).await.unwrap();
+        let nothing = judged == Change::Nothing;
+        assert_eq!(accepted.unchanged == 1, nothing, "{starts} {summary} {truncated} {seconds}");
+        repeats += usize::from(nothing);
+    }
+    assert!(repeats > 4, "{repeats}");
+    let many = |news: &str| {
+        let alerts =
+            (0..300).map(|it| Alert { annotations: says(news), ..firing(&format!("M{it}"), 0) });
+        delivery(alerts.collect())
+    };
+    assert_eq!(accept(&store, many("a")).await.unwrap(), counts(300, 0, 0, 0, 0));
+    assert_eq!(accept(&store, many("a")).await.unwrap(), counts(0, 0, 0, 0, 300));
+    let mut one = many("a");
+    one.alerts[299].annotations = says("b");
+    assert_eq!(accept(&store, one).await.unwrap(), counts(0, 0, 1, 0, 299));
+}
+
+async fn a_repeat_after_something_new_writes_nothing(db: Database) {
+    let store = db.store().await;
+    let raw = db.raw().await;
+    let mut on = raw.acquire().await.unwrap().detach();
+    let commits = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&commits);
+    let (intake, writer) = Intake::new(store.clone(), 1_000, move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+    });
+    let sends = async move {
+        intake.accept(delivery(vec![firing("A", 0)])).await.unwrap();
+        let before = version(&db, &mut on).await;
+        for _ in 0..3 {
+            let repeat = intake.accept(delivery(vec![firing("A", 0)])).await.unwrap();
+            assert_eq!(repeat, counts(0, 0, 0, 0, 1));
+        }
+        assert_eq!(version(&db, &mut on).await, before);
+        on.close().await.unwrap();
+    };
+    tokio::join!(sends, writer);
+    assert_eq!(commits.load(Ordering::Relaxed), 1);
 }
 
 async fn a_repeat_after_a_minute_is_seen_but_makes_nothing_due(db: Database) {

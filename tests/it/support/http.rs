@@ -7,6 +7,9 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::support::wait;
 
 /// Follows no redirect, uses no proxy, gives up after ten seconds.
 pub(crate) fn client() -> reqwest::Client {
@@ -30,13 +33,20 @@ pub(crate) async fn get_json(client: &reqwest::Client, url: &str) -> serde_json:
     json(client.get(url)).await
 }
 
-/// The JSON of a 2xx answer; panics with the body of any other.
+/// The JSON of a 2xx answer; panics with the body of any other. What an overloaded quell did not take is sent again.
 pub(crate) async fn json(request: reqwest::RequestBuilder) -> serde_json::Value {
-    let reply = request.send().await.unwrap();
-    let (url, status) = (reply.url().clone(), reply.status());
-    let body = reply.text().await.unwrap();
-    assert!(status.is_success(), "{url} answers {status}: {body}");
-    serde_json::from_str(&body).unwrap_or_else(|e| panic!("{url}: {e}: {body}"))
+    let deadline = Instant::now() + wait::PATIENCE;
+    loop {
+        let reply = request.try_clone().unwrap().send().await.unwrap();
+        let (url, status) = (reply.url().clone(), reply.status());
+        let body = reply.text().await.unwrap();
+        if status.as_u16() == 503 && body.contains("Q0510") && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            continue;
+        }
+        assert!(status.is_success(), "{url} answers {status}: {body}");
+        return serde_json::from_str(&body).unwrap_or_else(|e| panic!("{url}: {e}: {body}"));
+    }
 }
 
 /// A server inside the test process; stops listening when dropped.

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use crate::crash::gate;
 use crate::decide::audience;
 use crate::decide::episode::Change;
+use crate::decide::episode::Heard;
 use crate::decide::episode::change;
 use crate::decide::tell;
 use crate::engine::Engine;
@@ -222,7 +223,7 @@ async fn is_stored(engine: &Engine, plant: &Plant, post: &Post, alert: &Alert) {
     let open = gate::open();
     let latest = engine.store.latest_episode(&alert.labels.fingerprint()).await.unwrap();
     drop(open);
-    let again = change(latest.as_ref(), alert, 0, engine.clock.now());
+    let again = change(latest.as_ref().map(Heard::from).as_ref(), alert, 0, engine.clock.now());
     let lost = match (&latest, *post.disturbed.lock().unwrap()) {
         (None, _) => alert.status == AlertStatus::Firing,
         (Some(_), disturbed) => !disturbed && !matches!(again, Change::Nothing | Change::Update),

@@ -300,6 +300,7 @@ impl World {
             intake,
             turns: Arc::default(),
             judging: Arc::default(),
+            queue: Arc::default(),
             troubles: Arc::default(),
             audit: Arc::default(),
             stop: CancellationToken::new(),
