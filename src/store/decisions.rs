@@ -19,6 +19,8 @@ use crate::store::json;
 use crate::store::many::Many;
 use crate::store::many::filled;
 use crate::store::many::list;
+use crate::store::many::places;
+use crate::store::many::powers;
 use crate::store::micros;
 use crate::store::next_ids;
 use crate::store::outbox::owe;
@@ -34,12 +36,8 @@ const TOGETHER: usize = 32;
 
 /// Inserts decisions, by powers of two.
 static INSERT: LazyLock<Many> = LazyLock::new(|| {
-    let row = |at: usize| {
-        let columns = list(8, |column| format!("${}", (at - 1) * 8 + column));
-        format!("({columns})")
-    };
     Many::new(TOGETHER, |count| {
-        let rows = list(count, row);
+        let rows = list(count, |row| places(row, 8, 0));
         format!(
             "INSERT INTO decisions (id, episode, incident, rule, verdict, reason, body, at) VALUES {rows}"
         )
@@ -169,9 +167,7 @@ pub(super) async fn decide(
 /// Inserts decisions with ids from `first` on, in as few statements as their number has binary digits.
 async fn insert(tx: &mut Transaction, first: i64, decisions: &[&Decision]) -> Result<()> {
     let mut id = first;
-    let mut left = decisions;
-    while !left.is_empty() {
-        let (rows, after) = left.split_at(1 << left.len().min(TOGETHER).ilog2());
+    for rows in powers(decisions, TOGETHER) {
         let mut query = sqlx::query(INSERT.of(rows.len())?);
         for decision in rows {
             query = query
@@ -186,7 +182,6 @@ async fn insert(tx: &mut Transaction, first: i64, decisions: &[&Decision]) -> Re
             id += 1;
         }
         query.execute(&mut **tx).await?;
-        left = after;
     }
     Ok(())
 }

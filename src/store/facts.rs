@@ -44,7 +44,7 @@ pub(super) use past_runs;
 impl Store {
     /// Grows with every run that is created or ends. Read it before the facts.
     pub async fn facts_version(&self) -> Result<Version> {
-        Ok(self.version_and_era().await?.0)
+        Ok(self.glance().await?.version)
     }
 
     /// All runs of an incident, in order of start.

@@ -26,6 +26,22 @@ impl Many {
     }
 }
 
+/// Slices of some, each as long as a power of two up to `most`, which is one: as few as their number has binary digits.
+pub(super) fn powers<T>(some: &[T], most: usize) -> impl Iterator<Item = &[T]> {
+    let mut left = some;
+    std::iter::from_fn(move || {
+        let power = left.len().min(most).checked_ilog2()?;
+        let (slice, after) = left.split_at(1 << power);
+        left = after;
+        Some(slice)
+    })
+}
+
+/// Places for the values of a row, counted from one: `($1, $2)`. `before` are the parameters that stand before all rows.
+pub(super) fn places(row: usize, columns: usize, before: usize) -> String {
+    format!("({})", list(columns, |column| format!("${}", before + (row - 1) * columns + column)))
+}
+
 /// Pieces of SQL, counted from one.
 pub(super) fn list(count: usize, piece: impl Fn(usize) -> String) -> String {
     (1..=count).map(piece).collect::<Vec<_>>().join(", ")

@@ -105,8 +105,7 @@ impl Store {
     /// Runs that are at work, those that started at or after `from`, and all of `incident`, in order of start; and what
     /// version of the facts they are not older than.
     pub async fn past(&self, from: Timestamp, incident: IncidentId) -> Result<(Version, Runs)> {
-        let of = self.version_and_era().await?;
-        self.past_at(of, from, incident).await
+        self.glance().await?.past(from, incident).await
     }
 
     /// The same for who knows what version and era it is.
@@ -166,18 +165,6 @@ impl Store {
             Arc::clone(if newer && other.from <= known.from { other } else { &known })
         });
         known
-    }
-
-    pub(super) async fn version_and_era(&self) -> Result<(Version, i64)> {
-        let row = sqlx::query(
-            "SELECT (SELECT version FROM scopes WHERE name = 'runs') AS runs,
-               (SELECT version FROM scopes WHERE name = 'facts') AS others,
-               (SELECT value FROM counters WHERE name = 'era') AS era",
-        )
-        .fetch_one(&self.reader)
-        .await?;
-        let version = Version { runs: row.try_get("runs")?, others: row.try_get("others")? };
-        Ok((version, row.try_get("era")?))
     }
 
     /// The same runs as [`Store::past`] gave, as a transaction sees them that others wait for.

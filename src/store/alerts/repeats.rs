@@ -17,6 +17,7 @@ use crate::store::Store;
 use crate::store::many::Many;
 use crate::store::many::filled;
 use crate::store::many::list;
+use crate::store::many::places;
 use crate::store::micros;
 
 /// The most alerts of one statement. Fewer are filled up to a power of two, so that few statements are prepared.
@@ -25,12 +26,8 @@ const ASKED: usize = 256;
 /// How many of these alerts fire already, with nothing new, by powers of two. The first parameter is since when that was
 /// heard; then of each alert: its fingerprint, its annotations, its start, and how many were cut off beside it.
 static REPEATED: LazyLock<Many> = LazyLock::new(|| {
-    let row = |at: usize| {
-        let first = 2 + (at - 1) * 4;
-        format!("(${first}, ${}, ${}, ${})", first + 1, first + 2, first + 3)
-    };
     Many::new(ASKED, |count| {
-        let values = list(count, row);
+        let values = list(count, |row| places(row, 4, 1));
         format!(
             "SELECT COUNT(*) FROM (VALUES {values}) AS f CROSS JOIN episodes e WHERE e.id =
                (SELECT MAX(l.id) FROM episodes l WHERE l.fingerprint = f.column1)

@@ -24,6 +24,7 @@ use crate::store::instant_or_none;
 use crate::store::many::Many;
 use crate::store::many::filled;
 use crate::store::many::list;
+use crate::store::many::powers;
 use crate::store::micros;
 use crate::store::number;
 use crate::store::plain;
@@ -209,9 +210,7 @@ impl<'a> Opening<'a> {
 
     /// Inserts all, in as few statements as their number has binary digits.
     pub(super) async fn insert(&mut self, tx: &mut Transaction, now: Timestamp) -> Result<()> {
-        let mut left = self.0.as_slice();
-        while !left.is_empty() {
-            let (rows, after) = left.split_at(1 << left.len().min(INSERTED).ilog2());
+        for rows in powers(&self.0, INSERTED) {
             let mut query = sqlx::query(INSERT.of(rows.len())?).bind(micros(now));
             for (id, fingerprint, delivery, alert) in rows {
                 query = query
@@ -225,7 +224,6 @@ impl<'a> Opening<'a> {
                     .bind(i64::try_from(delivery.truncated).unwrap_or(i64::MAX));
             }
             query.execute(&mut **tx).await?;
-            left = after;
         }
         self.0.clear();
         Ok(())

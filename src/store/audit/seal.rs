@@ -25,6 +25,8 @@ use crate::store::Transaction;
 use crate::store::commit;
 use crate::store::many::Many;
 use crate::store::many::list;
+use crate::store::many::places;
+use crate::store::many::powers;
 use crate::store::micros;
 use crate::store::next_ids;
 use crate::store::text;
@@ -37,12 +39,8 @@ const TOGETHER: usize = 32;
 
 /// Inserts leaves, by powers of two.
 static INSERT: LazyLock<Many> = LazyLock::new(|| {
-    let row = |at: usize| {
-        let columns = list(7, |column| format!("${}", (at - 1) * 7 + column));
-        format!("({columns})")
-    };
     Many::new(TOGETHER, |count| {
-        let rows = list(count, row);
+        let rows = list(count, |row| places(row, 7, 0));
         format!(
             "INSERT INTO log_leaves (leaf, kind, id, seq, at, hash, record) VALUES {rows} ON CONFLICT DO NOTHING"
         )
@@ -260,9 +258,7 @@ fn read_log(row: Option<&AnyRow>) -> Result<Log> {
 
 /// Makes a leaf of each record, in as few statements as their number has binary digits.
 async fn append(tx: &mut Transaction, range: &mut Range, records: &[Record]) -> Result<()> {
-    let mut left = records;
-    while !left.is_empty() {
-        let (some, after) = left.split_at(1 << left.len().min(TOGETHER).ilog2());
+    for some in powers(records, TOGETHER) {
         let mut query = sqlx::query(INSERT.of(some.len())?);
         let first = number(range.size());
         for Record { id, at, data } in some {
@@ -281,7 +277,6 @@ async fn append(tx: &mut Transaction, range: &mut Range, records: &[Record]) -> 
         if done.rows_affected() != some.len() as u64 {
             return Err(in_the_way(tx, first, some).await?);
         }
-        left = after;
     }
     Ok(())
 }
